@@ -1,0 +1,1 @@
+"""What Plumbline's parts agree on; the only package that every part imports."""

@@ -1,0 +1,149 @@
+"""From heatmaps to keypoints: argmax with a quarter offset, DARK, soft-argmax and the blob centroid.
+
+Axes: B any leading batch axes, K keypoints, H and W heatmap rows and columns. Each decoder takes (..., K, H, W) and
+returns (..., K, 3): x, y in heatmap pixels and a score. `to_image` carries them into the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from plumbline_contract.box import invert_affine, transform_points
+
+Heatmaps = npt.NDArray[np.floating]
+Keypoints = npt.NDArray[np.float32]
+DecodeMethod = Literal["argmax", "dark", "soft_argmax", "blob"]
+
+DARK_BLUR_SIGMA: Final[float] = 2.0
+"""Standard deviation in heatmap pixels of the blur before the Taylor step (kernel 11 for a target sigma of 2)."""
+
+
+def _peaks(maps_NHW: Heatmaps) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.floating]]:
+    """Column, row and value of each map's first maximum."""
+    flat = maps_NHW.reshape(len(maps_NHW), -1)
+    index = flat.argmax(axis=1)
+    row, column = np.divmod(index, maps_NHW.shape[2])
+    return column, row, flat[np.arange(len(flat)), index]
+
+
+def _neighbour(
+    maps_NHW: Heatmaps, row: npt.NDArray[np.intp], column: npt.NDArray[np.intp]
+) -> Callable[[int, int], npt.NDArray[np.floating]]:
+    """A look-up of the value `(down, right)` pixels from each peak, repeated at the border."""
+    height, width = maps_NHW.shape[1:]
+    item = np.arange(len(maps_NHW))
+
+    def at(down: int, right: int) -> npt.NDArray[np.floating]:
+        rows, columns = np.clip(row + down, 0, height - 1), np.clip(column + right, 0, width - 1)
+        return np.asarray(maps_NHW[item, rows, columns])
+
+    return at
+
+
+def decode_argmax(heatmaps_BKHW: Heatmaps) -> Keypoints:
+    """The maximum, moved a quarter pixel towards the higher neighbour in each axis (HRNet's post-processing)."""
+    maps = heatmaps_BKHW.reshape(-1, *heatmaps_BKHW.shape[-2:])
+    column, row, score = _peaks(maps)
+    at = _neighbour(maps, row, column)
+    inside_x = (column > 0) & (column < maps.shape[2] - 1)
+    inside_y = (row > 0) & (row < maps.shape[1] - 1)
+    x = column + 0.25 * np.sign(at(0, 1) - at(0, -1)) * inside_x
+    y = row + 0.25 * np.sign(at(1, 0) - at(-1, 0)) * inside_y
+    return _assemble(x, y, score, heatmaps_BKHW)
+
+
+def decode_dark(heatmaps_BKHW: Heatmaps, blur_sigma: float = DARK_BLUR_SIGMA) -> Keypoints:
+    """DARK: a second-order Taylor step on the logarithm of the blurred heatmap (Zhang et al., CVPR 2020, eq. 9).
+
+    The step is taken where the Hessian is negative definite and the peak is off the border, and never exceeds a pixel.
+    """
+    maps = heatmaps_BKHW.reshape(-1, *heatmaps_BKHW.shape[-2:])
+    column, row, score = _peaks(maps)
+    radius = max(1, round(2.5 * blur_sigma))
+    size = (2 * radius + 1, 2 * radius + 1)
+    stacked_HWN = np.ascontiguousarray(np.moveaxis(maps, 0, -1), dtype=np.float32)
+    blurred_HWN = cv2.GaussianBlur(stacked_HWN, size, blur_sigma, borderType=cv2.BORDER_CONSTANT)
+    blurred = np.moveaxis(blurred_HWN.reshape(stacked_HWN.shape), -1, 0)
+    at = _neighbour(np.log(np.maximum(blurred, 1e-10)), row, column)
+    centre = at(0, 0)
+    gradient_x, gradient_y = (at(0, 1) - at(0, -1)) / 2, (at(1, 0) - at(-1, 0)) / 2
+    hessian_xx, hessian_yy = at(0, 1) - 2 * centre + at(0, -1), at(1, 0) - 2 * centre + at(-1, 0)
+    hessian_xy = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4
+    determinant = hessian_xx * hessian_yy - hessian_xy**2
+    border = (column == 0) | (row == 0) | (column == maps.shape[2] - 1) | (row == maps.shape[1] - 1)
+    usable = (determinant > 1e-10) & (hessian_xx < 0) & ~border
+    safe = np.where(usable, determinant, 1.0)
+    step_x = np.where(usable, (hessian_xy * gradient_y - hessian_yy * gradient_x) / safe, 0.0)
+    step_y = np.where(usable, (hessian_xy * gradient_x - hessian_xx * gradient_y) / safe, 0.0)
+    return _assemble(column + np.clip(step_x, -1, 1), row + np.clip(step_y, -1, 1), score, heatmaps_BKHW)
+
+
+def decode_soft_argmax(heatmaps_BKHW: Heatmaps) -> Keypoints:
+    """The expectation under the softmax of the map (integral regression, Sun et al., ECCV 2018); takes logits.
+
+    The score is the largest probability.
+    """
+    maps = heatmaps_BKHW.reshape(-1, *heatmaps_BKHW.shape[-2:]).astype(np.float64)
+    weights = np.exp(maps - maps.max(axis=(1, 2), keepdims=True))
+    weights /= weights.sum(axis=(1, 2), keepdims=True)
+    x = weights.sum(axis=1) @ np.arange(maps.shape[2])
+    y = weights.sum(axis=2) @ np.arange(maps.shape[1])
+    return _assemble(x, y, weights.max(axis=(1, 2)), heatmaps_BKHW)
+
+
+def decode_blob(heatmaps_BKHW: Heatmaps) -> Keypoints:
+    """The weighted centroid of the connected region at half the peak or above that holds the peak (disc targets)."""
+    maps = heatmaps_BKHW.reshape(-1, *heatmaps_BKHW.shape[-2:])
+    column, row, score = _peaks(maps)
+    x, y = column.astype(np.float64), row.astype(np.float64)
+    for item, values_HW in enumerate(maps):
+        if score[item] <= 0:
+            continue
+        _, labels_HW = cv2.connectedComponents((values_HW >= score[item] / 2).astype(np.uint8), connectivity=8)
+        rows, columns = np.nonzero(labels_HW == labels_HW[row[item], column[item]])
+        weights = values_HW[rows, columns]
+        x[item], y[item] = np.average(columns, weights=weights), np.average(rows, weights=weights)
+    return _assemble(x, y, score, heatmaps_BKHW)
+
+
+def _assemble(
+    x: npt.NDArray[np.floating], y: npt.NDArray[np.floating], score: npt.NDArray[np.floating], like_BKHW: Heatmaps
+) -> Keypoints:
+    return np.stack([x, y, score], axis=-1).astype(np.float32).reshape(*like_BKHW.shape[:-2], 3)
+
+
+DECODERS: Final[dict[DecodeMethod, Callable[[Heatmaps], Keypoints]]] = {
+    "argmax": decode_argmax,
+    "dark": decode_dark,
+    "soft_argmax": decode_soft_argmax,
+    "blob": decode_blob,
+}
+
+
+def heatmap_to_input(points_N2: npt.NDArray[np.floating], stride: float) -> npt.NDArray[np.floating]:
+    """Heatmap pixels to crop pixels: a heatmap pixel covers `stride` crop pixels, and its centre is theirs."""
+    return (points_N2 + 0.5) * stride - 0.5
+
+
+def input_to_heatmap(points_N2: npt.NDArray[np.floating], stride: float) -> npt.NDArray[np.floating]:
+    """Crop pixels to heatmap pixels; the inverse of `heatmap_to_input`."""
+    return (points_N2 + 0.5) / stride - 0.5
+
+
+def to_image(keypoints_K3: Keypoints, stride: float, matrix_23: npt.NDArray[np.floating]) -> Keypoints:
+    """Keypoints (..., 3) in heatmap pixels as image pixels; `matrix_23` is the one `extract_crop` returned."""
+    points = heatmap_to_input(keypoints_K3[..., :2].astype(np.float64), stride)
+    image_points = transform_points(invert_affine(matrix_23), points)
+    return np.concatenate([image_points, keypoints_K3[..., 2:]], axis=-1).astype(np.float32)
+
+
+def decode(
+    heatmaps_KHW: Heatmaps, method: DecodeMethod, stride: float, matrix_23: npt.NDArray[np.floating]
+) -> Keypoints:
+    """Heatmaps (K, H, W) of one crop -> keypoints (K, 3): x, y in image pixels and a score."""
+    return to_image(DECODERS[method](heatmaps_KHW), stride, matrix_23)

@@ -1,0 +1,35 @@
+"""One base for every error a user can cause or meet, so that a front end can print one clear line and exit."""
+
+from __future__ import annotations
+
+
+class PlumblineError(Exception):
+    """Base of all errors that Plumbline raises on purpose; the message says what happened and what to do."""
+
+
+class InvalidManifest(PlumblineError):
+    """A manifest does not parse, or its values contradict each other."""
+
+
+class UnpublishableBundle(PlumblineError):
+    """A bundle lacks what every published bundle must carry: digests, lineage, parity."""
+
+
+class DigestMismatch(PlumblineError):
+    """Bytes do not hash to the digest that names them."""
+
+    def __init__(self, what: str, expected: str, actual: str) -> None:
+        super().__init__(
+            f"{what}: expected sha256 {expected!r}, got {actual!r}; the file is damaged or was changed, fetch it again"
+        )
+        self.what = what
+        self.expected = expected
+        self.actual = actual
+
+
+class InvalidExercise(PlumblineError):
+    """An exercise definition breaks the exercise schema."""
+
+
+class InvalidBox(PlumblineError):
+    """A box has no area, or holds a number that is not finite."""

@@ -1,0 +1,236 @@
+"""`manifest.json`: what a bundle is, where it came from and what was measured; the record that an ONNX file carries.
+
+A bundle directory holds exactly BUNDLE_FILES and the manifest. Conversion drafts it, evaluation adds average
+precision, `seal` fills in the digests; only sealed manifests travel.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from plumbline_contract.decode import DecodeMethod
+from plumbline_contract.errors import InvalidManifest, UnpublishableBundle
+from plumbline_contract.skeleton import KEYPOINT_NAMES
+
+MANIFEST_FILE: Final = "manifest.json"
+BUNDLE_FILES: Final[tuple[str, ...]] = ("model.tflite", "golden.npz", "model-card.md")
+ONNX_METADATA_KEY: Final = "plumbline.export"
+"""The ONNX metadata property that holds an ExportRecord as JSON."""
+
+NAME_PATTERN: Final = r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$"
+VERSION_PATTERN: Final = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-[0-9A-Za-z.-]+)?$"
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+BundleName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
+Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN, max_length=64)]
+Precision = Literal["fp32", "fp16", "dynamic", "int8"]
+Stage = Literal["torch", "onnx", "tflite"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class BundleFile(_Model):
+    """One file of the bundle."""
+
+    sha256: Sha256
+    size_bytes: int = Field(ge=1)
+
+
+class Quantisation(_Model):
+    """real = (integer - zero_point) * scale."""
+
+    scale: float = Field(gt=0)
+    zero_point: int
+
+
+class InputSpec(_Model):
+    """The tensor that the model takes, and how a picture becomes it."""
+
+    height: int = Field(ge=32, le=4096, description="crop height in pixels")
+    width: int = Field(ge=32, le=4096, description="crop width in pixels")
+    layout: Literal["NHWC", "NCHW"] = "NHWC"
+    dtype: Literal["float32", "uint8", "int8"] = "float32"
+    mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="of RGB in [0, 1]; ImageNet's")
+    std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="of RGB in [0, 1]; ImageNet's")
+    quantisation: Quantisation | None = Field(None, description="for integer dtypes")
+    box_padding: float = Field(1.25, ge=1, le=4, description="the person's box is grown by this before the crop")
+
+    @model_validator(mode="after")
+    def _integer_means_quantised(self) -> InputSpec:
+        if (self.dtype == "float32") != (self.quantisation is None):
+            raise ValueError(f"dtype {self.dtype!r} and quantisation {self.quantisation!r} contradict each other")
+        return self
+
+
+class OutputSpec(_Model):
+    """The heatmaps that the model gives, and how they are read."""
+
+    height: int = Field(ge=8, description="heatmap rows")
+    width: int = Field(ge=8, description="heatmap columns")
+    stride: float = Field(4.0, gt=0, description="crop pixels a heatmap pixel")
+    layout: Literal["NHWC", "NCHW"] = "NHWC"
+    dtype: Literal["float32", "uint8", "int8"] = "float32"
+    quantisation: Quantisation | None = None
+    keypoints: tuple[str, ...] = Field(KEYPOINT_NAMES, description="channel order")
+    decode: DecodeMethod = "dark"
+
+    @model_validator(mode="after")
+    def _known_skeleton(self) -> OutputSpec:
+        if self.keypoints != KEYPOINT_NAMES:
+            raise ValueError("keypoints must be the 17 COCO keypoints in COCO order")
+        if (self.dtype == "float32") != (self.quantisation is None):
+            raise ValueError(f"dtype {self.dtype!r} and quantisation {self.quantisation!r} contradict each other")
+        return self
+
+
+class Dataset(_Model):
+    """Data that a model was trained on."""
+
+    id: str = Field(min_length=1)
+    sha256: Sha256 = Field(description="of the annotation file")
+    images: int = Field(ge=0)
+    terms: str = Field(min_length=1, description="licence or terms of use")
+
+
+class Lineage(_Model):
+    """Where a model came from: enough to make it again."""
+
+    git_commit: str = Field(pattern=r"^([0-9a-f]{40}|unknown)$")
+    recipe: str = Field(min_length=1)
+    datasets: tuple[Dataset, ...] = Field(min_length=1)
+    checkpoint_sha256: Sha256
+    created_at: datetime
+    tools: dict[str, str] = Field(min_length=1, description="tool -> version")
+
+
+class Parity(_Model):
+    """How far one form of the model is from another on the same inputs."""
+
+    reference: Stage
+    candidate: Stage
+    precision: Precision
+    samples: int = Field(ge=1)
+    heatmap_max_abs: float = Field(ge=0)
+    heatmap_mean_abs: float = Field(ge=0)
+    keypoint_p99_px: float = Field(ge=0, description="99th percentile of keypoint distance in heatmap pixels")
+    keypoint_max_px: float = Field(ge=0, description="largest keypoint distance in heatmap pixels")
+    keypoints_compared: int = Field(ge=0, description="keypoints whose reference score is at least min_score")
+    min_score: float = Field(ge=0)
+
+
+class AveragePrecision(_Model):
+    """COCO keypoint AP of one form of the model, by pycocotools, on ground-truth boxes."""
+
+    stage: Stage
+    precision: Precision
+    dataset: str = Field(min_length=1)
+    images: int = Field(ge=1)
+    persons: int = Field(ge=1)
+    ap: float = Field(ge=-1, le=1)
+    ap50: float = Field(ge=-1, le=1)
+    ap_interval: tuple[float, float] | None = Field(None, description="95% bootstrap interval over images")
+
+
+class Latency(_Model):
+    """One inference, median, with the machine it was taken on."""
+
+    p50_seconds: float = Field(gt=0)
+    threads: int = Field(ge=1)
+    machine: str = Field(min_length=1)
+
+
+class Metrics(_Model):
+    """What was measured on the way."""
+
+    parity: tuple[Parity, ...] = ()
+    average_precision: tuple[AveragePrecision, ...] = ()
+    latency: tuple[Latency, ...] = ()
+
+
+class GoldenCheck(_Model):
+    """How closely a device must reproduce golden.npz.
+
+    golden.npz holds `crops_rgb` (N, H, W, 3) uint8 and `heatmaps` (N, h, w, K) float32, dequantised, as conversion saw.
+    """
+
+    heatmap_max_abs: float = Field(gt=0)
+    keypoint_max_px: float = Field(gt=0, description="heatmap pixels, for keypoints scored at least min_score")
+    min_score: float = Field(0.3, ge=0)
+
+
+class ExportRecord(_Model):
+    """What training writes into the ONNX file for conversion to read."""
+
+    name: BundleName
+    input: InputSpec
+    output: OutputSpec
+    lineage: Lineage
+    metrics: Metrics
+
+
+class Manifest(_Model):
+    """The manifest of a bundle."""
+
+    schema_version: Literal[1] = 1
+    kind: Literal["pose"] = "pose"
+    name: BundleName
+    version: Version
+    precision: Precision
+    input: InputSpec
+    output: OutputSpec
+    lineage: Lineage
+    metrics: Metrics = Metrics()
+    golden: GoldenCheck
+    files: dict[str, BundleFile] = Field({}, description="digests of the other files; empty in a draft")
+
+    @model_validator(mode="after")
+    def _only_bundle_files(self) -> Manifest:
+        if unknown := sorted(set(self.files) - set(BUNDLE_FILES)):
+            raise ValueError(f"files: {unknown} are no part of a bundle, which holds {list(BUNDLE_FILES)}")
+        return self
+
+    def to_json(self) -> str:
+        """The canonical text: the same manifest always gives the same bytes."""
+        return self.model_dump_json(indent=2) + "\n"
+
+
+def parse_manifest(text: str | bytes) -> Manifest:
+    """Parse manifest.json. Raises InvalidManifest that names the first field at fault."""
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or MANIFEST_FILE
+        raise InvalidManifest(f"{MANIFEST_FILE}: {where}: {first['msg']} ({error.error_count()} problem(s))") from error
+
+
+def require_publishable(manifest: Manifest) -> None:
+    """Raise UnpublishableBundle unless all files have digests and parity with both earlier forms is recorded."""
+    missing = [f"the digest of {name}" for name in BUNDLE_FILES if name not in manifest.files]
+    proven = {(parity.reference, parity.candidate) for parity in manifest.metrics.parity}
+    for step in (("torch", "onnx"), ("onnx", "tflite")):
+        if step not in proven:
+            missing.append(f"parity {step[0]} -> {step[1]}")
+    if missing:
+        raise UnpublishableBundle(
+            f"{manifest.name} {manifest.version} lacks {', '.join(missing)}; run the conversion and `seal` again"
+        )
+
+
+def version_key(version: str) -> tuple[int, int, int, int, tuple[tuple[int, int, str], ...]]:
+    """A key that sorts versions by semantic-versioning precedence (semver.org, clause 11)."""
+    match = re.match(VERSION_PATTERN, version)
+    if match is None:
+        raise ValueError(f"{version!r} is no semantic version such as '1.4.0' or '1.4.0-rc.1'")
+    major, minor, patch = (int(part) for part in match.groups())
+    _, _, prerelease = version.partition("-")
+    identifiers = tuple(
+        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in prerelease.split(".") if prerelease
+    )
+    return major, minor, patch, 0 if prerelease else 1, identifiers

@@ -1,0 +1,53 @@
+"""From a picture and a box to the tensor a model takes: one implementation for training, conversion and the edge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from plumbline_contract.box import Box, affine_matrix
+from plumbline_contract.manifest import InputSpec
+
+Image = npt.NDArray[np.uint8]
+
+
+def extract_crop(
+    image_bgr_HW3: Image, box: Box, input_height: int, input_width: int
+) -> tuple[Image, npt.NDArray[np.float64]]:
+    """Warp the box out of a BGR picture (OpenCV's order) into an RGB crop.
+
+    Returns the crop (input_height, input_width, 3) uint8 and the (2, 3) matrix from image to crop pixels. What lies
+    outside the picture is black. The box is used as given: pad it first (`Box.padded(spec.box_padding)`).
+    """
+    matrix_23 = affine_matrix(box, input_height, input_width)
+    crop_bgr = cv2.warpAffine(image_bgr_HW3, matrix_23, (input_width, input_height), flags=cv2.INTER_LINEAR)
+    return np.asarray(cv2.cvtColor(crop_bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8), matrix_23
+
+
+def input_lookup(spec: InputSpec) -> npt.NDArray[Any]:
+    """The (256, 3) table from an RGB byte to the model's input number: [0, 1], mean and std, then quantisation.
+
+    A byte has 256 values, so the arithmetic is done once per value instead of once per pixel.
+    """
+    values = np.arange(256, dtype=np.float64)[:, None] / 255.0
+    normalised = (values - np.array(spec.mean)) / np.array(spec.std)
+    if spec.quantisation is None:
+        return np.asarray(normalised, dtype=np.float32)
+    limits = np.iinfo(spec.dtype)
+    steps = np.rint(normalised / spec.quantisation.scale) + spec.quantisation.zero_point
+    return np.asarray(np.clip(steps, limits.min, limits.max), dtype=spec.dtype)
+
+
+def to_tensor(crops_rgb_NHW3: Image, spec: InputSpec) -> npt.NDArray[Any]:
+    """RGB crops (N, H, W, 3) uint8 as the model's input: (N, H, W, 3) or (N, 3, H, W), float32, uint8 or int8."""
+    table = input_lookup(spec)
+    channels = [table[:, channel][crops_rgb_NHW3[..., channel]] for channel in range(3)]
+    return np.stack(channels, axis=-1 if spec.layout == "NHWC" else 1)
+
+
+def dequantise(tensor: npt.NDArray[Any], scale: float, zero_point: int) -> npt.NDArray[np.float32]:
+    """Integers of a quantised tensor as the real numbers they stand for."""
+    return (tensor.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
