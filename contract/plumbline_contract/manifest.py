@@ -56,10 +56,12 @@ class InputSpec(_Model):
     width: int = Field(ge=32, le=4096, description="crop width in pixels")
     layout: Literal["NHWC", "NCHW"] = "NHWC"
     dtype: Literal["float32", "uint8", "int8"] = "float32"
-    mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="of RGB in [0, 1]; ImageNet's")
-    std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="of RGB in [0, 1]; ImageNet's")
-    quantisation: Quantisation | None = Field(None, description="for integer dtypes")
-    box_padding: float = Field(1.25, ge=1, le=4, description="the person's box is grown by this before the crop")
+    mean: tuple[float, float, float] = Field(default=(0.485, 0.456, 0.406), description="of RGB in [0, 1]; ImageNet's")
+    std: tuple[float, float, float] = Field(default=(0.229, 0.224, 0.225), description="of RGB in [0, 1]; ImageNet's")
+    quantisation: Quantisation | None = Field(default=None, description="for integer dtypes")
+    box_padding: float = Field(
+        default=1.25, ge=1, le=4, description="the person's box is grown by this before the crop"
+    )
 
     @model_validator(mode="after")
     def _integer_means_quantised(self) -> InputSpec:
@@ -73,11 +75,11 @@ class OutputSpec(_Model):
 
     height: int = Field(ge=8, description="heatmap rows")
     width: int = Field(ge=8, description="heatmap columns")
-    stride: float = Field(4.0, gt=0, description="crop pixels a heatmap pixel")
+    stride: float = Field(default=4.0, gt=0, description="crop pixels a heatmap pixel")
     layout: Literal["NHWC", "NCHW"] = "NHWC"
     dtype: Literal["float32", "uint8", "int8"] = "float32"
     quantisation: Quantisation | None = None
-    keypoints: tuple[str, ...] = Field(KEYPOINT_NAMES, description="channel order")
+    keypoints: tuple[str, ...] = Field(default=KEYPOINT_NAMES, description="channel order")
     decode: DecodeMethod = "dark"
 
     @model_validator(mode="after")
@@ -134,7 +136,7 @@ class AveragePrecision(_Model):
     persons: int = Field(ge=1)
     ap: float = Field(ge=-1, le=1)
     ap50: float = Field(ge=-1, le=1)
-    ap_interval: tuple[float, float] | None = Field(None, description="95% bootstrap interval over images")
+    ap_interval: tuple[float, float] | None = Field(default=None, description="95% bootstrap interval over images")
 
 
 class Latency(_Model):
@@ -161,7 +163,7 @@ class GoldenCheck(_Model):
 
     heatmap_max_abs: float = Field(gt=0)
     keypoint_max_px: float = Field(gt=0, description="heatmap pixels, for keypoints scored at least min_score")
-    min_score: float = Field(0.3, ge=0)
+    min_score: float = Field(default=0.3, ge=0)
 
 
 class ExportRecord(_Model):
@@ -187,7 +189,7 @@ class Manifest(_Model):
     lineage: Lineage
     metrics: Metrics = Metrics()
     golden: GoldenCheck
-    files: dict[str, BundleFile] = Field({}, description="digests of the other files; empty in a draft")
+    files: dict[str, BundleFile] = Field(default={}, description="digests of the other files; empty in a draft")
 
     @model_validator(mode="after")
     def _only_bundle_files(self) -> Manifest:

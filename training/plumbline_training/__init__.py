@@ -1,0 +1,1 @@
+"""Trains HRNet keypoint models, evaluates them and exports them to ONNX."""

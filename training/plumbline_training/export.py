@@ -1,0 +1,195 @@
+"""Checkpoint -> model.onnx, with proof that it computes the same and the record that conversion reads."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import torch
+from pydantic import ValidationError
+
+from plumbline_contract.decode import DECODERS
+from plumbline_contract.manifest import (
+    ONNX_METADATA_KEY,
+    AveragePrecision,
+    ExportRecord,
+    InputSpec,
+    Lineage,
+    Metrics,
+    OutputSpec,
+    Parity,
+)
+from plumbline_contract.manifest import Dataset as LineageDataset
+from plumbline_contract.preprocess import Image, extract_crop, to_tensor
+from plumbline_training import engine
+from plumbline_training.checkpoint import clean_keys, load_checkpoint, save_atomically
+from plumbline_training.config import Augmentation, RunConfig, Schedule
+from plumbline_training.config import Stage as TrainingStage
+from plumbline_training.crops import read_image
+from plumbline_training.datasets import Dataset
+from plumbline_training.errors import InvalidCheckpoint, ParityLost
+from plumbline_training.hrnet import HRNet, HRNetConfig
+from plumbline_training.lineage import git_commit, tool_versions
+
+OPSET = 17
+"""The newest that the classic onnx-tf translator is known to take."""
+MAX_HEATMAP_DIFFERENCE = 1e-3
+MAX_KEYPOINT_DIFFERENCE_PX = 0.5
+PARITY_MIN_SCORE = 0.3
+PARITY_CROPS = 32
+
+
+def load_model(path: Path) -> tuple[HRNet, RunConfig, dict[str, Any]]:
+    """The net in evaluation mode, its configuration and the checkpoint itself. Raises InvalidCheckpoint."""
+    checkpoint = load_checkpoint(path)
+    try:
+        config = config_from_dict(checkpoint["config"])
+        net = HRNet(config.model)
+        net.load_state_dict(clean_keys(checkpoint["net"]))
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise InvalidCheckpoint(f"{str(path)!r} holds no exportable net ({str(error).splitlines()[0]})") from error
+    return net.eval(), config, checkpoint
+
+
+def config_from_dict(values: dict[str, Any]) -> RunConfig:
+    """The inverse of RunConfig.to_dict."""
+    model: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values["model"].items()
+    }
+    schedule = {**values["schedule"], "milestones": tuple(values["schedule"]["milestones"])}
+    return RunConfig(
+        **{
+            **values,
+            "model": HRNetConfig(**model),
+            "stages": tuple(TrainingStage(**stage) for stage in values["stages"]),
+            "augmentation": Augmentation(**values["augmentation"]),
+            "schedule": Schedule(**schedule),
+        }
+    )
+
+
+def export(
+    checkpoint: Path, out: Path, samples: Dataset, average_precision: Sequence[AveragePrecision] = ()
+) -> ExportRecord:
+    """Write OUT (an .onnx file) and return its record.
+
+    Parity is measured on crops of `samples`; beyond MAX_HEATMAP_DIFFERENCE or MAX_KEYPOINT_DIFFERENCE_PX it raises
+    ParityLost and writes nothing.
+    """
+    net, config, state = load_model(checkpoint)
+    stage = config.final_stage
+    input_spec = InputSpec(height=stage.height, width=stage.width, layout="NCHW", box_padding=config.box_padding)
+    output_spec = OutputSpec(
+        height=int(stage.height / engine.STRIDE),
+        width=int(stage.width / engine.STRIDE),
+        stride=engine.STRIDE,
+        layout="NCHW",
+        decode=config.decode,
+    )
+    model = trace(net, input_spec)
+    parity = measure_parity(net, model, sample_crops(samples, config), input_spec, output_spec)
+    record = ExportRecord(
+        name=config.bundle_name,
+        input=input_spec,
+        output=output_spec,
+        lineage=_lineage(checkpoint, config, state),
+        metrics=Metrics(parity=(parity,), average_precision=tuple(average_precision)),
+    )
+    model.metadata_props.add(key=ONNX_METADATA_KEY, value=record.model_dump_json())
+    temporary = out.with_name(out.name + ".partial")
+    onnx.save(model, str(temporary))
+    temporary.replace(out)
+    return record
+
+
+def trace(net: torch.nn.Module, spec: InputSpec) -> onnx.ModelProto:
+    """The net as an ONNX graph: input `image` (1, 3, H, W), output `heatmaps` (1, K, h, w), constants folded."""
+    buffer = io.BytesIO()
+    example = torch.zeros(1, 3, spec.height, spec.width)
+    torch.onnx.export(
+        net,
+        (example,),
+        buffer,  # type: ignore[arg-type]  # the stubs know only paths; the exporter takes files
+        input_names=["image"],
+        output_names=["heatmaps"],
+        opset_version=OPSET,
+        dynamo=False,
+    )
+    model = onnx.load_from_string(buffer.getvalue())
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def sample_crops(dataset: Dataset, config: RunConfig, count: int = PARITY_CROPS) -> Image:
+    """RGB crops (N, H, W, 3) of up to `count` persons spread over the dataset."""
+    chosen = dataset.persons[:: max(1, len(dataset.persons) // count)][:count]
+    stage, crops = config.final_stage, []
+    for person in chosen:
+        image = read_image(person)
+        if image is not None:
+            crops.append(extract_crop(image, person.box.padded(config.box_padding), stage.height, stage.width)[0])
+    return np.stack(crops)
+
+
+def measure_parity(
+    net: torch.nn.Module, model: onnx.ModelProto, crops_NHW3: Image, input_spec: InputSpec, output_spec: OutputSpec
+) -> Parity:
+    """How far onnxruntime's heatmaps and keypoints are from torch's on the same crops. Raises ParityLost."""
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    tensors_N3HW = to_tensor(crops_NHW3, input_spec)
+    with torch.inference_mode():
+        reference: npt.NDArray[np.float32] = net(torch.from_numpy(tensors_N3HW)).numpy()
+    candidate = np.concatenate([session.run(None, {"image": tensor[None]})[0] for tensor in tensors_N3HW])
+    difference = np.abs(reference - candidate)
+    decode = DECODERS[output_spec.decode]
+    expected_NK3, found_NK3 = decode(reference), decode(candidate)
+    sure = expected_NK3[..., 2] >= PARITY_MIN_SCORE
+    distances = np.linalg.norm(expected_NK3[..., :2] - found_NK3[..., :2], axis=-1)[sure]
+    parity = Parity(
+        reference="torch",
+        candidate="onnx",
+        precision="fp32",
+        samples=len(crops_NHW3),
+        heatmap_max_abs=float(difference.max()),
+        heatmap_mean_abs=float(difference.mean()),
+        keypoint_p99_px=float(np.percentile(distances, 99)) if distances.size else 0.0,
+        keypoint_max_px=float(distances.max()) if distances.size else 0.0,
+        keypoints_compared=int(distances.size),
+        min_score=PARITY_MIN_SCORE,
+    )
+    if parity.heatmap_max_abs > MAX_HEATMAP_DIFFERENCE or parity.keypoint_max_px > MAX_KEYPOINT_DIFFERENCE_PX:
+        raise ParityLost(
+            f"ONNX differs from torch by {parity.heatmap_max_abs:.2e} on heatmaps and {parity.keypoint_max_px:.2f} px "
+            f"on keypoints (limits {MAX_HEATMAP_DIFFERENCE:g} and {MAX_KEYPOINT_DIFFERENCE_PX:g}); nothing was written"
+        )
+    return parity
+
+
+def _lineage(checkpoint: Path, config: RunConfig, state: dict[str, Any]) -> Lineage:
+    try:
+        datasets = tuple(LineageDataset.model_validate(item) for item in state["datasets"])
+    except (KeyError, ValidationError) as error:
+        raise InvalidCheckpoint(f"{str(checkpoint)!r} does not say what it was trained on; train it again") from error
+    return Lineage(
+        git_commit=git_commit(),
+        recipe=config.recipe,
+        datasets=datasets,
+        checkpoint_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        created_at=datetime.now(timezone.utc),
+        tools=tool_versions(),
+    )
+
+
+def export_half(checkpoint: Path, out: Path) -> None:
+    """Write the weights of a checkpoint as float16, a quarter of its size: what is kept under version control."""
+    _, _, state = load_model(checkpoint)
+    weights = {key: value.half() if value.is_floating_point() else value for key, value in state["net"].items()}
+    save_atomically({**state, "net": weights}, out)

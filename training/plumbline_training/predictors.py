@@ -1,0 +1,203 @@
+"""Anything that gives keypoints for the person in a box: a torch net, an ONNX file, a TFLite bundle, MoveNet.
+
+Axes: N crops, K keypoints, H and W rows and columns.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+from torch import nn
+
+from plumbline_contract.box import Box, invert_affine, transform_points
+from plumbline_contract.decode import DECODERS, DecodeMethod, Heatmaps, to_image
+from plumbline_contract.manifest import (
+    MANIFEST_FILE,
+    ONNX_METADATA_KEY,
+    ExportRecord,
+    InputSpec,
+    Manifest,
+    Precision,
+    Stage,
+    parse_manifest,
+)
+from plumbline_contract.preprocess import Image, dequantise, extract_crop, to_tensor
+from plumbline_contract.skeleton import MIRROR
+from plumbline_training.errors import UnsupportedModel
+
+
+class Predictor(Protocol):
+    """Finds the 17 keypoints of one person."""
+
+    @property
+    def stage(self) -> Stage:
+        """Which form of the model this is."""
+        ...
+
+    @property
+    def precision(self) -> Precision:
+        """Its numbers."""
+        ...
+
+    def __call__(self, image_bgr_HW3: Image, boxes: Sequence[Box]) -> npt.NDArray[np.float32]:
+        """Keypoints (N, K, 3): x, y in image pixels and a score, for the person in each box."""
+        ...
+
+
+HeatmapModel = Callable[[Image], Heatmaps]
+"""RGB crops (N, H, W, 3) uint8 -> heatmaps (N, K, h, w)."""
+
+
+@dataclass(frozen=True)
+class HeatmapPredictor:
+    """Crop, heatmaps, decode; with `flip`, heatmaps are averaged with those of the mirrored crop."""
+
+    model: HeatmapModel
+    height: int
+    width: int
+    stride: float
+    box_padding: float
+    decode: DecodeMethod
+    stage: Stage
+    precision: Precision
+    flip: bool = False
+
+    def __call__(self, image_bgr_HW3: Image, boxes: Sequence[Box]) -> npt.NDArray[np.float32]:
+        padded = [box.padded(self.box_padding) for box in boxes]
+        pairs = [extract_crop(image_bgr_HW3, box, self.height, self.width) for box in padded]
+        crops_NHW3 = np.stack([crop for crop, _ in pairs])
+        heatmaps_NKHW = self.model(crops_NHW3)
+        if self.flip:
+            mirrored_NKHW = self.model(np.ascontiguousarray(crops_NHW3[:, :, ::-1]))[:, list(MIRROR), :, ::-1]
+            heatmaps_NKHW = (heatmaps_NKHW + mirrored_NKHW) / 2
+        keypoints_NK3 = DECODERS[self.decode](heatmaps_NKHW)
+        return np.stack(
+            [to_image(points, self.stride, matrix) for points, (_, matrix) in zip(keypoints_NK3, pairs, strict=True)]
+        )
+
+
+def torch_model(net: nn.Module, spec: InputSpec) -> HeatmapModel:
+    """A net in evaluation mode, in float32 on whatever device it is on."""
+
+    def run(crops_NHW3: Image) -> Heatmaps:
+        device = next(net.parameters()).device
+        with torch.inference_mode():
+            heatmaps: torch.Tensor = net(torch.from_numpy(to_tensor(crops_NHW3, spec)).to(device))
+        return np.asarray(heatmaps.float().cpu().numpy())
+
+    return run
+
+
+def onnx_predictor(path: Path) -> HeatmapPredictor:
+    """An ONNX file that `plumbline-export` wrote. Raises UnsupportedModel for any other."""
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base of their own
+        raise UnsupportedModel(f"{str(path)!r} is no ONNX model: {str(error).splitlines()[0]}") from error
+    text = session.get_modelmeta().custom_metadata_map.get(ONNX_METADATA_KEY)
+    if text is None:
+        raise UnsupportedModel(f"{str(path)!r} has no {ONNX_METADATA_KEY!r} record; export it with plumbline-export")
+    record = ExportRecord.model_validate_json(text)
+    name = session.get_inputs()[0].name
+
+    def run(crops_NHW3: Image) -> Heatmaps:
+        tensor = to_tensor(crops_NHW3, record.input)
+        return np.asarray(np.concatenate([session.run(None, {name: item[None]})[0] for item in tensor]))
+
+    return _from_specs(run, record, "onnx", "fp32")
+
+
+def tflite_predictor(bundle: Path, threads: int = 2) -> HeatmapPredictor:
+    """The TFLite model of a bundle folder."""
+    try:
+        manifest = parse_manifest((bundle / MANIFEST_FILE).read_bytes())
+    except OSError as error:
+        raise UnsupportedModel(f"{str(bundle)!r} is no bundle: {error}") from error
+    invoke = _interpreter(bundle / "model.tflite", threads)
+
+    def run(crops_NHW3: Image) -> Heatmaps:
+        outputs_NHWK = np.concatenate([invoke(item[None]) for item in to_tensor(crops_NHW3, manifest.input)])
+        quantisation = manifest.output.quantisation
+        if quantisation is not None:
+            outputs_NHWK = dequantise(outputs_NHWK, quantisation.scale, quantisation.zero_point)
+        return np.ascontiguousarray(np.moveaxis(outputs_NHWK, -1, 1))
+
+    return _from_specs(run, manifest, "tflite", manifest.precision)
+
+
+def _from_specs(
+    run: HeatmapModel, specs: ExportRecord | Manifest, stage: Stage, precision: Precision
+) -> HeatmapPredictor:
+    return HeatmapPredictor(
+        model=run,
+        height=specs.input.height,
+        width=specs.input.width,
+        stride=specs.output.stride,
+        box_padding=specs.input.box_padding,
+        decode=specs.output.decode,
+        stage=stage,
+        precision=precision,
+    )
+
+
+def _interpreter(path: Path, threads: int) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_path=os.fspath(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise UnsupportedModel(f"{str(path)!r} is no TFLite model: {error}") from error
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+
+    def invoke(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        interpreter.set_tensor(source["index"], tensor.astype(source["dtype"], copy=False))
+        interpreter.invoke()
+        return np.asarray(interpreter.get_tensor(target["index"]))
+
+    return invoke
+
+
+class MoveNet:
+    """MoveNet single-pose: a square crop of RGB 0-255 in, (1, 1, 17, 3) y, x, score as parts of the crop out."""
+
+    stage: Stage = "tflite"
+
+    def __init__(self, path: Path, threads: int = 2, box_padding: float = 1.1) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        details = Interpreter(model_path=os.fspath(path)).get_input_details()[0]
+        self._size = int(details["shape"][1])
+        self._invoke = _interpreter(path, threads)
+        self._box_padding = box_padding
+        self.precision: Precision = "int8" if details["dtype"] is np.uint8 else "fp16"
+
+    def __call__(self, image_bgr_HW3: Image, boxes: Sequence[Box]) -> npt.NDArray[np.float32]:
+        return np.stack([self._one(image_bgr_HW3, box.padded(self._box_padding)) for box in boxes])
+
+    def _one(self, image_bgr_HW3: Image, box: Box) -> npt.NDArray[np.float32]:
+        crop_HW3, matrix_23 = extract_crop(image_bgr_HW3, box, self._size, self._size)
+        yxs_K3 = self._invoke(crop_HW3[None])[0, 0]
+        points_K2 = transform_points(invert_affine(matrix_23), yxs_K3[:, 1::-1] * self._size - 0.5)
+        return np.concatenate([points_K2, yxs_K3[:, 2:]], axis=1).astype(np.float32)
+
+
+def load_predictor(path: Path) -> Predictor:
+    """By what the path holds: a bundle folder, an .onnx file, or a MoveNet .tflite. Raises UnsupportedModel."""
+    if path.is_dir():
+        return tflite_predictor(path)
+    if not path.is_file():
+        raise UnsupportedModel(f"{str(path)!r} does not exist; name a bundle folder, an .onnx or a MoveNet .tflite")
+    if path.suffix == ".onnx":
+        return onnx_predictor(path)
+    if path.suffix == ".tflite" and "movenet" in path.name.lower():
+        return MoveNet(path)
+    raise UnsupportedModel(f"{str(path)!r} is neither a bundle folder, nor .onnx, nor a MoveNet .tflite")
