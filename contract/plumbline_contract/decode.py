@@ -64,11 +64,7 @@ def decode_dark(heatmaps_BKHW: Heatmaps, blur_sigma: float = DARK_BLUR_SIGMA) ->
     """
     maps = heatmaps_BKHW.reshape(-1, *heatmaps_BKHW.shape[-2:])
     column, row, score = _peaks(maps)
-    radius = max(1, round(2.5 * blur_sigma))
-    size = (2 * radius + 1, 2 * radius + 1)
-    stacked_HWN = np.ascontiguousarray(np.moveaxis(maps, 0, -1), dtype=np.float32)
-    blurred_HWN = cv2.GaussianBlur(stacked_HWN, size, blur_sigma, borderType=cv2.BORDER_CONSTANT)
-    blurred = np.moveaxis(blurred_HWN.reshape(stacked_HWN.shape), -1, 0)
+    blurred = _blur(maps, blur_sigma)
     at = _neighbour(np.log(np.maximum(blurred, 1e-10)), row, column)
     centre = at(0, 0)
     gradient_x, gradient_y = (at(0, 1) - at(0, -1)) / 2, (at(1, 0) - at(-1, 0)) / 2
@@ -81,6 +77,21 @@ def decode_dark(heatmaps_BKHW: Heatmaps, blur_sigma: float = DARK_BLUR_SIGMA) ->
     step_x = np.where(usable, (hessian_xy * gradient_y - hessian_yy * gradient_x) / safe, 0.0)
     step_y = np.where(usable, (hessian_xy * gradient_x - hessian_xx * gradient_y) / safe, 0.0)
     return _assemble(column + np.clip(step_x, -1, 1), row + np.clip(step_y, -1, 1), score, heatmaps_BKHW)
+
+
+def _blur(maps_NHW: Heatmaps, sigma: float) -> Heatmaps:
+    """Every map blurred by a Gaussian, with zeros around it.
+
+    The maps are laid under each other as one tall picture with a margin between them: one call for any number of maps,
+    where OpenCV takes only so many channels.
+    """
+    count, height, width = maps_NHW.shape
+    radius = max(1, round(2.5 * sigma))
+    spaced = np.zeros((count, height + radius, width), dtype=np.float32)
+    spaced[:, :height] = maps_NHW
+    size = (2 * radius + 1, 2 * radius + 1)
+    tall = cv2.GaussianBlur(spaced.reshape(-1, width), size, sigma, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(tall.reshape(spaced.shape)[:, :height])
 
 
 def decode_soft_argmax(heatmaps_BKHW: Heatmaps) -> Keypoints:
