@@ -31,5 +31,9 @@ class InvalidExercise(PlumblineError):
     """An exercise definition breaks the exercise schema."""
 
 
+class InvalidSequence(PlumblineError):
+    """A keypoint sequence has the wrong shape, or times that do not rise."""
+
+
 class InvalidBox(PlumblineError):
     """A box has no area, or holds a number that is not finite."""

@@ -50,4 +50,4 @@ def to_tensor(crops_rgb_NHW3: Image, spec: InputSpec) -> npt.NDArray[Any]:
 
 def dequantise(tensor: npt.NDArray[Any], scale: float, zero_point: int) -> npt.NDArray[np.float32]:
     """Integers of a quantised tensor as the real numbers they stand for."""
-    return (tensor.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+    return np.asarray((tensor.astype(np.float32) - np.float32(zero_point)) * np.float32(scale))

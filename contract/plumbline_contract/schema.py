@@ -6,17 +6,31 @@ import json
 import sys
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from plumbline_contract.exercise import Exercise
 from plumbline_contract.manifest import Manifest
 
 
 def manifest_schema() -> str:
     """The JSON schema of manifest.json as text."""
-    return json.dumps(Manifest.model_json_schema(), indent=2) + "\n"
+    return _schema(Manifest)
+
+
+def exercise_schema() -> str:
+    """The JSON schema of an exercise definition as text."""
+    return _schema(Exercise)
+
+
+def _schema(model: type[BaseModel]) -> str:
+    return json.dumps(model.model_json_schema(), indent=2) + "\n"
 
 
 def main() -> None:
     """Write every schema into the folder named on the command line."""
-    (Path(sys.argv[1]) / "manifest.schema.json").write_text(manifest_schema(), encoding="utf-8")
+    folder = Path(sys.argv[1])
+    (folder / "manifest.schema.json").write_text(manifest_schema(), encoding="utf-8")
+    (folder / "exercise.schema.json").write_text(exercise_schema(), encoding="utf-8")
 
 
 if __name__ == "__main__":
