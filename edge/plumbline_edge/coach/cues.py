@@ -1,0 +1,68 @@
+"""What to say and when: one thing at a time, the most severe first, and never the same thing over and over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from plumbline_contract.exercise import Fault
+
+
+@dataclass(frozen=True)
+class CueTiming:
+    """How talkative the coach is."""
+
+    shown_seconds: float = 2.5
+    """A cue stays on the screen for this long."""
+    pause_seconds: float = 2.5
+    """From one cue to the next, at least."""
+    cool_down_seconds: float = 8.0
+    """From one cue to the same again, at least."""
+
+
+class CuePolicy:
+    """Chooses the cue of each frame."""
+
+    def __init__(self, praise: str, timing: CueTiming | None = None) -> None:
+        self._praise = praise
+        self._timing = timing or CueTiming()
+        self._cue: str | None = None
+        self._cue_seconds = float("-inf")
+        self._last_said: dict[str, float] = {}
+        self._to_put_right = False
+
+    def update(
+        self, time_seconds: float, faults: Sequence[Fault], ended_with: Sequence[Fault] | None, counted: bool = False
+    ) -> tuple[str | None, bool]:
+        """The cue to show, and whether it begins with this frame (say it aloud then).
+
+        `faults` are those shown now, the most severe first; `ended_with` are those of the attempt that ended with this
+        frame, None when none did.
+        """
+        if ended_with is not None:
+            praise = self._to_put_right and counted and not ended_with
+            self._to_put_right = bool(ended_with) or (self._to_put_right and not praise)
+            if praise and not faults and self._may_say(time_seconds, self._praise):
+                return self._say(time_seconds, self._praise), True
+        for fault in faults:
+            if self._may_say(time_seconds, fault.cue):
+                return self._say(time_seconds, fault.cue), True
+        if time_seconds - self._cue_seconds > self._timing.shown_seconds:
+            self._cue = None
+        return self._cue, False
+
+    def reset(self) -> None:
+        """Forget what was said: time has jumped."""
+        self._cue = None
+        self._cue_seconds = float("-inf")
+        self._last_said.clear()
+
+    def _may_say(self, time_seconds: float, cue: str) -> bool:
+        if time_seconds - self._cue_seconds < self._timing.pause_seconds:
+            return False
+        return time_seconds - self._last_said.get(cue, float("-inf")) >= self._timing.cool_down_seconds
+
+    def _say(self, time_seconds: float, cue: str) -> str:
+        self._cue, self._cue_seconds = cue, time_seconds
+        self._last_said[cue] = time_seconds
+        return cue

@@ -1,0 +1,65 @@
+"""From which side the camera sees a person, told by how wide the shoulders and hips look beside the torso."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from plumbline_contract.exercise import View
+from plumbline_contract.sequence import HIPS, SHOULDERS
+from plumbline_contract.skeleton import Keypoint
+from plumbline_edge.coach.pose import Pose
+from plumbline_edge.coach.windows import TrimmedWindow
+
+FRONTAL_WIDTHS: Final[tuple[tuple[tuple[Keypoint, Keypoint], float], ...]] = ((SHOULDERS, 0.75), (HIPS, 0.4))
+"""Width over torso length of a person seen straight from the front: our own reading of upright standing adults."""
+FRONT_FROM: Final[float] = 0.75
+"""About the cosine of the turn away from the camera: a person turned by less than 41 degrees is seen from the front."""
+SIDE_BELOW: Final[float] = 0.35
+"""A person turned by more than 70 degrees is seen from the side."""
+HYSTERESIS: Final[float] = 0.06
+
+
+class ViewEstimator:
+    """The view over the last second, changing only when the evidence is clear."""
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        self._facing = TrimmedWindow(seconds)
+        self._view: View | None = None
+
+    def update(self, time_seconds: float, pose: Pose, torso_px: float | None) -> View | None:
+        """The view, None until shoulders or hips have been seen for a moment."""
+        facing = self._facing.push(time_seconds, facing_camera(pose, torso_px))
+        if facing is not None and len(self._facing) >= 3:
+            self._view = self._classified(facing)
+        return self._view
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._facing.clear()
+        self._view = None
+
+    def _classified(self, facing: float) -> View:
+        front_from = FRONT_FROM - HYSTERESIS if self._view == "front" else FRONT_FROM
+        side_below = SIDE_BELOW + HYSTERESIS if self._view == "side" else SIDE_BELOW
+        if facing >= front_from:
+            return "front"
+        return "side" if facing < side_below else "three_quarter"
+
+
+def facing_camera(pose: Pose, torso_px: float | None) -> float | None:
+    """How far the body faces the camera (or shows its back): about 1 from the front, 0 from the side.
+
+    Whoever shows only one side of the body, hip and shoulder, is seen from that side.
+    """
+    if not torso_px:
+        return None
+    shoulders = [bool(pose.seen_K[keypoint]) for keypoint in SHOULDERS]
+    hips = [bool(pose.seen_K[keypoint]) for keypoint in HIPS]
+    if shoulders == hips and sum(hips) == 1:
+        return 0.0
+    facings = []
+    for (left, right), frontal_width in FRONTAL_WIDTHS:
+        one, other = pose.spot(left), pose.spot(right)
+        if one is not None and other is not None:
+            facings.append(abs(one.x - other.x) / torso_px / frontal_width)
+    return sum(facings) / len(facings) if facings else None

@@ -1,0 +1,71 @@
+"""Smoothing over time windows: robust against single wrong frames, and the same at any frame rate."""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class TrimmedWindow:
+    """The mean of the middle half of the last `seconds` of values: a few wild frames do not move it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._items: deque[tuple[float, float]] = deque()
+
+    def push(self, time_seconds: float, value: float | None) -> float | None:
+        """Add a value, or only let time pass with None; the smoothed value, None when the window is empty."""
+        if value is not None:
+            self._items.append((time_seconds, value))
+        while self._items and time_seconds - self._items[0][0] > self._seconds:
+            self._items.popleft()
+        return self.value()
+
+    def value(self) -> float | None:
+        """The mean of the middle half."""
+        if not self._items:
+            return None
+        values = sorted(value for _, value in self._items)
+        trim = len(values) // 4
+        middle = values[trim : len(values) - trim]
+        return sum(middle) / len(middle)
+
+    def span_seconds(self) -> float:
+        """Time between the oldest and the newest value."""
+        return self._items[-1][0] - self._items[0][0] if self._items else 0.0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._items.clear()
+
+
+class RunningPercentile:
+    """A percentile of the values of the last `seconds`, taken at most `rate_hz` times a second."""
+
+    def __init__(self, percentile: float, seconds: float, rate_hz: float = 10.0, min_samples: int = 5) -> None:
+        self._fraction = percentile / 100
+        self._seconds = seconds
+        self._interval = 1 / rate_hz
+        self._min_samples = min_samples
+        self._items: deque[tuple[float, float]] = deque()
+
+    def push(self, time_seconds: float, value: float) -> None:
+        """Add a value, unless the last one is too recent."""
+        if self._items and time_seconds - self._items[-1][0] < self._interval - 1e-6:
+            return
+        self._items.append((time_seconds, value))
+        while time_seconds - self._items[0][0] > self._seconds:
+            self._items.popleft()
+
+    def value(self) -> float | None:
+        """The percentile, None until there are enough values; old values stay while no new ones come."""
+        if len(self._items) < self._min_samples:
+            return None
+        values = sorted(value for _, value in self._items)
+        return values[min(int(self._fraction * len(values)), len(values) - 1)]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._items.clear()
