@@ -1,0 +1,109 @@
+"""Answers that more than one route gives: immutable files, and the one JSON shape of every error."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from plumbline_contract.errors import PlumblineError
+from plumbline_registry.errors import (
+    BAD_REQUEST,
+    ERRORS,
+    INTERNAL,
+    NO_METHOD,
+    NO_ROUTE,
+    ErrorSpec,
+    InvalidRequest,
+    StorageFull,
+    StorageUnavailable,
+    UnknownBlob,
+    UnsatisfiableRange,
+    spec_of,
+)
+from plumbline_registry.models import ErrorBody, ErrorDetail
+
+_RANGE: Final = re.compile(r"bytes=(?:(\d{1,15})-\d{0,15}|-0*([1-9]\d{0,14}))")
+_BY_STATUS: Final = {404: NO_ROUTE, 405: NO_METHOD}
+
+
+def immutable_file(request: Request, path: Path, sha256: str, media_type: str) -> Response:
+    """A file that never changes under its digest, with ETag and Range. Raises UnsatisfiableRange, UnknownBlob."""
+    etag = f'"{sha256}"'
+    headers = {"ETag": etag, "Cache-Control": "public, max-age=31536000, immutable"}
+    known = request.headers.get("if-none-match", "")
+    if etag in {tag.strip().removeprefix("W/") for tag in known.split(",")}:
+        return Response(status_code=304, headers=headers)
+    try:
+        stat = path.stat()
+    except FileNotFoundError as error:
+        raise UnknownBlob(f"blob {sha256!r} is no longer here") from error
+    if request.headers.get("if-range", etag) == etag:
+        _check_range(request.headers.get("range"), stat.st_size)
+    return FileResponse(path, headers=headers, media_type=media_type, stat_result=stat)
+
+
+def _check_range(value: str | None, size_bytes: int) -> None:
+    """One range, as a download that resumes sends it; the framework would refuse others in a shape of its own."""
+    if value is None:
+        return
+    match = _RANGE.fullmatch(value.replace(" ", ""))
+    if match is None or (match[1] is not None and int(match[1]) >= size_bytes):
+        raise UnsatisfiableRange(
+            f"range {value!r}: give one range within the {size_bytes} bytes, such as 'bytes=0-1023'"
+        )
+
+
+def error_responses(*kinds: type[PlumblineError]) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of what a route can refuse; every route can also meet a failing storage."""
+    by_status: defaultdict[int, list[str]] = defaultdict(list)
+    for kind in (*kinds, StorageUnavailable, StorageFull):
+        by_status[ERRORS[kind].status].append(ERRORS[kind].code)
+    return {
+        status: {"model": ErrorBody, "description": f"{HTTPStatus(status).phrase}: {', '.join(codes)}"}
+        for status, codes in sorted(by_status.items())
+    }
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Make every error of the application an ErrorBody."""
+    app.add_exception_handler(PlumblineError, _plumbline_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _internal_error)
+
+
+def _answer(spec: ErrorSpec, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    body = ErrorBody(error=ErrorDetail(code=spec.code, message=message))
+    return JSONResponse(body.model_dump(), status_code=spec.status, headers=headers)
+
+
+async def _plumbline_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, PlumblineError)  # noqa: S101
+    spec = spec_of(error)
+    by_status = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}}
+    return _answer(spec, str(error), by_status.get(spec.status))
+
+
+async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    problems = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+    return _answer(ERRORS[InvalidRequest], problems)
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    spec = _BY_STATUS.get(error.status_code, BAD_REQUEST)._replace(status=error.status_code)
+    headers = dict(error.headers) if error.headers else None
+    return _answer(spec, f"{request.method} {request.url.path!r}: {error.detail}; see /docs", headers)
+
+
+async def _internal_error(_request: Request, _error: Exception) -> JSONResponse:
+    return _answer(INTERNAL, "the registry failed on this request; its log says why")

@@ -1,0 +1,58 @@
+"""Puts the application together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from plumbline_registry.api import blobs, bundles, channels, operations
+from plumbline_registry.api.dependencies import Services
+from plumbline_registry.api.responses import install_error_handlers
+from plumbline_registry.blobs import FolderBlobStore
+from plumbline_registry.catalogue import Catalogue
+from plumbline_registry.metrics import Metrics
+from plumbline_registry.request_metrics import RequestMetrics
+from plumbline_registry.settings import Settings
+from plumbline_registry.tokens import TokenVerifier
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application, with its folder and tables made. Raises StorageUnavailable, StorageFull."""
+    services = open_services(settings or Settings())
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        services.catalogue.close()
+        services.blobs.close()
+
+    app = FastAPI(
+        title="Plumbline registry",
+        version=version("plumbline-registry"),
+        summary="Immutable model bundles by digest, and channels that say which version a fleet runs.",
+        description="Reading is open; writing needs a Bearer token. Every error is"
+        ' `{"error": {"code": "...", "message": "..."}}`; codes are stable.',
+        lifespan=lifespan,
+    )
+    app.state.services = services
+    for part in (bundles, channels, blobs, operations):
+        app.include_router(part.router)
+    install_error_handlers(app)
+    app.add_middleware(RequestMetrics, metrics=services.metrics)
+    return app
+
+
+def open_services(settings: Settings) -> Services:
+    """Everything the application works with. Raises StorageUnavailable, StorageFull."""
+    catalogue = Catalogue(settings.database_url)
+    write_token = settings.write_token.get_secret_value() if settings.write_token else None
+    return Services(
+        settings=settings,
+        blobs=FolderBlobStore(settings.blob_dir),
+        catalogue=catalogue,
+        tokens=TokenVerifier(settings.tokens_file, write_token),
+        metrics=Metrics(catalogue),
+    )

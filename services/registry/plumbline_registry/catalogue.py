@@ -1,0 +1,203 @@
+"""What is published and what each channel gives: the questions and changes that the API needs of the database."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime, timezone
+from typing import Literal
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from plumbline_contract.manifest import BundleFile, Manifest, version_key
+from plumbline_registry.database import open_engine, transaction
+from plumbline_registry.errors import ChannelEmpty, UnknownBundle, UnknownVersion, VersionExists
+from plumbline_registry.models import (
+    BundleSummary,
+    Channel,
+    ChannelChange,
+    ChannelInfo,
+    PromotionRequest,
+    VersionInfo,
+)
+from plumbline_registry.tables import ChannelChangeRow, FileRow, VersionRow
+
+Outcome = Literal["created", "unchanged"]
+
+
+class Catalogue:
+    """Each method is one transaction, and may raise StorageUnavailable or StorageFull."""
+
+    def __init__(self, database_url: str) -> None:
+        self._engine: Engine = open_engine(database_url)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def check(self) -> None:
+        """Raise StorageUnavailable unless a write could begin now."""
+        with transaction(self._engine, write=True) as session:
+            session.execute(select(1))
+
+    def add_version(self, manifest: Manifest, manifest_sha256: str, actor: str) -> tuple[VersionInfo, Outcome]:
+        """Record a version whose blobs are stored; the same manifest again changes nothing. Raises VersionExists."""
+        row = VersionRow(
+            name=manifest.name,
+            version=manifest.version,
+            manifest_sha256=manifest_sha256,
+            created_at=_now(),
+            actor=actor,
+            files=[FileRow(file=file, **entry.model_dump()) for file, entry in manifest.files.items()],
+        )
+        try:
+            with transaction(self._engine, write=True) as session:
+                session.add(row)
+                session.flush()
+                return _version_info(row), "created"
+        except IntegrityError:
+            self.check_unclaimed(manifest, manifest_sha256)
+            return self.version(manifest.name, manifest.version), "unchanged"
+
+    def check_unclaimed(self, manifest: Manifest, manifest_sha256: str) -> None:
+        """Raise VersionExists if the version is there with another manifest."""
+        with transaction(self._engine) as session:
+            row = _find_version(session, manifest.name, manifest.version)
+            if row is not None and row.manifest_sha256 != manifest_sha256:
+                raise VersionExists(
+                    f"{row.name!r} {row.version!r} was published before with manifest {row.manifest_sha256!r};"
+                    " versions never change, publish this one under a new version"
+                )
+
+    def bundles(self) -> tuple[BundleSummary, ...]:
+        """All bundle names."""
+        versions: defaultdict[str, list[str]] = defaultdict(list)
+        with transaction(self._engine) as session:
+            for name, version in session.execute(select(VersionRow.name, VersionRow.version).order_by(VersionRow.name)):
+                versions[name].append(version)
+        return tuple(
+            BundleSummary(name=name, versions=len(found), latest=max(found, key=version_key))
+            for name, found in versions.items()
+        )
+
+    def versions(self, name: str) -> tuple[VersionInfo, ...]:
+        """All versions of a bundle, newest first. Raises UnknownBundle."""
+        with transaction(self._engine) as session:
+            rows = session.scalars(select(VersionRow).where(VersionRow.name == name).order_by(VersionRow.id.desc()))
+            found = tuple(_version_info(row) for row in rows)
+        if not found:
+            raise _unknown_bundle(name)
+        return found
+
+    def version(self, name: str, version: str) -> VersionInfo:
+        """One version. Raises UnknownBundle, UnknownVersion."""
+        with transaction(self._engine) as session:
+            return _version_info(_version_row(session, name, version))
+
+    def promote(self, name: str, channel: Channel, request: PromotionRequest, actor: str) -> ChannelInfo:
+        """Move a channel; to where it already is changes nothing. Raises UnknownBundle, UnknownVersion."""
+        with transaction(self._engine, write=True) as session:
+            target = _version_row(session, name, request.version)
+            last = _last_change(session, name, channel)
+            if last is not None and last.version_id == target.id:
+                return _channel_info(last)
+            row = ChannelChangeRow(
+                name=name,
+                channel=channel,
+                sequence=1 if last is None else last.sequence + 1,
+                version=target,
+                changed_at=_now(),
+                actor=actor,
+                reason=request.reason,
+            )
+            session.add(row)
+            session.flush()
+            return _channel_info(row)
+
+    def channel(self, name: str, channel: Channel) -> ChannelInfo:
+        """What a channel gives now. Raises UnknownBundle, ChannelEmpty."""
+        with transaction(self._engine) as session:
+            last = _last_change(session, name, channel)
+            if last is None:
+                raise _nothing_in_channel(session, name, channel)
+            return _channel_info(last)
+
+    def history(self, name: str, channel: Channel) -> tuple[ChannelChange, ...]:
+        """All moves of a channel, newest first. Raises UnknownBundle, ChannelEmpty."""
+        of_channel = select(ChannelChangeRow).where(ChannelChangeRow.name == name, ChannelChangeRow.channel == channel)
+        with transaction(self._engine) as session:
+            rows = session.scalars(of_channel.order_by(ChannelChangeRow.sequence.desc())).all()
+            if not rows:
+                raise _nothing_in_channel(session, name, channel)
+            return tuple(
+                ChannelChange(
+                    version=row.version.version, changed_at=row.changed_at, actor=row.actor, reason=row.reason
+                )
+                for row in rows
+            )
+
+    def channel_counts(self) -> dict[str, int]:
+        """How many bundles have each channel set."""
+        counted = select(ChannelChangeRow.channel, func.count(ChannelChangeRow.name.distinct()))
+        with transaction(self._engine) as session:
+            return {row[0]: row[1] for row in session.execute(counted.group_by(ChannelChangeRow.channel))}
+
+    def version_count(self) -> int:
+        """How many versions are published, of all bundles."""
+        with transaction(self._engine) as session:
+            return session.scalar(select(func.count(VersionRow.id))) or 0
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def _unknown_bundle(name: str) -> UnknownBundle:
+    return UnknownBundle(f"no bundle {name!r} was published here; /v1/bundles lists those that were")
+
+
+def _nothing_in_channel(session: Session, name: str, channel: str) -> UnknownBundle | ChannelEmpty:
+    if not _has_bundle(session, name):
+        return _unknown_bundle(name)
+    return ChannelEmpty(f"channel {channel!r} of {name!r} was never set; promote a version to it")
+
+
+def _has_bundle(session: Session, name: str) -> bool:
+    return session.scalar(select(VersionRow.id).where(VersionRow.name == name).limit(1)) is not None
+
+
+def _find_version(session: Session, name: str, version: str) -> VersionRow | None:
+    return session.scalar(select(VersionRow).where(VersionRow.name == name, VersionRow.version == version))
+
+
+def _version_row(session: Session, name: str, version: str) -> VersionRow:
+    if (row := _find_version(session, name, version)) is not None:
+        return row
+    if not _has_bundle(session, name):
+        raise _unknown_bundle(name)
+    raise UnknownVersion(f"{name!r} has no version {version!r}; /v1/bundles/{name}/versions lists those it has")
+
+
+def _last_change(session: Session, name: str, channel: str) -> ChannelChangeRow | None:
+    of_channel = select(ChannelChangeRow).where(ChannelChangeRow.name == name, ChannelChangeRow.channel == channel)
+    return session.scalar(of_channel.order_by(ChannelChangeRow.sequence.desc()).limit(1))
+
+
+def _version_info(row: VersionRow) -> VersionInfo:
+    return VersionInfo(
+        name=row.name,
+        version=row.version,
+        manifest_sha256=row.manifest_sha256,
+        created_at=row.created_at,
+        files={file.file: BundleFile(sha256=file.sha256, size_bytes=file.size_bytes) for file in row.files},
+    )
+
+
+def _channel_info(row: ChannelChangeRow) -> ChannelInfo:
+    return ChannelInfo(
+        name=row.name,
+        channel=row.channel,
+        version=row.version.version,
+        manifest_sha256=row.version.manifest_sha256,
+        updated_at=row.changed_at,
+    )

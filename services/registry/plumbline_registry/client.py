@@ -1,0 +1,120 @@
+"""The publisher's side of the HTTP API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Final, Literal, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from plumbline_registry.bundle_directory import BundleDirectory
+from plumbline_registry.errors import ERRORS, ChannelEmpty, RegistryError
+from plumbline_registry.models import (
+    CHANNELS,
+    BundleList,
+    ChannelInfo,
+    ErrorBody,
+    PromotionRequest,
+    VersionInfo,
+    VersionList,
+)
+from plumbline_registry.tar import tar_size_bytes, write_tar
+
+_TIMEOUT: Final = httpx.Timeout(30.0, read=120.0)
+_Answer = TypeVar("_Answer", bound=BaseModel)
+
+
+class RegistryUnreachable(RegistryError):
+    """No registry answers at the address."""
+
+
+class RequestRefused(RegistryError):
+    """The registry answered with an error."""
+
+    def __init__(self, message: str, code: str | None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RegistryClient:
+    """Talks to one registry. Every method raises RegistryUnreachable, RequestRefused."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._url = url.rstrip("/")
+        self._http = httpx.Client(headers=headers, timeout=_TIMEOUT)
+
+    def __enter__(self) -> RegistryClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def publish(self, bundle: BundleDirectory) -> tuple[VersionInfo, Literal["created", "unchanged"]]:
+        """Send a bundle as a stream."""
+        manifest = bundle.manifest
+        response = self._send(
+            "PUT",
+            f"/v1/bundles/{manifest.name}/versions/{manifest.version}",
+            content=write_tar(bundle.files),
+            headers={
+                "Content-Type": "application/x-tar",
+                "Content-Length": str(tar_size_bytes([size for _, size in bundle.files])),
+            },
+        )
+        return self._parse(response, VersionInfo), "created" if response.status_code == 201 else "unchanged"
+
+    def promote(self, name: str, channel: str, request: PromotionRequest) -> ChannelInfo:
+        """Move a channel."""
+        path = f"/v1/bundles/{name}/channels/{channel}"
+        return self._parse(self._send("PUT", path, json=request.model_dump()), ChannelInfo)
+
+    def bundles(self) -> BundleList:
+        """Every bundle."""
+        return self._parse(self._send("GET", "/v1/bundles"), BundleList)
+
+    def versions(self, name: str) -> VersionList:
+        """Every version of a bundle, newest first."""
+        return self._parse(self._send("GET", f"/v1/bundles/{name}/versions"), VersionList)
+
+    def channels(self, name: str) -> Iterator[ChannelInfo]:
+        """The channels of a bundle that are set."""
+        for channel in CHANNELS:
+            try:
+                yield self._parse(self._send("GET", f"/v1/bundles/{name}/channels/{channel}"), ChannelInfo)
+            except RequestRefused as error:
+                if error.code != ERRORS[ChannelEmpty].code:
+                    raise
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, self._url + path, **options)
+        except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise RegistryUnreachable(
+                f"no registry answers at {self._url!r} ({error}); start one with `plumbline-registry serve`, or"
+                " give its address with --url"
+            ) from error
+        if not response.is_success:
+            raise self._refusal(response)
+        return response
+
+    def _refusal(self, response: httpx.Response) -> RequestRefused:
+        try:
+            detail = ErrorBody.model_validate_json(response.content).error
+        except ValidationError:
+            return RequestRefused(
+                f"{self._url!r} answered {response.status_code} and not as a registry does; check the address", None
+            )
+        return RequestRefused(f"the registry refused ({detail.code}): {detail.message}", detail.code)
+
+    def _parse(self, response: httpx.Response, kind: type[_Answer]) -> _Answer:
+        try:
+            return kind.model_validate_json(response.content)
+        except ValidationError as error:
+            raise RequestRefused(
+                f"{self._url!r} does not answer as a registry does; check the address", None
+            ) from error

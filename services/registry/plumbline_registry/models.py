@@ -1,0 +1,100 @@
+"""What the API gives and takes as JSON; the catalogue answers in the same types."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from plumbline_contract.manifest import BundleFile, BundleName, Sha256, Version
+
+Channel = Literal["dev", "canary", "stable"]
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
+
+_DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+_TIME = "2025-03-01T09:30:00Z"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BundleSummary(_Model):
+    """One bundle name."""
+
+    name: BundleName = Field(examples=["hrnet-edge-s"])
+    versions: int = Field(ge=1, description="how many versions are published", examples=[3])
+    latest: Version = Field(description="highest version by semantic-versioning precedence", examples=["1.2.0"])
+
+
+class BundleList(_Model):
+    bundles: tuple[BundleSummary, ...] = Field(description="by name")
+
+
+class VersionInfo(_Model):
+    """One published version; it never changes."""
+
+    name: BundleName = Field(examples=["hrnet-edge-s"])
+    version: Version = Field(examples=["1.2.0"])
+    manifest_sha256: Sha256 = Field(description="digest of the exact manifest.json", examples=[_DIGEST])
+    created_at: datetime = Field(description="when it was published, UTC", examples=[_TIME])
+    files: dict[str, BundleFile] = Field(
+        description="the other files of the bundle, each at /v1/blobs/{sha256}",
+        examples=[{"model.tflite": {"sha256": _DIGEST, "size_bytes": 1482752}}],
+    )
+
+
+class VersionList(_Model):
+    versions: tuple[VersionInfo, ...] = Field(description="newest first")
+
+
+class PromotionRequest(_Model):
+    """Which version a channel shall give from now on, and why."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"version": "1.2.0", "reason": "AP +1.4 on the gym clips, canary fine for 3 days"}]
+        }
+    )
+
+    version: Version
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
+
+class ChannelInfo(_Model):
+    """What a channel gives now."""
+
+    name: BundleName = Field(examples=["hrnet-edge-s"])
+    channel: Channel = Field(examples=["stable"])
+    version: Version = Field(examples=["1.2.0"])
+    manifest_sha256: Sha256 = Field(examples=[_DIGEST])
+    updated_at: datetime = Field(description="when it last moved, UTC", examples=[_TIME])
+
+
+class ChannelChange(_Model):
+    """One move of a channel."""
+
+    version: Version = Field(examples=["1.2.0"])
+    changed_at: datetime = Field(description="UTC", examples=[_TIME])
+    actor: str = Field(description="name of the token that did it", examples=["publisher"])
+    reason: str = Field(examples=["AP +1.4 on the gym clips"])
+
+
+class ChannelHistory(_Model):
+    history: tuple[ChannelChange, ...] = Field(description="newest first")
+
+
+class Health(_Model):
+    status: Literal["alive", "ready"]
+
+
+class ErrorDetail(_Model):
+    code: str = Field(description="stable, for programs", examples=["unknown_bundle"])
+    message: str = Field(description="for people: what, the value, what to do")
+
+
+class ErrorBody(_Model):
+    """The one shape of every error."""
+
+    error: ErrorDetail

@@ -1,0 +1,59 @@
+"""Runs the application on a socket of its own choosing, so that a taken port is one clear line."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Final
+
+import uvicorn
+from pydantic import ValidationError
+
+from plumbline_registry.app import create_app
+from plumbline_registry.errors import RegistryError
+from plumbline_registry.settings import ENV_PREFIX, Settings
+
+_BACKLOG: Final = 2048
+_SHUTDOWN_SECONDS: Final = 10
+
+
+class InvalidSettings(RegistryError):
+    """A setting has a value that it cannot have."""
+
+
+class AddressUnavailable(RegistryError):
+    """The address cannot be listened on."""
+
+
+def load_settings(**given: Any) -> Settings:
+    """Settings from the environment; what is given and not None wins. Raises InvalidSettings."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        value = "" if name == "write_token" else f", got {first['input']!r}"
+        raise InvalidSettings(f"setting {name} ({ENV_PREFIX}{name.upper()}): {first['msg']}{value}") from error
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal. Raises AddressUnavailable, StorageUnavailable, StorageFull before it listens."""
+    listener = listen(settings.host, settings.port)
+    with listener:
+        app = create_app(settings)
+        host, port = listener.getsockname()[:2]
+        print(f"registry on http://{f'[{host}]' if ':' in host else host}:{port} (API: /docs)", flush=True)  # noqa: T201
+        config = uvicorn.Config(app, log_level="info", timeout_graceful_shutdown=_SHUTDOWN_SECONDS)
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        except KeyboardInterrupt:
+            return
+
+
+def listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise AddressUnavailable(
+            f"cannot listen on {host!r} port {port}: {error.strerror}; choose another with --host and --port"
+        ) from error

@@ -1,0 +1,73 @@
+"""The database's tables. Rows are only ever added: versions never change, and a channel is its last change."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from sqlalchemy import BigInteger, DateTime, Dialect, ForeignKey, Index, String, TypeDecorator, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from plumbline_registry.models import Channel
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """SQLite forgets time zones: what is stored is UTC, and what is read says so."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(timezone.utc)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=timezone.utc)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class VersionRow(Base):
+    """One immutable version of a bundle."""
+
+    __tablename__ = "versions"
+    __table_args__ = (UniqueConstraint("name", "version"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(64))
+    manifest_sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(String(64))
+    files: Mapped[list[FileRow]] = relationship(lazy="selectin", order_by="FileRow.file")
+
+
+class FileRow(Base):
+    """One file of a version, beside the manifest."""
+
+    __tablename__ = "version_files"
+    __table_args__ = (Index("ix_version_files_sha256", "sha256"),)
+
+    version_id: Mapped[int] = mapped_column(ForeignKey(VersionRow.id), primary_key=True)
+    file: Mapped[str] = mapped_column(String(64), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+
+
+class ChannelChangeRow(Base):
+    """One move of a channel; `sequence` counts from 1 in each channel, so that two moves can't both come next."""
+
+    __tablename__ = "channel_changes"
+    __table_args__ = (UniqueConstraint("name", "channel", "sequence"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    channel: Mapped[Channel] = mapped_column(String(16))
+    sequence: Mapped[int]
+    version_id: Mapped[int] = mapped_column(ForeignKey(VersionRow.id))
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(String(500))
+    version: Mapped[VersionRow] = relationship(lazy="joined")

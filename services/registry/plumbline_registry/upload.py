@@ -1,0 +1,85 @@
+"""One publish: what arrives is staged and hashed, compared with its manifest, and only then made visible."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Final
+
+from plumbline_contract.errors import DigestMismatch
+from plumbline_contract.manifest import BUNDLE_FILES, MANIFEST_FILE, Manifest, parse_manifest, require_publishable
+from plumbline_registry.blobs import BlobStore, StagedBlob
+from plumbline_registry.errors import MalformedUpload, WrongAddress
+from plumbline_registry.settings import MAX_MANIFEST_BYTES
+from plumbline_registry.tar import Sink, TarReader
+
+EXPECTED_FILES: Final = (MANIFEST_FILE, *BUNDLE_FILES)
+
+
+class BundleUpload:
+    """Used as a context manager: whatever was not committed by the end of the block is gone after it."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+        self._staged: dict[str, StagedBlob] = {}
+        self._reader = TarReader(self._open_member)
+
+    def __enter__(self) -> BundleUpload:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for staged in self._staged.values():
+            staged.discard()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the tar. Raises MalformedUpload, StorageFull, StorageUnavailable."""
+        self._reader.feed(chunk)
+
+    def finish(self, name: str, version: str) -> Manifest:
+        """Check the whole bundle against its manifest and the address it was sent to.
+
+        Raises MalformedUpload, InvalidManifest, UnpublishableBundle, WrongAddress, DigestMismatch.
+        """
+        self._reader.finish()
+        if missing := [file for file in EXPECTED_FILES if file not in self._staged]:
+            raise MalformedUpload(f"the tar lacks {', '.join(missing)}; a bundle is {', '.join(EXPECTED_FILES)}")
+        manifest = parse_manifest(self._staged[MANIFEST_FILE].read())
+        require_publishable(manifest)
+        if (manifest.name, manifest.version) != (name, version):
+            raise WrongAddress(
+                f"the manifest is of {manifest.name!r} {manifest.version!r}, the address of {name!r} {version!r};"
+                " send it to its own address"
+            )
+        self._compare(manifest)
+        return manifest
+
+    @property
+    def manifest_sha256(self) -> str:
+        return self._staged[MANIFEST_FILE].sha256
+
+    def commit(self) -> None:
+        """Make the blobs visible, each under its digest. Raises StorageFull, StorageUnavailable."""
+        for staged in self._staged.values():
+            staged.commit()
+
+    def _compare(self, manifest: Manifest) -> None:
+        for file, expected in manifest.files.items():
+            staged = self._staged[file]
+            if staged.sha256 != expected.sha256:
+                raise DigestMismatch(file, expected.sha256, staged.sha256)
+            if staged.size_bytes != expected.size_bytes:
+                raise MalformedUpload(
+                    f"{file} has {staged.size_bytes} bytes, the manifest says {expected.size_bytes};"
+                    " seal the bundle again"
+                )
+
+    def _open_member(self, name: str, size_bytes: int) -> Sink:
+        if name not in EXPECTED_FILES:
+            raise MalformedUpload(f"tar member {name!r} is no part of a bundle, which is {', '.join(EXPECTED_FILES)}")
+        if name in self._staged:
+            raise MalformedUpload(f"tar member {name!r} comes twice")
+        if name == MANIFEST_FILE and size_bytes > MAX_MANIFEST_BYTES:
+            raise MalformedUpload(f"{name} has {size_bytes} bytes; at most {MAX_MANIFEST_BYTES} are read")
+        staged = self._staged[name] = self._blobs.stage()
+        return staged.write

@@ -1,0 +1,230 @@
+"""Real bundles and real servers: a small valid bundle from random bytes, and the registry on a free port."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import select
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+
+from plumbline_contract.manifest import (
+    BUNDLE_FILES,
+    BundleFile,
+    Dataset,
+    GoldenCheck,
+    InputSpec,
+    Lineage,
+    Manifest,
+    Metrics,
+    OutputSpec,
+    Parity,
+)
+from plumbline_registry.app import create_app
+from plumbline_registry.server import listen
+from plumbline_registry.settings import Settings
+
+TOKEN = "a-token-for-tests-only"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk and in memory."""
+
+    directory: Path
+    manifest: Manifest
+    files: dict[str, bytes]
+    """The four files, the manifest first."""
+
+    @property
+    def path(self) -> str:
+        return f"/v1/bundles/{self.manifest.name}/versions/{self.manifest.version}"
+
+    @property
+    def manifest_sha256(self) -> str:
+        return hashlib.sha256(self.files["manifest.json"]).hexdigest()
+
+    def tar(self) -> bytes:
+        return tar_of(list(self.files.items()))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A registry that runs."""
+
+    url: str
+    settings: Settings
+
+    def client(self, token: str | None = TOKEN) -> httpx.Client:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+
+    def unfinished(self) -> list[Path]:
+        """Files of uploads that are not complete."""
+        return [path for path in (self.settings.blob_dir / "incoming").rglob("*") if path.is_file()]
+
+    def blobs(self) -> set[str]:
+        return {path.name for path in (self.settings.blob_dir / "sha256").rglob("*") if path.is_file()}
+
+
+def tar_of(members: list[tuple[str, bytes]]) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, content in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return archive.getvalue()
+
+
+def make_manifest(name: str, version: str, files: dict[str, bytes]) -> Manifest:
+    def parity(reference: Any, candidate: Any) -> Parity:
+        return Parity(
+            reference=reference,
+            candidate=candidate,
+            precision="fp32",
+            samples=2,
+            heatmap_max_abs=1e-5,
+            heatmap_mean_abs=1e-6,
+            keypoint_p99_px=0.1,
+            keypoint_max_px=0.2,
+            keypoints_compared=34,
+            min_score=0.3,
+        )
+
+    return Manifest(
+        name=name,
+        version=version,
+        precision="fp32",
+        input=InputSpec(height=256, width=192),
+        output=OutputSpec(height=64, width=48),
+        lineage=Lineage(
+            git_commit="unknown",
+            recipe="test",
+            datasets=(Dataset(id="none", sha256="0" * 64, images=0, terms="none"),),
+            checkpoint_sha256="0" * 64,
+            created_at=datetime(2025, 1, 1, tzinfo=timezone.utc),
+            tools={"test": "1"},
+        ),
+        metrics=Metrics(parity=(parity("torch", "onnx"), parity("onnx", "tflite"))),
+        golden=GoldenCheck(heatmap_max_abs=0.01, keypoint_max_px=1.0),
+        files={
+            file: BundleFile(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
+            for file, content in files.items()
+        },
+    )
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path) -> Callable[..., Bundle]:
+    """make_bundle(version, *, name, model_bytes, seed) -> a bundle that may be published."""
+
+    def make(version: str = "1.0.0", *, name: str = "test-net", model_bytes: int = 5000, seed: int = 0) -> Bundle:
+        random = np.random.default_rng(seed)
+        files = {file: random.bytes(model_bytes if file == "model.tflite" else 700) for file in BUNDLE_FILES}
+        manifest = make_manifest(name, version, files)
+        files = {"manifest.json": manifest.to_json().encode(), **files}
+        directory = tmp_path / "bundles" / f"{name}-{version}-{seed}"
+        directory.mkdir(parents=True)
+        for file, content in files.items():
+            (directory / file).write_bytes(content)
+        return Bundle(directory, manifest, files)
+
+    return make
+
+
+def settings_in(folder: Path, **changes: Any) -> Settings:
+    return Settings(
+        **{
+            "database_url": f"sqlite:///{folder}/registry.sqlite3",
+            "blob_dir": folder / "blobs",
+            "tokens_file": folder / "tokens.json",
+            "write_token": TOKEN,
+            **changes,
+        }
+    )
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Server]:
+    """The application on a free port, in a thread."""
+    listener = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield Server(f"http://127.0.0.1:{listener.getsockname()[1]}", settings)
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """serve(**settings) -> a running registry; its folder is tmp_path/registry."""
+    with ExitStack() as stack:
+        yield lambda **changes: stack.enter_context(running(settings_in(tmp_path / "registry", **changes)))
+
+
+@pytest.fixture
+def server(serve: Callable[..., Server]) -> Server:
+    return serve()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    """Talks to `server` with a token that may write."""
+    with server.client() as client:
+        yield client
+
+
+@dataclass(frozen=True)
+class ServerProcess(Server):
+    """A registry in a process of its own."""
+
+    process: subprocess.Popen[str]
+
+
+@contextmanager
+def process_running(settings: Settings) -> Iterator[ServerProcess]:
+    """`plumbline-registry serve` on a free port."""
+    environment = {
+        **os.environ,
+        "PLUMBLINE_REGISTRY_DATABASE_URL": settings.database_url,
+        "PLUMBLINE_REGISTRY_BLOB_DIR": str(settings.blob_dir),
+        "PLUMBLINE_REGISTRY_TOKENS_FILE": str(settings.tokens_file),
+        "PLUMBLINE_REGISTRY_WRITE_TOKEN": TOKEN,
+    }
+    command = [sys.executable, "-m", "plumbline_registry.cli", "serve", "--port", "0"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert select.select([process.stdout], [], [], 30)[0], "the server said nothing in 30 s"
+            line = process.stdout.readline()
+            yield ServerProcess(line.split()[2], settings, process)
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def serve_process(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """serve_process(**settings) -> a registry in a process of its own, in tmp_path/registry."""
+    with ExitStack() as stack:
+        yield lambda **changes: stack.enter_context(process_running(settings_in(tmp_path / "registry", **changes)))
