@@ -1,0 +1,161 @@
+"""The command line: run, update, verify."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import cv2
+
+from plumbline_contract.errors import PlumblineError
+from plumbline_edge.bundle import open_bundle, replay_golden
+from plumbline_edge.errors import InvalidSettings
+from plumbline_edge.registry_client import RegistryClient
+from plumbline_edge.service import run_live, run_recorded
+from plumbline_edge.settings import load_settings
+from plumbline_edge.state import StateFolder
+from plumbline_edge.updater import update
+
+EXIT_USER_ERROR = 2
+
+DESCRIPTION = "Watches a person exercise, counts repetitions and says what to do better. Pictures stay on this device."
+EPILOG = """examples:
+  plumbline-edge run --source 0                                  the first camera; page at http://127.0.0.1:8080/
+  plumbline-edge run --source rtsp://camera/live --host 0.0.0.0  a network camera; page for the whole network
+  plumbline-edge run --source squats.mp4 --loop                  a file, at its own speed, again and again
+  plumbline-edge run --source squats.mp4 --once --output out.mp4 every frame once: a summary line and a video
+  plumbline-edge update --registry http://registry:8100 --name hrnet-edge-s --channel stable
+  plumbline-edge verify models/hrnet-edge-s
+
+Every flag can also be set as PLUMBLINE_EDGE_<FLAG>, such as PLUMBLINE_EDGE_SOURCE=0. A user's mistake ends with
+one line and exit code 2."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands; a flag that is not given is None."""
+    top = argparse.ArgumentParser(
+        "plumbline-edge", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="coach a person in front of a camera, or in a file"))
+    _add_update(commands.add_parser("update", help="fetch, check and activate the bundle of a registry's channel"))
+    verify = commands.add_parser("verify", help="check a bundle's digests and replay its golden samples here")
+    verify.add_argument("bundle", type=Path, metavar="DIR", help="folder of a bundle")
+    verify.add_argument("--threads", type=int, help="inference threads (default: all cores but one, at most 3)")
+    return top
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("--source", help="video file, picture, folder, camera index, /dev path or URL (default: 0)")
+    run.add_argument("--bundle", type=Path, metavar="DIR", help="bundle folder (default: the active one of --state)")
+    run.add_argument("--state", type=Path, metavar="DIR", help="state folder (default: ~/.local/state/plumbline-edge)")
+    run.add_argument("--exercise", help="exercise: its name, or a YAML file (default: squat)")
+    run.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine only)")
+    run.add_argument("--port", type=int, help="port to listen on (default: 8080; 0: a free one)")
+    run.add_argument("--threads", type=int, help="inference threads (default: all cores but one, at most 3)")
+    run.add_argument("--loop", action="store_true", default=None, help="start a file again at its end")
+    run.add_argument("--once", action="store_true", help="take every frame once, unpaced, print a summary and end")
+    run.add_argument("--output", type=Path, metavar="MP4", help="with --once: write the annotated video")
+
+
+def _add_update(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--registry", metavar="URL", help="the registry (default: http://127.0.0.1:8100)")
+    command.add_argument("--name", help="bundle to follow (default: hrnet-edge-s)")
+    command.add_argument("--channel", help="channel to follow: dev, canary or stable (default: stable)")
+    command.add_argument(
+        "--state", type=Path, metavar="DIR", help="state folder (default: ~/.local/state/plumbline-edge)"
+    )
+    command.add_argument("--threads", type=int, help="threads of the golden replay")
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """`plumbline-edge run`."""
+    if arguments.output is not None and not arguments.once:
+        raise InvalidSettings(f"--output {str(arguments.output)!r} needs --once; add it, or leave --output out")
+    settings = load_settings(
+        **{name: getattr(arguments, name) for name in ("source", "bundle", "state", "exercise", "host", "port")},
+        threads=arguments.threads,
+        loop=arguments.loop,
+    )
+    stop = _stop_on_signals()
+    if arguments.once:
+        print(run_recorded(settings, arguments.output, stop).line())
+        return 0
+    session = run_live(settings, stop, _say)
+    print(f"stopped after {session.frames} frames, {session.state.reps} reps")
+    return 0
+
+
+def update_command(arguments: argparse.Namespace) -> int:
+    """`plumbline-edge update`."""
+    signal.signal(signal.SIGTERM, _exit_on_signal)
+    settings = load_settings(
+        **{name: getattr(arguments, name) for name in ("registry", "name", "channel", "state", "threads")}
+    )
+    with RegistryClient(settings.registry, settings.timeout_seconds) as registry:
+        result = update(
+            StateFolder(settings.state), registry, settings.name, settings.channel, settings.inference_threads, _say
+        )
+    what = f"{settings.name} {result.version} ({result.manifest_sha256[:12]})"
+    if result.golden is None:
+        print(f"already active: {what}")
+    else:
+        print(f"activated: {what}, golden samples differ by {result.golden.heatmap_max_abs:.2g}; restart the service")
+    return 0
+
+
+def verify_command(arguments: argparse.Namespace) -> int:
+    """`plumbline-edge verify`."""
+    settings = load_settings(threads=arguments.threads)
+    bundle = open_bundle(arguments.bundle)
+    result = replay_golden(bundle, bundle.load_model(settings.inference_threads))
+    print(
+        f"verified: {bundle.manifest.name} {bundle.manifest.version} {bundle.manifest.precision}"
+        f" manifest_sha256={bundle.manifest_sha256} golden_samples={result.samples}"
+        f" heatmap_max_abs={result.heatmap_max_abs:.3g} keypoint_max_px={result.keypoint_max_px:.3g}"
+    )
+    return 0
+
+
+COMMANDS = {"run": run_command, "update": update_command, "verify": verify_command}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; a PlumblineError becomes one line on stderr and exit code 2."""
+    arguments = parser().parse_args(argv)
+    _silence_opencv()
+    try:
+        return COMMANDS[arguments.command](arguments)
+    except PlumblineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return EXIT_USER_ERROR
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _silence_opencv() -> None:
+    """OpenCV and FFmpeg print warnings of their own beside our one line."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _exit_on_signal(*_: object) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,77 @@
+"""What happens to one frame, live or recorded: pose, coaching, counting; the same steps in the same order."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from plumbline_edge.coach.engine import Coach, CoachState
+from plumbline_edge.draw import Overlay
+from plumbline_edge.estimator import Pose, PoseEstimator
+from plumbline_edge.meter import Meter
+from plumbline_edge.metrics import EdgeMetrics
+from plumbline_edge.source import Frame
+
+
+@dataclass(frozen=True)
+class Result:
+    """A frame with all that was found out about it."""
+
+    frame: Frame
+    pose: Pose
+    state: CoachState
+
+    def overlay(self, fps: float) -> Overlay:
+        """What to draw over the frame."""
+        faulty = {keypoint for fault in self.state.faults for keypoint in fault.keypoints}
+        return Overlay(
+            keypoints_K3=self.pose.keypoints_K3 if self.pose.seen else None,
+            ghost_K3=self.state.ghost_K3 if self.pose.seen else None,
+            faulty=frozenset(faulty),
+            reps=self.state.reps,
+            phase=self.state.phase,
+            cue=self.state.cue,
+            fps=fps,
+        )
+
+
+class Session:
+    """One person's exercise: takes frames in order, keeps the counts."""
+
+    def __init__(self, estimator: PoseEstimator, coach: Coach, metrics: EdgeMetrics, meter: Meter) -> None:
+        self.exercise = coach.exercise.name
+        self.meter = meter
+        self.state = coach.state
+        self.frames = 0
+        self.frames_with_person = 0
+        self.person_seen = False
+        self.cues_given = 0
+        """Rises by one with each new cue, so that a reader knows when to say it."""
+        self._estimator = estimator
+        self._coach = coach
+        self._metrics = metrics
+
+    def process(self, frame: Frame) -> Result:
+        """Take in the next frame."""
+        pose = self._estimator.estimate(frame)
+        estimated_at = time.perf_counter()
+        state = self._coach.update(frame.timestamp_seconds, pose.keypoints_K3)
+        self._metrics.observe_stage("coach", time.perf_counter() - estimated_at)
+        completed_at = time.monotonic()
+        self.meter.record(completed_at, completed_at - frame.captured_at)
+        self._metrics.latency.observe(completed_at - frame.captured_at)
+        self._count(pose, state)
+        return Result(frame, pose, state)
+
+    def _count(self, pose: Pose, state: CoachState) -> None:
+        self._metrics.frames.inc()
+        self._metrics.person_visible.set(pose.seen)
+        self._metrics.reps.labels(exercise=self.exercise).inc(state.reps - self.state.reps)
+        for name, count in state.fault_counts.items():
+            before = self.state.fault_counts.get(name, 0)
+            self._metrics.faults.labels(exercise=self.exercise, fault=name).inc(count - before)
+        self.frames += 1
+        self.frames_with_person += pose.seen
+        self.person_seen = pose.seen
+        self.cues_given += state.cue_is_new
+        self.state = state

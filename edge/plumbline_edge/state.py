@@ -1,0 +1,119 @@
+"""The state folder: bundles by the digest of their manifest, and the link that says which one is active.
+
+<state>/bundles/<manifest_sha256>/   complete, verified bundles
+<state>/active, <state>/previous     links to one of them, replaced atomically
+<state>/incoming/                    downloads under way, emptied by the next update
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from plumbline_edge.errors import BundleUnusable, UpdateInProgress
+
+
+class StateFolder:
+    """The folder of one device's bundles."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.active = folder / "active"
+        self.previous = folder / "previous"
+        self._bundles = folder / "bundles"
+        self._incoming = folder / "incoming"
+
+    def bundle_folder(self, manifest_sha256: str) -> Path:
+        """Where the bundle with this manifest lies once it is here."""
+        return self._bundles / manifest_sha256
+
+    def active_sha256(self) -> str | None:
+        """The manifest digest of the active bundle; None when there is none."""
+        return self.active.readlink().name if self.active.is_symlink() else None
+
+    def active_bundle_folder(self) -> Path:
+        """The active bundle's folder. Raises BundleUnusable when there is none."""
+        if not self.active.is_dir():
+            raise BundleUnusable(
+                f"no bundle is active in {str(self.folder)!r}; give --bundle DIR, or fetch one with:"
+                " plumbline-edge update"
+            )
+        return self.active.resolve()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for an update, cleared of what a killed one left. Raises UpdateInProgress, OSError."""
+        self._bundles.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "update.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UpdateInProgress(
+                    f"another update is running in {str(self.folder)!r}; wait until it has ended"
+                ) from error
+            shutil.rmtree(self._incoming, ignore_errors=True)
+            yield
+
+    @contextmanager
+    def incoming_folder(self) -> Iterator[Path]:
+        """An empty folder for a download, gone afterwards unless it was moved away."""
+        self._incoming.mkdir(exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=self._incoming))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def keep(self, downloaded: Path, manifest_sha256: str) -> Path:
+        """Move a verified download to its place, over a damaged one of the same digest."""
+        place = self.bundle_folder(manifest_sha256)
+        if place.exists():
+            shutil.rmtree(place)
+        downloaded.chmod(0o755)
+        downloaded.rename(place)
+        _sync_folder(self._bundles)
+        return place
+
+    def activate(self, manifest_sha256: str) -> None:
+        """Point `active` at a kept bundle in one step, and `previous` at the one before it."""
+        before = self.active_sha256()
+        if before == manifest_sha256:
+            return
+        if before is not None:
+            self._link(self.previous, before)
+        self._link(self.active, manifest_sha256)
+
+    def prune(self) -> None:
+        """Delete all bundles but the active and the previous one."""
+        kept = {link.readlink().name for link in (self.active, self.previous) if link.is_symlink()}
+        for folder in self._bundles.iterdir():
+            if folder.name not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _link(self, link: Path, manifest_sha256: str) -> None:
+        temporary = self.folder / f".{link.name}.new"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(Path("bundles") / manifest_sha256)
+        temporary.replace(link)
+        _sync_folder(self.folder)
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a new file and wait until the disk has it."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

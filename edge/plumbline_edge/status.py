@@ -1,0 +1,51 @@
+"""The line that tells, about once a second, how it goes."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Final, TextIO
+
+from plumbline_edge.session import Session
+
+INTERVAL_SECONDS: Final = 1.0
+JOURNAL_INTERVAL_SECONDS: Final = 60.0
+"""Under systemd each line is kept, and the numbers are in /metrics anyway."""
+
+
+class StatusLine:
+    """Rewrites one line of a terminal; elsewhere writes a line each time."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._in_place = out.isatty()
+        self._interval_seconds = JOURNAL_INTERVAL_SECONDS if "NOTIFY_SOCKET" in os.environ else INTERVAL_SECONDS
+        self._next_at = time.monotonic() + INTERVAL_SECONDS
+
+    def show(self, session: Session) -> None:
+        """Write the line if it is time."""
+        now = time.monotonic()
+        if now < self._next_at:
+            return
+        self._next_at = now + self._interval_seconds
+        line = status_text(session, now)
+        print(
+            f"\r{line}\x1b[K" if self._in_place else line,
+            end="" if self._in_place else "\n",
+            file=self._out,
+            flush=True,
+        )
+
+    def end(self) -> None:
+        """Leave the terminal on a fresh line."""
+        if self._in_place:
+            print(file=self._out, flush=True)
+
+
+def status_text(session: Session, now: float) -> str:
+    """FPS, p95 latency, repetitions and cue, in one line."""
+    cue = session.state.cue or ("" if session.person_seen else "no person in the picture")
+    return (
+        f"live    {session.meter.fps(now):5.1f} FPS   p95 {1000 * session.meter.p95_latency_seconds():6.1f} ms"
+        f"   {session.exercise} reps {session.state.reps}   {cue}"
+    ).rstrip()
