@@ -36,9 +36,9 @@ class Catalogue:
         self._engine.dispose()
 
     def check(self) -> None:
-        """Raise StorageUnavailable unless a write could begin now."""
+        """Raise StorageUnavailable unless the tables are there and a write could begin now."""
         with transaction(self._engine, write=True) as session:
-            session.execute(select(1))
+            session.execute(select(VersionRow.id).limit(1))
 
     def add_version(self, manifest: Manifest, manifest_sha256: str, actor: str) -> tuple[VersionInfo, Outcome]:
         """Record a version whose blobs are stored; the same manifest again changes nothing. Raises VersionExists."""

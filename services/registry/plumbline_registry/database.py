@@ -26,10 +26,13 @@ def open_engine(url: str) -> Engine:
         engine = _sqlite_engine(url) if make_url(url).get_backend_name() == "sqlite" else create_engine(url)
     except (ArgumentError, ImportError, OSError) as error:
         raise StorageUnavailable(
-            f"database {url!r} cannot be opened: {error}; check PLUMBLINE_REGISTRY_DATABASE_URL"
+            f"database cannot be opened: {error}; check PLUMBLINE_REGISTRY_DATABASE_URL"
         ) from error
-    with transaction(engine, write=True) as session:
-        Base.metadata.create_all(session.connection())
+    try:
+        with transaction(engine, write=True) as session:
+            Base.metadata.create_all(session.connection())
+    except StorageUnavailable as error:
+        raise StorageUnavailable(f"{error} ({engine.url!r}); check PLUMBLINE_REGISTRY_DATABASE_URL") from error
     return engine
 
 

@@ -30,7 +30,7 @@ from plumbline_registry.errors import (
 )
 from plumbline_registry.models import ErrorBody, ErrorDetail
 
-_RANGE: Final = re.compile(r"bytes=(?:(\d{1,15})-\d{0,15}|-0*([1-9]\d{0,14}))")
+_RANGE: Final = re.compile(r"bytes=(?:(\d{1,15})-(\d{1,15})?|-0*[1-9]\d{0,14})")
 _BY_STATUS: Final = {404: NO_ROUTE, 405: NO_METHOD}
 
 
@@ -54,8 +54,9 @@ def _check_range(value: str | None, size_bytes: int) -> None:
     """One range, as a download that resumes sends it; the framework would refuse others in a shape of its own."""
     if value is None:
         return
-    match = _RANGE.fullmatch(value.replace(" ", ""))
-    if match is None or (match[1] is not None and int(match[1]) >= size_bytes):
+    match = _RANGE.fullmatch(value)
+    begin, end = (0, size_bytes) if match is None else (int(match[1] or 0), int(match[2] or size_bytes))
+    if match is None or begin >= size_bytes or end < begin:
         raise UnsatisfiableRange(
             f"range {value!r}: give one range within the {size_bytes} bytes, such as 'bytes=0-1023'"
         )

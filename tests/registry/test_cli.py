@@ -1,0 +1,152 @@
+"""The command line against a real registry: what it prints, and one clear line for what a user got wrong."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from plumbline_registry.cli import main
+
+if TYPE_CHECKING:
+    from tests.registry.conftest import Bundle, Server, ServerProcess
+
+MakeBundle = Callable[..., "Bundle"]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """run(*arguments) -> exit code, stdout, stderr."""
+    monkeypatch.setenv("PLUMBLINE_REGISTRY_TOKEN", "a-token-for-tests-only")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def fails(result: tuple[int, str, str]) -> str:
+    """The one line of a failure."""
+    code, out, err = result
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_publish_promote_list(make_bundle: MakeBundle, server: Server, run: Run) -> None:
+    bundle = make_bundle("1.2.0")
+    assert run("list", "--url", server.url) == (0, "", "")
+    code, out, _ = run("publish", bundle.directory, "--url", server.url)
+    assert (code, out.count("\n")) == (0, 1)
+    assert out.startswith("published test-net 1.2.0, ")
+    assert bundle.manifest_sha256 in out
+    assert run("publish", bundle.directory, "--url", server.url)[1].startswith("already there: test-net 1.2.0")
+    code, out, _ = run("promote", "test-net", "1.2.0", "stable", "--reason", "first", "--url", server.url)
+    assert (code, out.split(" since")[0]) == (0, "test-net stable gives 1.2.0")
+    assert run("list", "--url", server.url)[1] == "test-net  1 version(s), latest 1.2.0  stable=1.2.0\n"
+    listed = run("list", "test-net", "--url", server.url)[1]
+    assert listed.startswith("1.2.0  ")
+    assert listed.endswith(f"{bundle.manifest_sha256}  stable\n")
+
+
+def test_token_made_by_the_command_may_write(make_bundle: MakeBundle, serve: Callable[..., Server], run: Run) -> None:
+    server = serve(write_token=None)
+    code, token, note = run("token", "--name", "ci", "--tokens-file", server.settings.tokens_file)
+    assert code == 0
+    assert token.strip() not in note
+    token_file = server.settings.blob_dir.parent / "ci.token"
+    token_file.write_text(token)
+    connection = ("--url", server.url, "--token-file", token_file)
+    assert run("publish", make_bundle().directory, *connection)[0] == 0
+    assert run("promote", "test-net", "1.0.0", "dev", "--reason", "a test", *connection)[0] == 0
+    history = httpx.get(f"{server.url}/v1/bundles/test-net/channels/dev/history").json()["history"]
+    assert [move["actor"] for move in history] == ["ci"]
+
+
+def test_registry_that_is_down(make_bundle: MakeBundle, run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    for command in (("publish", make_bundle().directory), ("list",)):
+        assert f"no registry answers at '{url}'" in fails(run(*command, "--url", url))
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://[::bad", ""])
+def test_address_that_is_none(url: str, run: Run) -> None:
+    fails(run("list", "--url", url))
+
+
+def test_address_of_something_else(server: Server, run: Run) -> None:
+    assert "check the address" in fails(run("list", "--url", f"{server.url}/docs?"))
+
+
+def test_wrong_digest_is_found_before_anything_is_sent(make_bundle: MakeBundle, run: Run) -> None:
+    bundle = make_bundle()
+    (bundle.directory / "model.tflite").write_bytes(b"changed")
+    line = fails(run("publish", bundle.directory, "--url", "http://127.0.0.1:9"))
+    assert "model.tflite" in line
+    assert "sha256" in line
+
+
+def test_wrong_token(make_bundle: MakeBundle, server: Server, run: Run, tmp_path: Path) -> None:
+    token_file = tmp_path / "wrong.token"
+    token_file.write_text("wrong\n")
+    publish = ("publish", make_bundle().directory, "--url", server.url, "--token-file", token_file)
+    assert "(unauthorised)" in fails(run(*publish))
+    token_file.write_text("two words")
+    assert "more than one word" in fails(run(*publish))
+    token_file.unlink()
+    assert "wrong.token" in fails(run(*publish))
+
+
+def test_no_token(make_bundle: MakeBundle, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLUMBLINE_REGISTRY_TOKEN")
+    assert "--token-file" in fails(run("publish", make_bundle().directory))
+
+
+def test_directory_that_is_no_bundle(run: Run, tmp_path: Path) -> None:
+    assert "manifest.json" in fails(run("publish", tmp_path))
+    assert "manifest.json" in fails(run("publish", tmp_path / "nothing"))
+
+
+def test_version_published_with_other_contents(make_bundle: MakeBundle, server: Server, run: Run) -> None:
+    assert run("publish", make_bundle(seed=0).directory, "--url", server.url)[0] == 0
+    assert "(version_exists)" in fails(run("publish", make_bundle(seed=1).directory, "--url", server.url))
+
+
+def test_promotion_that_makes_no_sense(make_bundle: MakeBundle, server: Server, run: Run) -> None:
+    assert "(unknown_bundle)" in fails(run("promote", "no-net", "1.0.0", "dev", "--reason", "x", "--url", server.url))
+    assert "'one'" in fails(run("promote", "no-net", "one", "dev", "--reason", "x", "--url", server.url))
+    assert "(no_such_route)" in fails(run("promote", "a/b", "1.0.0", "dev", "--reason", "x", "--url", server.url))
+
+
+def test_server_that_cannot_start(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLUMBLINE_REGISTRY_DATABASE_URL", f"sqlite:///{tmp_path}/registry.sqlite3")
+    monkeypatch.setenv("PLUMBLINE_REGISTRY_BLOB_DIR", str(tmp_path / "blobs"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert "cannot listen" in fails(run("serve", "--port", taken.getsockname()[1]))
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("no folder")
+    assert "blob folder" in fails(run("serve", "--port", 0, "--blob-dir", tmp_path / "file"))
+    assert "file is not a database" in fails(run("serve", "--port", 0, "--database-url", f"sqlite:///{tmp_path}/file"))
+    assert "nosuchdb" in fails(run("serve", "--port", 0, "--database-url", "nosuchdb://x"))
+    assert "SQLite needs a file" in fails(run("serve", "--port", 0, "--database-url", "sqlite://"))
+    assert "PLUMBLINE_REGISTRY_MAX_BUNDLE_BYTES" in fails(run("serve", "--max-bundle-bytes", 1))
+    monkeypatch.setenv("PLUMBLINE_REGISTRY_WRITE_TOKEN", "short")
+    assert "short" not in fails(run("serve", "--port", 0)).replace("too short", "")
+
+
+def test_serve_ends_when_told(serve_process: Callable[..., ServerProcess]) -> None:
+    server = serve_process()
+    assert httpx.get(f"{server.url}/readyz").json() == {"status": "ready"}
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(timeout=20) == 0
+    assert list((server.settings.blob_dir / "incoming").iterdir()) == []
