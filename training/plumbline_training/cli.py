@@ -83,10 +83,12 @@ def train_main() -> None:
         "Train a keypoint model on COCO-style data. Run it again with the same --out to go on where it stopped.",
         "  plumbline-train --recipe edge_s --data data.yaml --out runs/edge_s\n"
         "  plumbline-train --recipe edge_s --stages 128x96:20:1.5,256x192:5 --data data.yaml --out runs/short\n"
+        "  plumbline-train --init runs/short/best.pt --data more.yaml --out runs/longer\n"
         "  plumbline-train --recipe tiny --data data.yaml --out /tmp/tiny",
     )
     parser.add_argument("--recipe", default="edge_s", help=f"one of {', '.join(sorted(recipes.RECIPES))}")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, metrics and curves")
+    parser.add_argument("--init", type=Path, metavar="CHECKPOINT", help="start from another run's best.pt")
     parser.add_argument("--stages", type=_stages, metavar="HxW:EPOCHS[:TARGET],…", help="instead of the recipe's")
     parser.add_argument("--batch-size", type=int, help="instead of the recipe's")
     parser.add_argument("--seed", type=int, help="instead of the recipe's")
@@ -98,7 +100,9 @@ def train_main() -> None:
         listed = _lists(arguments)
         config = _overridden(recipes.recipe_named(arguments.recipe), arguments)
         train_sets = [load_dataset(entry) for entry in listed.train]
-        best = engine.train(config, train_sets, load_dataset(listed.validation), arguments.out, arguments.quiet)
+        best = engine.train(
+            config, train_sets, load_dataset(listed.validation), arguments.out, arguments.quiet, arguments.init
+        )
         print(f"best checkpoint: {best}")
 
     _run(main)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from plumbline_contract.manifest import InputSpec
 from plumbline_training import lineage, plots
-from plumbline_training.checkpoint import load_checkpoint, save_atomically
+from plumbline_training.checkpoint import clean_keys, load_checkpoint, save_atomically
 from plumbline_training.config import IMAGENET_MEAN, IMAGENET_STD, RunConfig, Stage
 from plumbline_training.crops import ImageStore, Sample, TrainingCrops
 from plumbline_training.datasets import Dataset
@@ -57,10 +57,16 @@ class TrainingState:
 
 
 def train(
-    config: RunConfig, train_sets: Sequence[Dataset], validation: Dataset, out: Path, quiet: bool = False
+    config: RunConfig,
+    train_sets: Sequence[Dataset],
+    validation: Dataset,
+    out: Path,
+    quiet: bool = False,
+    initial: Path | None = None,
 ) -> Path:
     """Train to the end, or go on from OUT/last.pt; returns the path of the best checkpoint.
 
+    A fresh run starts from the weights of the checkpoint `initial` where one is given.
     Raises InvalidCheckpoint when OUT holds another configuration's run, TrainingDiverged on a loss that is not finite.
     """
     torch.manual_seed(config.seed)
@@ -73,6 +79,8 @@ def train(
             f"fewer persons than one batch of {config.schedule.batch_size}: add data or lower the batch"
         )
     state = start(config, steps_an_epoch, device)
+    if initial is not None:
+        initialise(state, config, initial)
     resume(state, config, out / LAST_CHECKPOINT)
     lineage.write_run_record(config, train_sets, validation, out)
     for epoch in range(state.epoch, config.epochs):
@@ -100,9 +108,31 @@ def start(config: RunConfig, steps_an_epoch: int, device: torch.device) -> Train
 
     averaged = None
     if schedule.ema_decay:
-        average = swa_utils.get_ema_multi_avg_fn(schedule.ema_decay)  # type: ignore[no-untyped-call]
-        averaged = swa_utils.AveragedModel(net, multi_avg_fn=average, use_buffers=True)
+        averaged = swa_utils.AveragedModel(net, avg_fn=moving_average(schedule.ema_decay), use_buffers=True)
     return TrainingState(net, averaged, optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, rate))
+
+
+def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """An exponential moving average, quick at first: after n updates its decay is at most (1 + n) / (10 + n)."""
+
+    def average(averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+        if not averaged.is_floating_point():
+            return current
+        return torch.lerp(averaged, current, 1 - min(decay, (1 + int(updates)) / (10 + int(updates))))
+
+    return average
+
+
+def initialise(state: TrainingState, config: RunConfig, checkpoint: Path) -> None:
+    """Start from another run's weights. Raises InvalidCheckpoint when they are another architecture's."""
+    saved = load_checkpoint(checkpoint)
+    try:
+        state.net.load_state_dict(clean_keys(saved["net"]))
+    except (KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidCheckpoint(f"{str(checkpoint)!r} does not fit recipe {config.recipe!r} ({reason})") from error
+    if state.averaged is not None:
+        state.averaged.module.load_state_dict(state.net.state_dict())
 
 
 def resume(state: TrainingState, config: RunConfig, path: Path) -> None:

@@ -1,0 +1,74 @@
+# The front door: the same targets run on a laptop, in CI and in the workflows. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The first Python from 3.11 to 3.13 that starts; override with `make PYTHON=/path/to/python3.12 …`.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
+PYTAG := $(shell $(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])' 2>/dev/null)
+
+VENV ?= .venv
+DEMO_VENV ?= .venv-demo
+BIN := $(VENV)/bin
+DEMO_BIN := $(DEMO_VENV)/bin
+PIP := -m pip --disable-pip-version-check --quiet
+SOURCES := contract training conversion services/registry edge
+PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
+	services/registry/plumbline_registry edge/plumbline_edge
+
+.PHONY: help setup lint format test demo pipeline bench lock schema test-install test-fleet test-docker clean check-python
+
+help: ## list the targets
+	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+check-python:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 found; install one, or say make PYTHON=/path/to/python" >&2; exit 2; }
+
+setup: $(VENV)/.ready ## make .venv for development: every part, editable, and the tools
+
+$(VENV)/.ready: requirements/dev-$(PYTAG).txt requirements/dev.in $(SOURCES:=/pyproject.toml) | check-python
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(PIP) install -c requirements/dev-$(PYTAG).txt -r requirements/dev.in $(SOURCES:%=-e ./%)
+	touch $@
+
+$(DEMO_VENV)/.ready: requirements/edge-$(PYTAG).txt requirements/registry-$(PYTAG).txt $(SOURCES:=/pyproject.toml) | check-python
+	@echo "setting up $(DEMO_VENV) with $(PYTHON): contract, registry, edge"
+	$(PYTHON) -m venv $(DEMO_VENV)
+	$(DEMO_BIN)/python $(PIP) install -c requirements/edge-$(PYTAG).txt -c requirements/registry-$(PYTAG).txt \
+		-e ./contract -e ./services/registry -e ./edge
+	touch $@
+
+lint: setup ## ruff, mypy strict, yamllint, shellcheck
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES) tests requirements
+	$(BIN)/mypy --python-version 3.10 contract/plumbline_contract edge/plumbline_edge
+	$(BIN)/yamllint --strict .
+	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck
+
+format: setup ## let ruff lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: setup ## all tests that need nothing but Python
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+demo: $(DEMO_VENV)/.ready ## registry, publish, edge on the sample clip; ONCE=1 ends by itself with a summary
+	@$(DEMO_BIN)/python infra/demo.py $(if $(ONCE),--once)
+
+pipeline: setup ## train two epochs on made data, convert, publish, activate, infer
+	$(BIN)/pytest -m pipeline -s tests/e2e/test_pipeline.py
+
+test-install: check-python ## install every deployable part alone, in an environment of its own
+	tests/e2e/install-parts.sh
+
+lock: check-python ## resolve the locks in requirements/ again
+	$(PYTHON) requirements/lock.py
+
+schema: setup ## write the contract's JSON schemas again
+	$(BIN)/python -m plumbline_contract.schema contract/schema
+
+clean: ## remove environments and caches; keeps var/
+	rm -rf $(VENV) $(DEMO_VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,72 @@
+"""What each part's pyproject.toml asks for, and the locks that pin it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("contract", "training", "conversion", "services/registry", "edge")
+FORBIDDEN = {
+    "contract": {"torch", "tensorflow", "tensorflow-cpu", "fastapi"},
+    "training": {"tensorflow", "tensorflow-cpu"},
+    "conversion": {"torch"},
+    "services/registry": {"torch", "tensorflow", "tensorflow-cpu", "ai-edge-litert"},
+    "edge": {"torch", "tensorflow", "tensorflow-cpu"},
+}
+
+
+def project(folder: str) -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return table
+
+
+def names(requirements: list[str]) -> set[str]:
+    """Normalised names of requirement lines."""
+    matches = (re.match(r"[A-Za-z0-9._-]+", line) for line in requirements)
+    return {re.sub(r"[-_.]+", "-", match.group()).lower() for match in matches if match}
+
+
+def locked(path: Path) -> dict[str, str]:
+    """Package -> version of a lock."""
+    pins: dict[str, str] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        name, _, version = line.partition("==")
+        pins[re.sub(r"[-_.]+", "-", name).lower()] = version.split(";")[0].strip()
+    return pins
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_part_asks_for_what_it_must_not_have(part: str) -> None:
+    wanted = names(project(part)["dependencies"])
+    assert wanted
+    assert not wanted & FORBIDDEN[part]
+    assert project(part)["license"] == "Apache-2.0"
+
+
+@pytest.mark.parametrize("part", ["contract", "edge"])
+def test_contract_and_edge_run_on_python_3_10(part: str) -> None:
+    assert project(part)["requires-python"] == ">=3.10"
+
+
+@pytest.mark.parametrize("part", ["training", "conversion", "services/registry", "edge"])
+def test_each_lock_pins_what_its_part_asks_for_and_nothing_forbidden(part: str) -> None:
+    wanted = names(project(part)["dependencies"] + project("contract")["dependencies"]) - {"plumbline-contract"}
+    locks = sorted((ROOT / "requirements").glob(f"{Path(part).name}-py*.txt"))
+    assert locks
+    for lock in locks:
+        pins = locked(lock)
+        assert wanted - {"tensorflow"} <= set(pins), lock.name
+        assert not FORBIDDEN[part] & set(pins), lock.name
+        assert all(re.fullmatch(r"[0-9][0-9A-Za-z.]*", version) for version in pins.values()), lock.name
+
+
+def test_locks_of_parts_that_share_an_environment_agree() -> None:
+    for lock in (ROOT / "requirements").glob("registry-py*.txt"):
+        registry, edge = locked(lock), locked(lock.with_name(lock.name.replace("registry", "edge")))
+        differing = {name for name in set(registry) & set(edge) if registry[name] != edge[name]}
+        assert differing == set(), lock.name

@@ -1,0 +1,77 @@
+"""Dataset lists and annotation files: what is wrong with them is said in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plumbline_training.crops import ImageStore
+from plumbline_training.datasets import load_dataset, load_dataset_list
+from plumbline_training.errors import InvalidDataset
+
+MakeDataset = Callable[[Path, int], Path]
+Change = Callable[[dict[str, Any]], Any]
+
+
+def test_a_dataset_is_read_with_its_digest_and_terms(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = load_dataset(load_dataset_list(make_dataset(tmp_path / "data", 5)).train[0])
+    assert (len(dataset.persons), dataset.images) == (5, 5)
+    assert dataset.lineage().terms == "made by the tests"
+    assert len(dataset.sha256) == 64
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content["annotations"].clear(), "labels no person"),
+        (lambda content: content["annotations"][0].pop("keypoints"), "0 keypoint numbers, 51 are needed"),
+        (lambda content: content["annotations"][0]["keypoints"].pop(), "50 keypoint numbers, 51 are needed"),
+        (lambda content: content["annotations"][0].update(image_id=99), "names image 99"),
+        (lambda content: content["images"][0].update(file_name="gone.jpg"), "missing picture"),
+        (lambda content: content["categories"][0].update(keypoints=["nose"]), "not COCO's 17"),
+        (lambda content: content.pop("images"), "no COCO keypoint file"),
+        (lambda content: content["annotations"][0]["keypoints"].__setitem__(0, float("nan")), "not a finite number"),
+    ],
+)
+def test_a_bad_annotation_file_is_refused(
+    make_dataset: MakeDataset, tmp_path: Path, change: Change, message: str
+) -> None:
+    path = make_dataset(tmp_path / "data", 3)
+    file = path.parent / "person_keypoints.json"
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+    with pytest.raises(InvalidDataset, match=message):
+        load_dataset(load_dataset_list(path).train[0])
+
+
+@pytest.mark.parametrize("text", ["", "train: 3", "train: []\nvalidation: {}", "train: [", "other: 1"])
+def test_a_bad_list_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "data.yaml"
+    path.write_text(text)
+    with pytest.raises(InvalidDataset, match="no dataset list"):
+        load_dataset_list(path)
+
+
+def test_a_truncated_annotation_file_is_refused(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    path = make_dataset(tmp_path / "data", 3)
+    file = path.parent / "person_keypoints.json"
+    file.write_text(file.read_text()[:200])
+    with pytest.raises(InvalidDataset, match="is the file complete"):
+        load_dataset(load_dataset_list(path).train[0])
+
+
+def test_too_many_broken_pictures_stop_and_few_are_left_out(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    path = make_dataset(tmp_path / "data", 120)
+    dataset = load_dataset(load_dataset_list(path).train[0])
+    (path.parent / "images" / "0001.jpg").write_bytes(b"no picture")
+    store = ImageStore([dataset], quiet=True)
+    assert len(store.broken) == 1
+    assert sum(person in store for person in dataset.persons) == 119
+    (path.parent / "images" / "0002.jpg").write_bytes(b"")
+    with pytest.raises(InvalidDataset, match="2 of 120 pictures cannot be decoded"):
+        ImageStore([dataset], quiet=True)
