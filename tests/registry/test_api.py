@@ -111,23 +111,20 @@ def test_blob_is_cacheable_for_ever(blob: tuple[str, bytes], client: httpx.Clien
     assert (head.status_code, head.headers["content-length"], head.content) == (200, str(len(content)), b"")
 
 
-@pytest.mark.parametrize(
-    ("value", "begin", "end"), [("bytes=0-99", 0, 100), ("bytes=4000-", 4000, 5000), ("bytes=-7", 4993, 5000)]
-)
-def test_blob_in_part(value: str, begin: int, end: int, blob: tuple[str, bytes], client: httpx.Client) -> None:
+def test_blob_in_part(blob: tuple[str, bytes], client: httpx.Client) -> None:
     path, content = blob
-    response = client.get(path, headers={"Range": value})
-    assert response.status_code == 206
-    assert response.content == content[begin:end]
-    assert response.headers["content-range"] == f"bytes {begin}-{end - 1}/5000"
+    for value, begin, end in (("bytes=0-99", 0, 100), ("bytes=4000-", 4000, 5000), ("bytes=-7", 4993, 5000)):
+        response = client.get(path, headers={"Range": value})
+        assert response.status_code == 206
+        assert response.content == content[begin:end]
+        assert response.headers["content-range"] == f"bytes {begin}-{end - 1}/5000"
 
 
-@pytest.mark.parametrize(
-    "value", ["bytes=5000-", "bytes=9-3", "bytes=-0", "bytes=-", "bytes=a-b", "lines=1-2", "bytes=0-1,5-9", "0-5"]
-)
-def test_range_that_cannot_be_served(value: str, blob: tuple[str, bytes], client: httpx.Client) -> None:
-    response = client.get(blob[0], headers={"Range": value})
-    assert error_of(response) == (416, "unsatisfiable_range")
+def test_range_that_cannot_be_served(blob: tuple[str, bytes], client: httpx.Client) -> None:
+    for value in ("5000-", "9-3", "-0", "-", "a-b", "0-1,5-9", "99999999999999999999-"):
+        response = client.get(blob[0], headers={"Range": f"bytes={value}"})
+        assert error_of(response) == (416, "unsatisfiable_range"), value
+    assert error_of(client.get(blob[0], headers={"Range": "lines=1-2"})) == (416, "unsatisfiable_range")
 
 
 def test_range_of_another_file_gives_the_whole(blob: tuple[str, bytes], client: httpx.Client) -> None:

@@ -105,50 +105,47 @@ def tar_member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> ta
     return member
 
 
-@pytest.mark.parametrize(
-    ("member", "expected"),
-    [
-        (tar_member("../model.tflite"), "no part of a bundle"),
-        (tar_member("/etc/passwd"), "no part of a bundle"),
-        (tar_member("sub/model.tflite"), "no part of a bundle"),
-        (tar_member("./model.tflite"), "no part of a bundle"),
-        (tar_member("evil\n\x1b[2Jname"), "no part of a bundle"),
-        (tar_member("a" * 300), "no regular file"),
-        (tar_member("model.tflite"), "comes twice"),
-        (tar_member("model.tflite", tarfile.SYMTYPE, "/etc/passwd"), "no regular file"),
-        (tar_member("model.tflite", tarfile.LNKTYPE, "manifest.json"), "no regular file"),
-        (tar_member("model.tflite", tarfile.CHRTYPE), "no regular file"),
-        (tar_member("model.tflite", tarfile.FIFOTYPE), "no regular file"),
-        (tar_member("folder", tarfile.DIRTYPE), "no regular file"),
-        (tar_member("model.tflite", tarfile.GNUTYPE_SPARSE), "no regular file"),
-    ],
-    ids=lambda value: f"{value.name[:16]!r}-{value.type!r}" if isinstance(value, tarfile.TarInfo) else "",
-)
-def test_strange_member(
-    member: tarfile.TarInfo, expected: str, make_bundle: MakeBundle, server: Server, client: httpx.Client
-) -> None:
+STRANGE_MEMBERS = [
+    (tar_member("../model.tflite"), "no part of a bundle"),
+    (tar_member("/etc/passwd"), "no part of a bundle"),
+    (tar_member("sub/model.tflite"), "no part of a bundle"),
+    (tar_member("./model.tflite"), "no part of a bundle"),
+    (tar_member("evil\n\x1b[2Jname"), "no part of a bundle"),
+    (tar_member("a" * 300), "no regular file"),
+    (tar_member("model.tflite"), "comes twice"),
+    (tar_member("model.tflite", tarfile.SYMTYPE, "/etc/passwd"), "no regular file"),
+    (tar_member("model.tflite", tarfile.LNKTYPE, "manifest.json"), "no regular file"),
+    (tar_member("model.tflite", tarfile.CHRTYPE), "no regular file"),
+    (tar_member("model.tflite", tarfile.FIFOTYPE), "no regular file"),
+    (tar_member("folder", tarfile.DIRTYPE), "no regular file"),
+    (tar_member("model.tflite", tarfile.GNUTYPE_SPARSE), "no regular file"),
+]
+
+
+def test_strange_members(make_bundle: MakeBundle, server: Server, client: httpx.Client) -> None:
     bundle = make_bundle()
-    body = make_tar(bundle.files, (member, b""))
-    message = refused(client.put(bundle.path, content=body), 422, "malformed_upload")
-    assert expected in message
-    assert message.isprintable()
-    nothing_kept(server, client)
+    for member, expected in STRANGE_MEMBERS:
+        body = make_tar(bundle.files, (member, b""))
+        message = refused(client.put(bundle.path, content=body), 422, "malformed_upload")
+        assert expected in message
+        assert message.isprintable()
+        nothing_kept(server, client)
 
 
-@pytest.mark.parametrize("file", ["manifest.json", "model.tflite", "golden.npz", "model-card.md"])
-def test_missing_file(file: str, make_bundle: MakeBundle, server: Server, client: httpx.Client) -> None:
+def test_missing_file(make_bundle: MakeBundle, server: Server, client: httpx.Client) -> None:
     bundle = make_bundle()
-    body = make_tar({name: content for name, content in bundle.files.items() if name != file})
-    assert file in refused(client.put(bundle.path, content=body), 422, "malformed_upload")
-    nothing_kept(server, client)
+    for file in bundle.files:
+        body = make_tar({name: content for name, content in bundle.files.items() if name != file})
+        assert f"lacks {file};" in refused(client.put(bundle.path, content=body), 422, "malformed_upload")
+        nothing_kept(server, client)
 
 
-@pytest.mark.parametrize("kept_bytes", [0, 100, 512, 4000, 512 + 3000 + 512 * 4])
-def test_tar_cut_short(kept_bytes: int, make_bundle: MakeBundle, server: Server, client: httpx.Client) -> None:
+def test_tar_cut_short(make_bundle: MakeBundle, server: Server, client: httpx.Client) -> None:
     bundle = make_bundle()
-    message = refused(client.put(bundle.path, content=bundle.tar()[:kept_bytes]), 422, "malformed_upload")
-    assert "cut short" in message
-    nothing_kept(server, client)
+    for kept_bytes in (0, 100, 512, 4000, 512 + 3000 + 512 * 4):
+        message = refused(client.put(bundle.path, content=bundle.tar()[:kept_bytes]), 422, "malformed_upload")
+        assert "cut short" in message
+        nothing_kept(server, client)
 
 
 def test_body_that_is_no_tar(make_bundle: MakeBundle, server: Server, client: httpx.Client) -> None:
