@@ -1,0 +1,45 @@
+"""What a real camera does to a picture: focus, motion, small sensors, noise, white balance, compression."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Picture = npt.NDArray[np.uint8]
+
+
+def expose(picture_rgb: Picture, rng: np.random.Generator) -> Picture:
+    """Random exposure, contrast, white balance, blur and noise; the geometry stays as it is."""
+    image: npt.NDArray[np.float32] = np.asarray(picture_rgb / 255, dtype=np.float32)
+    gain = np.exp(rng.normal(0, 0.18) + rng.normal(0, 0.05, 3)).astype(np.float32)
+    image = np.asarray(np.clip(image * gain, 0, 1) ** float(np.exp(rng.normal(0, 0.15))), dtype=np.float32)
+    kind = rng.random()
+    if kind < 0.35:
+        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.6))).astype(np.float32)
+    elif kind < 0.45:
+        image = motion_blur(image, int(rng.integers(3, 8)), float(rng.uniform(0, 180)))
+    elif kind < 0.6:
+        height, width = image.shape[:2]
+        share = float(rng.uniform(0.35, 0.8))
+        small = cv2.resize(image, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    image = image + np.float32(rng.uniform(0.002, 0.035)) * rng.standard_normal(image.shape, np.float32)
+    return np.asarray(np.clip(image * 255, 0, 255).round(), dtype=np.uint8)
+
+
+def motion_blur(image: npt.NDArray[np.float32], length: int, angle_degrees: float) -> npt.NDArray[np.float32]:
+    """Smears the picture along a line of `length` pixels."""
+    kernel = np.zeros((length, length), np.float32)
+    kernel[length // 2] = 1.0 / length
+    centre = ((length - 1) / 2, (length - 1) / 2)
+    turn = cv2.getRotationMatrix2D(centre, angle_degrees, 1.0)
+    turned = np.asarray(cv2.warpAffine(kernel, turn, (length, length)), dtype=np.float32)
+    return np.asarray(cv2.filter2D(image, -1, turned / np.float32(turned.sum())), dtype=np.float32)
+
+
+def jpeg(picture_rgb: Picture, quality: int) -> bytes:
+    """The picture as JPEG bytes."""
+    done, data = cv2.imencode(".jpg", picture_rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done, "OpenCV encodes every 8-bit picture"
+    return bytes(data.tobytes())

@@ -1,0 +1,222 @@
+"""Poses as directions of limbs, and the forward kinematics that turns them into one rotation and pivot per segment.
+
+Axes as in body.py: x to the person's left, y backwards, z up. A direction is a unit vector in world axes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from plumbline_training.render.body import SEGMENT_INDEX, SEGMENTS, Array, Body
+
+Vector = npt.NDArray[np.float64]
+Rotation = npt.NDArray[np.float64]
+Side = Literal["L", "R"]
+SIDES: Final[tuple[Side, Side]] = ("L", "R")
+
+SPINE_SHARE: Final = {"spine05": 0.12, "spine04": 0.35, "spine03": 0.6, "spine02": 0.85, "chest": 1.0}
+NECK_SHARE: Final = {"neck01": 0.25, "neck02": 0.5, "neck03": 0.75, "head": 1.0}
+
+
+def sign(side: Side) -> float:
+    """+1 on the person's left, -1 on the right: the side's direction along x."""
+    return 1.0 if side == "L" else -1.0
+
+
+def unit(vector: npt.ArrayLike) -> Vector:
+    """The vector at length one."""
+    array: Vector = np.asarray(vector, dtype=np.float64)
+    scaled: Vector = array / max(float(np.linalg.norm(array)), 1e-9)
+    return scaled
+
+
+def rotation(axis: npt.ArrayLike, degrees: float) -> Rotation:
+    """Rotation about an axis by the right-hand rule (Rodrigues)."""
+    x, y, z = unit(axis)
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    angle = math.radians(degrees)
+    return np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * (cross @ cross)
+
+
+def pitch(degrees: float) -> Rotation:
+    """Bends forward (an upright axis tips towards -y)."""
+    return rotation((1, 0, 0), degrees)
+
+
+def yaw(degrees: float) -> Rotation:
+    """Turns to the person's left."""
+    return rotation((0, 0, 1), degrees)
+
+
+def roll(degrees: float) -> Rotation:
+    """Leans to the person's left."""
+    return rotation((0, 1, 0), degrees)
+
+
+def between(first: Vector, second: Vector) -> Rotation:
+    """The smallest rotation that carries one direction to another."""
+    axis = np.cross(first, second)
+    sine, cosine = float(np.linalg.norm(axis)), float(first @ second)
+    if sine < 1e-7:
+        return np.eye(3) if cosine > 0 else rotation(np.cross(first, (0.3, 0.5, 0.8)), 180)
+    return rotation(axis, math.degrees(math.atan2(sine, cosine)))
+
+
+def part_way(start: Rotation, end: Rotation, share: float) -> Rotation:
+    """The rotation `share` of the way from start to end along the shortest path."""
+    delta = end @ start.T
+    angle = math.degrees(math.acos(max(-1.0, min(1.0, (float(np.trace(delta)) - 1) / 2))))
+    if angle < 1e-4:
+        return start
+    axis = np.array([delta[2, 1] - delta[1, 2], delta[0, 2] - delta[2, 0], delta[1, 0] - delta[0, 1]])
+    if float(np.linalg.norm(axis)) < 1e-6:
+        return end if share > 0.5 else start
+    return rotation(axis, angle * share) @ start
+
+
+def frame(direction: Vector, hinge: Vector) -> Rotation:
+    """Columns: the direction, the hinge axis made square to it, and their cross product."""
+    across = unit(hinge - (hinge @ direction) * direction)
+    return np.stack([direction, across, np.cross(direction, across)], axis=1)
+
+
+@dataclass
+class Limb:
+    """Two bones and an end: upper arm, forearm, hand; or thigh, shin, foot.
+
+    `hinge` is the elbow's or knee's axis in world axes. None as `end` lets a hand follow the forearm and a
+    foot the shin; else it turns the hand further, or is the foot's own rotation from rest.
+    """
+
+    upper: Vector
+    lower: Vector
+    hinge: Vector
+    end: Rotation | None = None
+    toe_bend_degrees: float = 0.0
+
+
+@dataclass
+class Pose:
+    """A whole body: world rotations of pelvis, chest and head, and four limbs."""
+
+    pelvis: Rotation
+    chest: Rotation
+    head: Rotation
+    arms: dict[Side, Limb]
+    legs: dict[Side, Limb]
+    position: Vector = field(default_factory=lambda: np.zeros(3))
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Rest lengths of one body's limbs, in metres."""
+
+    upper_arm: float
+    forearm: float
+    thigh: float
+    shin: float
+    ankle_height: float
+
+
+def lengths(body: Body) -> Lengths:
+    """Measured on the left side of the rest shape; the body is symmetric."""
+
+    def distance(first: str, second: str) -> float:
+        return float(np.linalg.norm(body.pivots_S3[SEGMENT_INDEX[first]] - body.pivots_S3[SEGMENT_INDEX[second]]))
+
+    ankle_height = float(body.pivots_S3[SEGMENT_INDEX["foot.L"]][2] - body.vertices_V3[:, 2].min())
+    return Lengths(
+        distance("upper_arm.L", "forearm.L"),
+        distance("forearm.L", "hand.L"),
+        distance("thigh.L", "shin.L"),
+        distance("shin.L", "foot.L"),
+        ankle_height,
+    )
+
+
+def reach(start: Vector, target: Vector, upper: float, lower: float, pole: Vector) -> tuple[Vector, Vector]:
+    """Two-bone inverse kinematics: directions of the two bones from `start` to `target`, the joint bending to `pole`.
+
+    A target out of reach is approached as far as the bones go.
+    """
+    line = target - start
+    distance = float(np.clip(np.linalg.norm(line), abs(upper - lower) + 1e-4, upper + lower - 1e-4))
+    along = unit(line)
+    aside = unit(pole - (pole @ along) * along)
+    cosine = (upper**2 + distance**2 - lower**2) / (2 * upper * distance)
+    first = cosine * along + math.sqrt(max(0.0, 1 - cosine**2)) * aside
+    return first, unit((along * distance - first * upper) / lower)
+
+
+class Skeleton:
+    """Forward kinematics of one body."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+        self.lengths = lengths(body)
+
+    def rest(self, segment: str) -> Vector:
+        """The segment's pivot in the rest shape."""
+        return np.asarray(self.body.pivots_S3[SEGMENT_INDEX[segment]], dtype=np.float64)
+
+    def solve(self, pose: Pose) -> tuple[Array, Array]:
+        """World rotations (S, 3, 3) and posed pivots (S, 3) of all segments."""
+        turn = {"pelvis": pose.pelvis}
+        turn |= {name: part_way(pose.pelvis, pose.chest, share) for name, share in SPINE_SHARE.items()}
+        turn |= {name: part_way(pose.chest, pose.head, share) for name, share in NECK_SHARE.items()}
+        for side in SIDES:
+            turn |= self._arm(pose, side) | self._leg(pose, side)
+        rotations = np.zeros((len(SEGMENTS), 3, 3))
+        positions = np.zeros((len(SEGMENTS), 3))
+        for name, (parent, _) in SEGMENTS.items():
+            index = SEGMENT_INDEX[name]
+            rotations[index] = turn[name]
+            if parent is None:
+                positions[index] = self.rest(name) + pose.position
+            else:
+                above = SEGMENT_INDEX[parent]
+                positions[index] = positions[above] + rotations[above] @ (self.rest(name) - self.rest(parent))
+        return rotations.astype(np.float32), positions.astype(np.float32)
+
+    def _arm(self, pose: Pose, side: Side) -> dict[str, Rotation]:
+        limb = pose.arms[side]
+        elbow, wrist = self.rest(f"forearm.{side}"), self.rest(f"hand.{side}")
+        upper, lower = unit(elbow - self.rest(f"upper_arm.{side}")), unit(wrist - elbow)
+        rest_hinge = unit(np.cross(upper, lower))
+        raised = math.degrees(math.acos(float(np.clip(limb.upper @ pose.chest @ (0, 0, -1), -1, 1))))
+        clavicle = pose.chest @ roll(-sign(side) * 0.32 * max(0.0, raised - 40))
+        full = frame(limb.upper, limb.hinge) @ frame(upper, rest_hinge).T
+        swing = between(clavicle @ upper, limb.upper) @ clavicle
+        forearm = frame(limb.lower, limb.hinge) @ frame(lower, rest_hinge).T
+        hand = forearm if limb.end is None else limb.end @ forearm
+        return {
+            f"clavicle.{side}": clavicle,
+            f"upper_arm.{side}": part_way(swing, full, 0.5),
+            f"upper_arm_low.{side}": full,
+            f"forearm.{side}": forearm,
+            f"forearm_low.{side}": part_way(forearm, hand, 0.5),
+            f"hand.{side}": hand,
+        }
+
+    def _leg(self, pose: Pose, side: Side) -> dict[str, Rotation]:
+        limb = pose.legs[side]
+        knee, ankle = self.rest(f"shin.{side}"), self.rest(f"foot.{side}")
+        upper, lower = unit(knee - self.rest(f"thigh.{side}")), unit(ankle - knee)
+        lateral = np.array([1.0, 0.0, 0.0])
+        full = frame(limb.upper, limb.hinge) @ frame(upper, lateral).T
+        swing = between(pose.pelvis @ upper, limb.upper) @ pose.pelvis
+        shin = frame(limb.lower, limb.hinge) @ frame(lower, lateral).T
+        foot = shin if limb.end is None else limb.end
+        return {
+            f"thigh.{side}": part_way(swing, full, 0.5),
+            f"thigh_low.{side}": full,
+            f"shin.{side}": shin,
+            f"shin_low.{side}": shin,
+            f"foot.{side}": foot,
+            f"toes.{side}": foot @ pitch(-limb.toe_bend_degrees),
+        }
