@@ -1,0 +1,78 @@
+"""The draft bundle: everything but the digests, which `seal` fixes once AP has been added."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from plumbline_contract.manifest import (
+    MANIFEST_FILE,
+    ExportRecord,
+    Lineage,
+    Manifest,
+    Metrics,
+    Parity,
+    Precision,
+)
+from plumbline_conversion.golden import golden_check
+from plumbline_conversion.litert import TFLiteModel
+from plumbline_conversion.model_card import model_card
+from plumbline_conversion.onnx_file import load_record
+from plumbline_conversion.profile import Profile, load_profile
+from plumbline_conversion.specs import bundle_specs
+
+TOOLS: Final = ("plumbline-conversion", "onnx", "onnxruntime", "tensorflow-cpu", "tensorflow", "ai-edge-litert")
+
+
+def write_draft(
+    record_path: Path,
+    tflite_path: Path,
+    parity_path: Path,
+    profile_path: Path,
+    golden_path: Path,
+    bundle_dir: Path,
+    *,
+    version: str,
+    precision: Precision,
+    model_card_path: Path | None,
+) -> None:
+    """Step: put a bundle's four files into one folder; the manifest has no digests yet."""
+    record, model = load_record(record_path), TFLiteModel(tflite_path)
+    input_spec, output_spec = bundle_specs(record, model)
+    parity = Parity.model_validate_json(parity_path.read_text(encoding="utf-8"))
+    manifest = Manifest(
+        name=record.name,
+        version=version,
+        precision=precision,
+        input=input_spec,
+        output=output_spec,
+        lineage=_with_tools(record.lineage),
+        metrics=_metrics(record, parity, load_profile(profile_path)),
+        golden=golden_check(precision, output_spec.quantisation),
+    )
+    description = model_card_path.read_text(encoding="utf-8") if model_card_path else None
+    bundle_dir.mkdir(parents=True)
+    shutil.copyfile(tflite_path, bundle_dir / "model.tflite")
+    shutil.copyfile(golden_path, bundle_dir / "golden.npz")
+    (bundle_dir / "model-card.md").write_text(model_card(manifest, description), encoding="utf-8")
+    (bundle_dir / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def _metrics(record: ExportRecord, parity: Parity, profile: Profile) -> Metrics:
+    return Metrics(
+        parity=(*record.metrics.parity, parity),
+        average_precision=record.metrics.average_precision,
+        latency=(profile.latency,),
+    )
+
+
+def _with_tools(lineage: Lineage) -> Lineage:
+    tools = dict(lineage.tools)
+    for name in TOOLS:
+        try:
+            tools[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return lineage.model_copy(update={"tools": tools})
