@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
 import cv2
 
@@ -17,7 +18,6 @@ from plumbline_contract.errors import PlumblineError
 from plumbline_edge.bundle import open_bundle, replay_golden
 from plumbline_edge.errors import InvalidSettings
 from plumbline_edge.registry_client import RegistryClient
-from plumbline_edge.service import run_live, run_recorded
 from plumbline_edge.settings import load_settings
 from plumbline_edge.state import StateFolder
 from plumbline_edge.updater import update
@@ -25,30 +25,39 @@ from plumbline_edge.updater import update
 EXIT_USER_ERROR = 2
 
 DESCRIPTION = "Watches a person exercise, counts repetitions and says what to do better. Pictures stay on this device."
-EPILOG = """examples:
-  plumbline-edge run --source 0                                  the first camera; page at http://127.0.0.1:8080/
-  plumbline-edge run --source rtsp://camera/live --host 0.0.0.0  a network camera; page for the whole network
-  plumbline-edge run --source squats.mp4 --loop                  a file, at its own speed, again and again
-  plumbline-edge run --source squats.mp4 --once --output out.mp4 every frame once: a summary line and a video
-  plumbline-edge update --registry http://registry:8100 --name hrnet-edge-s --channel stable
-  plumbline-edge verify models/hrnet-edge-s
-
-Every flag can also be set as PLUMBLINE_EDGE_<FLAG>, such as PLUMBLINE_EDGE_SOURCE=0. A user's mistake ends with
-one line and exit code 2."""
+RUN_EXAMPLES = """\
+  plumbline-edge run --source 0                                   the first camera; page at http://127.0.0.1:8080/
+  plumbline-edge run --source rtsp://camera/live --host 0.0.0.0   a network camera; page for the whole network
+  plumbline-edge run --source squats.mp4 --loop                   a file, at its own speed, again and again
+  plumbline-edge run --source squats.mp4 --once --output out.mp4  every frame once: a summary line and a video"""
+UPDATE_EXAMPLES = """\
+  plumbline-edge update --registry http://registry:8100 --name hrnet-edge-s --channel stable"""
+VERIFY_EXAMPLES = """\
+  plumbline-edge verify models/hrnet-edge-s                       digests, and the golden samples on this device"""
+ENVIRONMENT_HINT = """\
+Settings can also be given as environment variables, such as PLUMBLINE_EDGE_SOURCE=0; flags win. A user's mistake
+ends with one line and exit code 2."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands; a flag that is not given is None."""
-    top = argparse.ArgumentParser(
-        "plumbline-edge", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    examples = "\n".join((RUN_EXAMPLES, UPDATE_EXAMPLES, VERIFY_EXAMPLES))
+    top = argparse.ArgumentParser("plumbline-edge", description=DESCRIPTION, **_teaching(examples))
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_run(commands.add_parser("run", help="coach a person in front of a camera, or in a file"))
-    _add_update(commands.add_parser("update", help="fetch, check and activate the bundle of a registry's channel"))
-    verify = commands.add_parser("verify", help="check a bundle's digests and replay its golden samples here")
-    verify.add_argument("bundle", type=Path, metavar="DIR", help="folder of a bundle")
-    verify.add_argument("--threads", type=int, help="inference threads (default: all cores but one, at most 3)")
+    run_help = "coach a person in front of a camera, or in a file"
+    update_help = "fetch, check and activate the bundle of a registry's channel"
+    verify_help = "check a bundle's digests and replay its golden samples here"
+    _add_run(commands.add_parser("run", help=run_help, description=run_help, **_teaching(RUN_EXAMPLES)))
+    _add_update(commands.add_parser("update", help=update_help, description=update_help, **_teaching(UPDATE_EXAMPLES)))
+    _add_verify(commands.add_parser("verify", help=verify_help, description=verify_help, **_teaching(VERIFY_EXAMPLES)))
     return top
+
+
+def _teaching(examples: str) -> dict[str, Any]:
+    return {
+        "epilog": f"examples:\n{examples}\n\n{ENVIRONMENT_HINT}",
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
 
 
 def _add_run(run: argparse.ArgumentParser) -> None:
@@ -74,6 +83,11 @@ def _add_update(command: argparse.ArgumentParser) -> None:
     command.add_argument("--threads", type=int, help="threads of the golden replay")
 
 
+def _add_verify(command: argparse.ArgumentParser) -> None:
+    command.add_argument("bundle", type=Path, metavar="DIR", help="folder of a bundle")
+    command.add_argument("--threads", type=int, help="inference threads (default: all cores but one, at most 3)")
+
+
 def run_command(arguments: argparse.Namespace) -> int:
     """`plumbline-edge run`."""
     if arguments.output is not None and not arguments.once:
@@ -83,22 +97,24 @@ def run_command(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
         loop=arguments.loop,
     )
-    stop = _stop_on_signals()
-    if arguments.once:
-        print(run_recorded(settings, arguments.output, stop).line())
+    # The page's framework takes a small computer seconds to import, and `update` and `verify` do without.
+    from plumbline_edge.service import run_live, run_recorded
+
+    with _stopped_by_signals() as stop:
+        if arguments.once:
+            print(run_recorded(settings, arguments.output, stop).line())
+            return 0
+        session = run_live(settings, stop, _say)
+        print(f"stopped after {session.frames} frames, {session.state.reps} reps")
         return 0
-    session = run_live(settings, stop, _say)
-    print(f"stopped after {session.frames} frames, {session.state.reps} reps")
-    return 0
 
 
 def update_command(arguments: argparse.Namespace) -> int:
     """`plumbline-edge update`."""
-    signal.signal(signal.SIGTERM, _exit_on_signal)
     settings = load_settings(
         **{name: getattr(arguments, name) for name in ("registry", "name", "channel", "state", "threads")}
     )
-    with RegistryClient(settings.registry, settings.timeout_seconds) as registry:
+    with _terminated_like_interrupted(), RegistryClient(settings.registry, settings.timeout_seconds) as registry:
         result = update(
             StateFolder(settings.state), registry, settings.name, settings.channel, settings.inference_threads, _say
         )
@@ -129,14 +145,14 @@ COMMANDS = {"run": run_command, "update": update_command, "verify": verify_comma
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; a PlumblineError becomes one line on stderr and exit code 2."""
     arguments = parser().parse_args(argv)
-    _silence_opencv()
+    silence_opencv()
     try:
         return COMMANDS[arguments.command](arguments)
     except PlumblineError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
+        print("error: interrupted; nothing was changed", file=sys.stderr)
         return EXIT_USER_ERROR
 
 
@@ -144,18 +160,30 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _silence_opencv() -> None:
+def silence_opencv() -> None:
     """OpenCV and FFmpeg print warnings of their own beside our one line."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
-def _stop_on_signals() -> threading.Event:
+@contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
-def _exit_on_signal(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM ends the work as Ctrl-C does, so that it cleans up behind itself."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

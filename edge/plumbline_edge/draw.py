@@ -46,13 +46,24 @@ class Overlay:
     fps: float
 
 
-def draw(image_bgr_HW3: Image, overlay: Overlay) -> None:
-    """Draw the overlay onto the picture itself."""
+def draw_annotated(image_bgr_HW3: Image, overlay: Overlay) -> None:
+    """Draw all of the overlay onto the picture itself: for a picture that stands alone."""
+    draw_pose(image_bgr_HW3, overlay)
+    draw_panels(image_bgr_HW3, overlay)
+
+
+def draw_pose(image_bgr_HW3: Image, overlay: Overlay) -> None:
+    """Draw the ghost and the skeleton onto the picture: for a picture beside which the rest is written."""
     scale = image_bgr_HW3.shape[0] / REFERENCE_HEIGHT
     if overlay.ghost_K3 is not None:
         _draw_ghost(image_bgr_HW3, overlay.ghost_K3, scale)
     if overlay.keypoints_K3 is not None:
         _draw_skeleton(image_bgr_HW3, overlay.keypoints_K3, overlay.faulty, scale)
+
+
+def draw_panels(image_bgr_HW3: Image, overlay: Overlay) -> None:
+    """Write repetitions, phase, FPS and the cue onto the picture."""
+    scale = image_bgr_HW3.shape[0] / REFERENCE_HEIGHT
     _draw_reps(image_bgr_HW3, overlay, scale)
     _draw_fps(image_bgr_HW3, overlay.fps, scale)
     if overlay.keypoints_K3 is None:
@@ -61,8 +72,12 @@ def draw(image_bgr_HW3: Image, overlay: Overlay) -> None:
         _draw_banner(image_bgr_HW3, overlay.cue, FAULT if overlay.faulty else GHOST, scale)
 
 
+def _is_drawn(keypoints_K3: Points) -> npt.NDArray[np.bool_]:
+    return np.asarray((keypoints_K3[:, 2] >= DRAWN_SCORE) & np.isfinite(keypoints_K3).all(axis=1))
+
+
 def _visible_limbs(keypoints_K3: Points) -> Iterable[tuple[Keypoint, Keypoint]]:
-    seen_K = (keypoints_K3[:, 2] >= DRAWN_SCORE) & np.isfinite(keypoints_K3).all(axis=1)
+    seen_K = _is_drawn(keypoints_K3)
     return ((start, end) for start, end in LIMBS if seen_K[start] and seen_K[end])
 
 
@@ -81,9 +96,7 @@ def _draw_skeleton(image: Image, keypoints_K3: Points, faulty: frozenset[Keypoin
             points = _point(keypoints_K3, start), _point(keypoints_K3, end)
             thin = start in FACE and end in FACE
             cv2.line(image, *points, colour or limb, (max(1, width // 2) if thin else width) + extra, cv2.LINE_AA)
-    for keypoint in Keypoint:
-        if keypoints_K3[keypoint, 2] < DRAWN_SCORE:
-            continue
+    for keypoint in (Keypoint(int(index)) for index in np.flatnonzero(_is_drawn(keypoints_K3))):
         centre = _point(keypoints_K3, keypoint)
         size = max(2, radius // 2) if keypoint in FACE else radius
         colour = FAULT if keypoint in faulty else BODY

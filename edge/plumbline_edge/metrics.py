@@ -51,7 +51,7 @@ class EdgeMetrics:
         )
         self.reps = Counter("plumbline_edge_reps_total", "Repetitions counted", ["exercise"], registry=self.registry)
         self.faults = Counter(
-            "plumbline_edge_faults_total", "Faults seen, once for each time one begins", ["exercise", "fault"],
+            "plumbline_edge_faults_total", "Attempts, or occasions, in which a fault was found", ["exercise", "fault"],
             registry=self.registry,
         )  # fmt: skip
         self.person_visible = Gauge(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from plumbline_edge.draw import draw
+from plumbline_edge.draw import draw_annotated
 from plumbline_edge.errors import Interrupted, SourceUnavailable
 from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.recorder import VideoRecorder
@@ -55,7 +55,7 @@ def run_once(
             result = session.process(frame)
             if recorder is not None:
                 started_at = time.perf_counter()
-                draw(frame.image_bgr_HW3, result.overlay(session.meter.fps(time.monotonic())))
+                draw_annotated(frame.image_bgr_HW3, result.overlay(session.meter.fps(time.monotonic())))
                 metrics.observe_stage("draw", time.perf_counter() - started_at)
                 recorder.write(frame.image_bgr_HW3)
             report(session)

@@ -2,7 +2,7 @@
 
 <state>/bundles/<manifest_sha256>/   complete, verified bundles
 <state>/active, <state>/previous     links to one of them, replaced atomically
-<state>/incoming/                    downloads under way, emptied by the next update
+<state>/incoming/                    the download under way; the next update clears it
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,20 +60,18 @@ class StateFolder:
 
     @contextmanager
     def incoming_folder(self) -> Iterator[Path]:
-        """An empty folder for a download, gone afterwards unless it was moved away."""
-        self._incoming.mkdir(exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=self._incoming))
+        """An empty folder for the download of the one update that holds the lock; gone afterwards."""
+        self._incoming.mkdir()
         try:
-            yield folder
+            yield self._incoming
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(self._incoming, ignore_errors=True)
 
     def keep(self, downloaded: Path, manifest_sha256: str) -> Path:
         """Move a verified download to its place, over a damaged one of the same digest."""
         place = self.bundle_folder(manifest_sha256)
         if place.exists():
             shutil.rmtree(place)
-        downloaded.chmod(0o755)
         downloaded.rename(place)
         _sync_folder(self._bundles)
         return place

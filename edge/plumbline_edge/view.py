@@ -10,7 +10,7 @@ from typing import Final
 
 import cv2
 
-from plumbline_edge.draw import draw
+from plumbline_edge.draw import draw_pose
 from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.pipeline import LivePipeline
 from plumbline_edge.session import Result
@@ -77,7 +77,7 @@ class LiveView:
     def _picture(self, result: Result) -> bytes:
         started_at = time.perf_counter()
         image_bgr_HW3 = result.frame.image_bgr_HW3.copy()
-        draw(image_bgr_HW3, result.overlay(self._pipeline.session.meter.fps(time.monotonic())))
+        draw_pose(image_bgr_HW3, result.overlay(self._pipeline.session.meter.fps(time.monotonic())))
         drawn_at = time.perf_counter()
         _, encoded = cv2.imencode(".jpg", image_bgr_HW3, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
         self._metrics.observe_stage("draw", drawn_at - started_at)

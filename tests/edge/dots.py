@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from plumbline_contract.preprocess import Image
 from plumbline_contract.skeleton import NUM_KEYPOINTS, Keypoint
 
@@ -54,7 +55,8 @@ def squatting(centre_x: float, top: float, body_height: float, depth: float) -> 
         wide = 0.06 * depth if keypoint is Keypoint.LEFT_KNEE else 0.0
         for name, side in ((keypoint.name, 1), (keypoint.name.replace("LEFT_", "RIGHT_"), -1)):
             down = 0.0 if keypoint is Keypoint.LEFT_ANKLE else drop
-            keypoints_K3[Keypoint[name], :2] = centre_x + side * (x + wide) * body_height, top + (y + down) * body_height
+            keypoints_K3[Keypoint[name], 0] = centre_x + side * (x + wide) * body_height
+            keypoints_K3[Keypoint[name], 1] = top + (y + down) * body_height
     return keypoints_K3
 
 
@@ -64,8 +66,9 @@ def squats(
     """Keypoints of each frame of a person who stands for a second and does this many squats, each of these seconds."""
     height, width = size
     still = [0.0] * round(rate)
-    down = [depth * (1 - math.cos(2 * math.pi * step / round(seconds * rate))) / 2 for step in range(round(seconds * rate))]
-    depths = still + (down + still[: len(still) // 2]) * count
+    steps = round(seconds * rate)
+    down_and_up = [depth * (1 - math.cos(2 * math.pi * step / steps)) / 2 for step in range(steps)]
+    depths = still + (down_and_up + still[: len(still) // 2]) * count
     return [squatting(width / 2, 0.08 * height, 0.85 * height, depth) for depth in depths]
 
 
@@ -82,11 +85,13 @@ def picture(keypoints_K3: npt.NDArray[np.floating] | None, size: tuple[int, int]
     return image
 
 
-def write_pictures(folder: Path, keypoints_TK3: list[npt.NDArray[np.float32]]) -> Path:
+def write_pictures(
+    folder: Path, keypoints_TK3: list[npt.NDArray[np.float32]], size: tuple[int, int] = (360, 480)
+) -> Path:
     """The frames as pictures without loss in a new folder."""
     folder.mkdir()
     for index, keypoints_K3 in enumerate(keypoints_TK3):
-        cv2.imwrite(str(folder / f"{index:05d}.png"), picture(keypoints_K3), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        cv2.imwrite(str(folder / f"{index:05d}.png"), picture(keypoints_K3, size), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     return folder
 
 

@@ -12,12 +12,15 @@ import shutil
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from tests.edge.dots import COLOURS_RGB_K3, DOTS_FP32, DOTS_INT8, picture, squatting, standing
+
+from plumbline_contract.box import Box
 from plumbline_contract.manifest import (
     BUNDLE_FILES,
     BundleFile,
@@ -33,9 +36,6 @@ from plumbline_contract.manifest import (
     Quantisation,
 )
 from plumbline_contract.preprocess import extract_crop, input_lookup, to_tensor
-from plumbline_contract.box import Box
-
-from tests.edge.dots import COLOURS_RGB_K3, DOTS_FP32, DOTS_INT8, picture, squatting, standing
 
 HEIGHT, WIDTH, STRIDE = 128, 96, 4
 COLOUR_RADIUS = 0.3
@@ -97,7 +97,7 @@ def make(folder: Path, precision: Precision) -> None:
         None if precision == "fp32" else Quantisation(scale=side["quantization"][0], zero_point=side["quantization"][1])
         for side in sides
     ]
-    dtype = "float32" if precision == "fp32" else "int8"
+    dtype: Literal["float32", "int8"] = "float32" if precision == "fp32" else "int8"
     crops = golden_crops()
     heatmaps = np.concatenate([network(to_tensor(crop[None], FLOAT_INPUT)).numpy() for crop in crops])
     np.savez_compressed(folder / "golden.npz", crops_rgb=crops, heatmaps=heatmaps.astype(np.float32))

@@ -1,0 +1,232 @@
+"""The live service as a process: the page, the picture, the numbers, systemd, and its end."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import httpx
+import numpy as np
+import numpy.typing as npt
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.edge.dots import DOTS_FP32, picture, squats, standing, write_pictures
+from tests.edge.http_fixtures import mjpeg_camera
+
+from plumbline_edge.cli import main
+
+
+@dataclass
+class Service:
+    """A running service."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=5)
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "the service did not get there in time"
+            assert self.process.poll() is None, "the service ended"
+            time.sleep(0.05)
+
+    def terminate(self) -> tuple[int, str]:
+        self.process.send_signal(signal.SIGTERM)
+        out, _ = self.process.communicate(timeout=20)
+        return self.process.returncode, out
+
+
+@contextmanager
+def service(*arguments: str | Path, environment: dict[str, str] | None = None) -> Iterator[Service]:
+    command = [sys.executable, "-m", "plumbline_edge", "run", "--bundle", DOTS_FP32, "--port", "0", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    try:
+        found = re.match(r"page    (http://\S+?)/$", process.stdout.readline().strip())
+        assert found is not None
+        yield Service(process, found[1])
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service on a repeated workout, shared by the tests that only look."""
+    folder = write_pictures(tmp_path_factory.mktemp("live") / "frames", squats(1, rate=30.0))
+    with service("--source", folder, "--loop") as running:
+        running.wait_until(lambda: running.get("/readyz").status_code == 200)
+        yield running
+
+
+def test_page_is_one_file_without_requests_to_elsewhere(running: Service) -> None:
+    page = running.get("/")
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert re.findall(r"""(?:src|href|action)=["']([^"']*)""", page.text) == ["data:,", "/stream.mjpg"]
+    assert re.findall(r"https?://", page.text) == []
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_state_tells_of_the_person_and_the_service(running: Service) -> None:
+    running.wait_until(lambda: running.get("/api/state").json()["reps"] >= 1)
+    state = running.get("/api/state").json()
+    assert state["exercise"] == "squat"
+    assert state["person_visible"] is True
+    assert state["phase"] in {"standing", "descending", "bottom", "ascending"}
+    assert 5 < state["fps"] < 40
+    assert 0 < state["p95_latency_ms"] < 1000
+    assert state["frame_age_seconds"] < 2
+    assert state["bundle"]["name"] == "dots"
+
+
+def test_metrics_show_fps_stages_and_reps(running: Service) -> None:
+    running.wait_until(lambda: running.get("/api/state").json()["reps"] >= 1)
+    response = running.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    samples = {
+        (sample.name, sample.labels.get("stage", "")): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+    assert 5 < samples["plumbline_edge_fps", ""] < 40
+    assert samples["plumbline_edge_reps_total", ""] >= 1
+    assert samples["plumbline_edge_person_visible", ""] == 1
+    for stage in ("capture", "preprocess", "inference", "decode", "coach"):
+        assert samples["plumbline_edge_stage_latency_seconds_count", stage] > 10
+    assert samples["process_resident_memory_bytes", ""] < 300e6
+
+
+def test_live_picture_moves_and_carries_the_skeleton(running: Service) -> None:
+    first: npt.NDArray[np.uint8] | None = None
+    moved = 0.0
+    for image in islice(streamed_pictures(running), 150):
+        assert image.shape == (360, 480, 3)
+        first = image if first is None else first
+        moved = max(moved, float(cv2.absdiff(first, image).mean()))
+        # Between the shoulders lies a bone, and in the frames themselves nothing.
+        assert (image[90:200, 225:255] > 150).any()
+        if moved > 0.5:
+            break
+    assert moved > 0.5
+
+
+def streamed_pictures(running: Service) -> Iterator[npt.NDArray[np.uint8]]:
+    with httpx.stream("GET", f"{running.url}/stream.mjpg", timeout=10) as response:
+        assert response.headers["content-type"] == "multipart/x-mixed-replace; boundary=plumbline-picture"
+        received = b""
+        for block in response.iter_raw():
+            received += block
+            *complete, received = received.split(b"--plumbline-picture\r\n")
+            for part in filter(None, complete):
+                jpeg = part.partition(b"\r\n\r\n")[2]
+                yield np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), dtype=np.uint8)
+
+
+def test_health_and_errors_have_one_shape(running: Service) -> None:
+    assert running.get("/healthz").json() == {"status": "ok"}
+    assert running.get("/readyz").json() == {"status": "ready"}
+    assert running.get("/nowhere").status_code == 404
+
+
+def test_too_many_viewers_are_told(running: Service) -> None:
+    with httpx.Client(limits=httpx.Limits(max_connections=20)) as client:
+        streams = [client.stream("GET", f"{running.url}/stream.mjpg", timeout=10) for _ in range(8)]
+        for stream in streams:
+            assert stream.__enter__().status_code == 200
+        refused = running.get("/stream.mjpg")
+        for stream in streams:
+            stream.__exit__(None, None, None)
+    assert refused.status_code == 503
+    assert refused.json()["error"]["code"] == "too_many_viewers"
+    running.wait_until(lambda: "plumbline_edge_viewers 0.0" in running.get("/metrics").text)
+
+
+def test_live_line_and_clean_stop_even_with_a_viewer(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "frames", [standing(240, 30, 300)] * 10)
+    with (
+        service("--source", folder, "--loop") as running,
+        httpx.stream("GET", f"{running.url}/stream.mjpg", timeout=10) as response,
+    ):
+        assert next(response.iter_raw())
+        time.sleep(2.5)
+        started_at = time.monotonic()
+        code, out = running.terminate()
+    assert code == 0
+    assert time.monotonic() - started_at < 8
+    assert len(re.findall(r"^live +\d+\.\d FPS   p95 +\d+\.\d ms   squat reps \d+", out, re.MULTILINE)) >= 2
+    assert re.search(r"^stopped after \d+ frames, 0 reps$", out, re.MULTILINE)
+
+
+def test_file_without_loop_ends_by_itself(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "frames", [standing(240, 30, 300)] * 15)
+    with service("--source", folder) as running:
+        out, _ = running.process.communicate(timeout=20)
+        assert running.process.returncode == 0
+    assert "stopped after" in out
+
+
+def test_systemd_hears_ready_watchdog_and_stopping(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "frames", [standing(240, 30, 300)] * 10)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        with service(
+            "--source", folder, "--loop", environment={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+        ) as running:
+            listener.settimeout(20)
+            assert listener.recv(100) == b"READY=1"
+            assert listener.recv(100) == b"WATCHDOG=1"
+            running.terminate()
+        heard = []
+        while select.select([listener], [], [], 0)[0]:
+            heard.append(listener.recv(100))
+    assert heard[-1] == b"STOPPING=1"
+
+
+def test_standstill_shows_in_health_and_starves_the_watchdog(tmp_path: Path) -> None:
+    """A camera that goes away: unhealthy with the reason, alive all the same, and the numbers say so."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        settings = {"PLUMBLINE_EDGE_STALE_AFTER_SECONDS": "1", "NOTIFY_SOCKET": str(tmp_path / "notify")}
+        with mjpeg_camera(pictures_a_connection=60) as camera:
+            with_camera = service("--source", camera, environment={**os.environ, **settings})
+            running = with_camera.__enter__()
+            running.wait_until(lambda: running.get("/readyz").status_code == 200)
+        try:
+            running.wait_until(lambda: running.get("/healthz").status_code == 503)
+            error = running.get("/healthz").json()["error"]
+            assert error["code"] == "unhealthy"
+            assert re.match(r"no frame for \d+ s from http://", error["message"])
+            assert running.get("/readyz").json()["error"]["code"] == "not_ready"
+            while select.select([listener], [], [], 0)[0]:
+                listener.recv(100)
+            assert select.select([listener], [], [], 1.5)[0] == []
+            assert running.terminate()[0] == 0
+        finally:
+            with_camera.__exit__(None, None, None)
+
+
+def test_port_that_is_taken(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    cv2.imwrite(str(tmp_path / "one.png"), picture(None))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert main(["run", "--bundle", str(DOTS_FP32), "--source", str(tmp_path), "--port", port]) == 2
+    assert f"error: cannot listen on 127.0.0.1:{port}: Address already in use" in capfd.readouterr().err
