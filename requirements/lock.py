@@ -11,9 +11,10 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import tomllib
 import venv
 from pathlib import Path
+
+import tomllib
 
 ROOT = Path(__file__).parent.parent
 PARTS = {
@@ -53,7 +54,8 @@ def lock(part: str, version: str, python: str) -> None:
         options += ["--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--no-emit-options"]
         subprocess.run([python, "-m", "piptools", "compile", *options, "-o", str(out), str(source)], check=True)
     # A local version such as torch's +cpu names one build on one machine; the lock names the release.
-    pinned = [line.split("+")[0] for line in out.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    lines = out.read_text(encoding="utf-8").splitlines()
+    pinned = [line.split("+")[0] for line in lines if line and not line.startswith("#")]
     out.write_text("\n".join(pinned) + "\n", encoding="utf-8")
     print(f"{out.relative_to(ROOT)}: {len(pinned)} packages")
 

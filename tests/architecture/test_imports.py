@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,11 @@ def test_a_part_keeps_to_its_footprint(package: str) -> None:
 
 
 def test_one_file_of_the_edge_imports_litert() -> None:
-    assert importers("plumbline_edge", {"ai_edge_litert", "tflite_runtime"}) == {"runtime.py"}
+    # The runtime is found by name at run time, so the text is searched, not only the import statements.
+    files = PACKAGES["plumbline_edge"].rglob("*.py")
+    assert {path.name for path in files if re.search("ai_edge_litert|tflite_runtime", path.read_text())} == {
+        "runtime.py"
+    }
 
 
 def test_one_package_of_conversion_imports_tensorflow() -> None:

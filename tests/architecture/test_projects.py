@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomllib
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("contract", "training", "conversion", "services/registry", "edge")
@@ -34,7 +34,7 @@ def names(requirements: list[str]) -> set[str]:
 def locked(path: Path) -> dict[str, str]:
     """Package -> version of a lock."""
     pins: dict[str, str] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in filter(None, path.read_text(encoding="utf-8").splitlines()):
         name, _, version = line.partition("==")
         pins[re.sub(r"[-_.]+", "-", name).lower()] = version.split(";")[0].strip()
     return pins

@@ -10,12 +10,14 @@ from plumbline_training.hrnet import ARCHITECTURES, HRNET_EDGE_S, HRNET_W32, HRN
 
 @pytest.mark.parametrize(("name", "millions"), [("hrnet_w32", 28.5), ("hrnet_w48", 63.6)])
 def test_parameters_equal_the_published_number_within_one_percent(name: str, millions: float) -> None:
-    net = HRNet(ARCHITECTURES[name])
+    with torch.device("meta"):
+        net = HRNet(ARCHITECTURES[name])
     assert sum(parameter.numel() for parameter in net.parameters()) / 1e6 == pytest.approx(millions, rel=0.01)
 
 
 def test_w32_has_the_authors_names() -> None:
-    keys = set(HRNet(HRNET_W32).state_dict())
+    with torch.device("meta"):
+        keys = set(HRNet(HRNET_W32).state_dict())
     assert {
         "conv1.weight",
         "layer1.0.downsample.0.weight",
@@ -45,7 +47,7 @@ def test_a_sigmoid_net_gives_logits_while_training_and_probabilities_when_evalua
     assert float(net(image).detach().max()) < 0.0
     with torch.inference_mode():
         heatmaps = net.eval()(image)
-    assert 0.0 < float(heatmaps.min())
+    assert float(heatmaps.min()) > 0.0
     assert float(heatmaps.max()) < 0.1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -114,15 +115,18 @@ def trace(net: torch.nn.Module, spec: InputSpec) -> onnx.ModelProto:
     """The net as an ONNX graph: input `image` (1, 3, H, W), output `heatmaps` (1, K, h, w), constants folded."""
     buffer = io.BytesIO()
     example = torch.zeros(1, 3, spec.height, spec.width)
-    torch.onnx.export(
-        net,
-        (example,),
-        buffer,  # type: ignore[arg-type]  # the stubs know only paths; the exporter takes files
-        input_names=["image"],
-        output_names=["heatmaps"],
-        opset_version=OPSET,
-        dynamo=False,
-    )
+    with warnings.catch_warnings():
+        # The newer exporter writes opset 18 and up, which the classic onnx-tf translator cannot read.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            net,
+            (example,),
+            buffer,  # type: ignore[arg-type]  # the stubs know only paths; the exporter takes files
+            input_names=["image"],
+            output_names=["heatmaps"],
+            opset_version=OPSET,
+            dynamo=False,
+        )
     model = onnx.load_from_string(buffer.getvalue())
     onnx.checker.check_model(model, full_check=True)
     return model

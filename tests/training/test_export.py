@@ -1,0 +1,87 @@
+"""What is exported computes what was trained, and says where it came from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from plumbline_contract.manifest import ONNX_METADATA_KEY, ExportRecord
+from plumbline_training import engine, export, recipes
+from plumbline_training.config import Stage
+from plumbline_training.datasets import Dataset, load_dataset, load_dataset_list
+from plumbline_training.errors import InvalidCheckpoint, ParityLost
+from plumbline_training.predictors import onnx_predictor
+
+MakeDataset = Callable[[Path, int], Path]
+
+
+@pytest.fixture(scope="module")
+def dataset(make_dataset: MakeDataset, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    listed = load_dataset_list(make_dataset(tmp_path_factory.mktemp("made") / "data", 16))
+    return load_dataset(listed.train[0])
+
+
+@pytest.fixture(scope="module")
+def checkpoint(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = dataclasses.replace(recipes.tiny(), stages=(Stage(64, 64, 1),))
+    return engine.train(config, [dataset], dataset, tmp_path_factory.mktemp("run"), quiet=True)
+
+
+def test_the_onnx_file_carries_its_record_and_computes_the_same(
+    dataset: Dataset, checkpoint: Path, tmp_path: Path
+) -> None:
+    record = export.export(checkpoint, tmp_path / "model.onnx", dataset)
+    properties = {item.key: item.value for item in onnx.load(str(tmp_path / "model.onnx")).metadata_props}
+    assert ExportRecord.model_validate_json(properties[ONNX_METADATA_KEY]) == record
+    assert record.metrics.parity[0].heatmap_max_abs < 1e-4
+    assert record.lineage.datasets[0].sha256 == dataset.sha256
+    net, config, _ = export.load_model(checkpoint)
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    boxes = [dataset.persons[0].box]
+    expected = engine.stage_predictor(net, config, config.final_stage)(image, boxes)
+    np.testing.assert_allclose(onnx_predictor(tmp_path / "model.onnx")(image, boxes), expected, atol=0.05)
+
+
+def test_prefixes_of_wrappers_are_handled(dataset: Dataset, checkpoint: Path, tmp_path: Path) -> None:
+    state = torch.load(checkpoint, weights_only=True)
+    state["net"] = {f"module.{key}": value for key, value in state["net"].items()}
+    torch.save(state, tmp_path / "wrapped.pt")
+    record = export.export(tmp_path / "wrapped.pt", tmp_path / "model.onnx", dataset)
+    assert record.metrics.parity[0].heatmap_max_abs < 1e-4
+
+
+def test_half_precision_weights_are_a_half_and_still_load(checkpoint: Path, tmp_path: Path) -> None:
+    export.export_half(checkpoint, tmp_path / "half.pt")
+    assert (tmp_path / "half.pt").stat().st_size < 0.75 * checkpoint.stat().st_size
+    net, _, _ = export.load_model(tmp_path / "half.pt")
+    assert net.final_layer.weight.dtype == torch.float32
+
+
+def test_a_graph_that_differs_is_not_written(
+    dataset: Dataset, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = export.trace
+
+    def other_weights(net: torch.nn.Module, spec: object) -> onnx.ModelProto:
+        torch.manual_seed(1)
+        other = type(net)(net.config).eval()  # type: ignore[arg-type]
+        with torch.no_grad():
+            other.final_layer.bias.fill_(0.0)  # type: ignore[union-attr, operator]
+        return trace(other, spec)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(export, "trace", other_weights)
+    with pytest.raises(ParityLost, match="nothing was written"):
+        export.export(checkpoint, tmp_path / "model.onnx", dataset)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_without_a_net_is_named(dataset: Dataset, tmp_path: Path) -> None:
+    torch.save({"net": {}}, tmp_path / "empty.pt")
+    with pytest.raises(InvalidCheckpoint, match="no exportable net"):
+        export.export(tmp_path / "empty.pt", tmp_path / "model.onnx", dataset)
