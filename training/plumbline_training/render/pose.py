@@ -30,9 +30,8 @@ def sign(side: Side) -> float:
 
 def unit(vector: npt.ArrayLike) -> Vector:
     """The vector at length one."""
-    array: Vector = np.asarray(vector, dtype=np.float64)
-    scaled: Vector = array / max(float(np.linalg.norm(array)), 1e-9)
-    return scaled
+    array = np.asarray(vector, dtype=np.float64)
+    return array / max(float(np.linalg.norm(array)), 1e-9)
 
 
 def rotation(axis: npt.ArrayLike, degrees: float) -> Rotation:
@@ -40,7 +39,8 @@ def rotation(axis: npt.ArrayLike, degrees: float) -> Rotation:
     x, y, z = unit(axis)
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     angle = math.radians(degrees)
-    return np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * (cross @ cross)
+    turned: Rotation = np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * (cross @ cross)
+    return turned
 
 
 def pitch(degrees: float) -> Rotation:
