@@ -70,7 +70,7 @@ def test_a_graph_that_differs_is_not_written(
 
     def other_weights(net: torch.nn.Module, spec: object) -> onnx.ModelProto:
         torch.manual_seed(1)
-        other = type(net)(net.config).eval()  # type: ignore[arg-type]
+        other = type(net)(net.config).eval()
         with torch.no_grad():
             other.final_layer.bias.fill_(0.0)  # type: ignore[union-attr, operator]
         return trace(other, spec)  # type: ignore[arg-type]
