@@ -1,0 +1,21 @@
+# shellcheck shell=bash
+# Shared by the lab's scripts: where things are kept, and which Debian archive they come from.
+LAB=${PLUMBLINE_LAB:-${XDG_CACHE_HOME:-$HOME/.cache}/plumbline/lab}
+mkdir -p "$LAB"
+
+die() { echo "error: $*" >&2; exit 2; }
+
+# need PROGRAM=PACKAGE ...: says everything that is missing at once, with the command that installs it.
+need() {
+  local pair missing=()
+  for pair in "$@"; do command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}"); done
+  [ ${#missing[@]} = 0 ] || die "missing: ${missing[*]}; run: apt-get install -y ${missing[*]}"
+  [ "$(id -u)" = 0 ] || die "the lab makes namespaces, mounts and root filesystems; run it as root"
+}
+
+# The archive that this machine's own apt uses, or $DEBIAN_MIRROR.
+mirror() {
+  local found
+  found=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v '^#' | grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ') || true
+  echo "${DEBIAN_MIRROR:-$found}"
+}
