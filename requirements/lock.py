@@ -8,6 +8,7 @@ all of them in development) are kept in step by resolving them under the constra
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,12 +19,15 @@ import tomllib
 
 ROOT = Path(__file__).parent.parent
 PARTS = {
-    "dev": ("3.11", "3.12", "3.13"),
-    "training": ("3.11", "3.12", "3.13"),
-    "conversion": ("3.11", "3.12", "3.13"),
+    "dev": ("3.11",),
+    "training": ("3.11",),
+    "conversion": ("3.11",),
     "registry": ("3.11", "3.12", "3.13"),
     "edge": ("3.10", "3.11", "3.12", "3.13"),
 }
+# Torch's CPU build is at hand for one Python only, and resolving its GPU build downloads gigabytes: these locks are
+# resolved once and serve every Python; the wheels they name exist for all of them.
+ONE_FOR_ALL = ("dev", "training", "conversion")
 FOLDERS = {"training": "training", "conversion": "conversion", "registry": "services/registry", "edge": "edge"}
 PIP_TOOLS = "pip-tools==7.6.2"
 
@@ -57,6 +61,9 @@ def lock(part: str, version: str, python: str) -> None:
     lines = out.read_text(encoding="utf-8").splitlines()
     pinned = [line.split("+")[0] for line in lines if line and not line.startswith("#")]
     out.write_text("\n".join(pinned) + "\n", encoding="utf-8")
+    if part in ONE_FOR_ALL:
+        for other in ("py312", "py313"):
+            shutil.copy(out, out.with_name(f"{part}-{other}.txt"))
     print(f"{out.relative_to(ROOT)}: {len(pinned)} packages")
 
 
