@@ -54,7 +54,7 @@ def write_golden(tflite_path: Path, record_path: Path, crops_path: Path, golden_
 def load_golden(path: Path, manifest: Manifest) -> Golden:
     """Read golden.npz and check its shapes against the manifest. Raises GoldenMismatch."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             golden = Golden(arrays["crops_rgb"], arrays["heatmaps"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise GoldenMismatch(f"{path}: no valid golden.npz ({error}); convert the model again") from error

@@ -113,6 +113,8 @@ def _fold(
         values = ReferenceEvaluator(proto, opsets={"": opset}).run(None, known)
     except NotImplementedError:
         return {}
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise node.unsupported(f"its constant result cannot be computed ({error})") from error
     return dict(zip(node.outputs, (np.asarray(value) for value in values), strict=True))
 
 

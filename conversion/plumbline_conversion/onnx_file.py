@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from pydantic import ValidationError
 
 from plumbline_contract.manifest import ONNX_METADATA_KEY, ExportRecord
@@ -21,17 +21,23 @@ def load_onnx(path: Path) -> onnx.ModelProto:
         raise UnreadableModel(f"{path}: no such file; export a model with plumbline-train first")
     try:
         model = onnx.load(path)
+        _check_opset(path, model)
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, ValueError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UnreadableModel(f"{path}: no valid ONNX model ({reason}); export it again") from error
+    return model
+
+
+def _check_opset(path: Path, model: onnx.ModelProto) -> None:
+    if not model.graph.node:
+        raise UnreadableModel(f"{path}: no valid ONNX model (it has no nodes); export it again")
     versions = {opset.domain: opset.version for opset in model.opset_import}
     if versions.get("") not in SUPPORTED_OPSETS:
         raise UnreadableModel(
             f"{path}: opset {versions.get('')!r} is not supported; export with opset 17 "
             f"({SUPPORTED_OPSETS.start} to {SUPPORTED_OPSETS.stop - 1} work)"
         )
-    return model
 
 
 def read_record(model: onnx.ModelProto) -> ExportRecord:

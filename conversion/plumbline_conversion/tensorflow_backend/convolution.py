@@ -22,6 +22,9 @@ from plumbline_conversion.tensorflow_backend.layout import (
 def conv(node: Node, operands: Sequence[Operand]) -> Tensor:
     """Conv: dense, grouped or depthwise, with a constant kernel (O, I / group, kh, kw)."""
     images_NHWC, kernel_OIHW = image(node, operands[0]), constant(node, operands[1])
+    channels = kernel_OIHW.shape[1] * node.attributes.get("group", 1)
+    if channels != images_NHWC.shape[3]:
+        raise node.unsupported(f"the kernel is for {channels} channels, the image has {images_NHWC.shape[3]} channels")
     rows, columns = windows(node, images_NHWC, kernel_OIHW.shape[2:])
     padding = named_padding(rows, columns)
     if padding is None:

@@ -43,7 +43,7 @@ def _evaluate(graph: Graph, images_NHWC: Tensor) -> dict[str, Tensor]:
 def _apply(node: Node, operands: list[Operand]) -> Tensor:
     try:
         return OPERATORS[node.op_type](node, operands)
-    except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+    except (LookupError, TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise node.unsupported(f"TensorFlow refuses it ({reason})") from error
 
