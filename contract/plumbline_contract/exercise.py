@@ -161,6 +161,7 @@ class Repetition(_Model):
     counts_from: float = Field(gt=0, le=1.5, description="progress an attempt must reach to count as a repetition")
     hysteresis: float = Field(gt=0, lt=0.5, description="progress to fall back by before the full position is left")
     min_seconds: float = Field(gt=0, description="a shorter attempt is noise")
+    min_partial_seconds: float = Field(gt=0, description="one that did not count must last this long to be one at all")
     max_seconds: float = Field(gt=0, description="a longer attempt is something else, such as sitting down")
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ from plumbline_edge.coach.windows import RunningPercentile
 
 LOOKING: Final = "looking"
 """The phase while the movement can't be followed: nobody is seen, or the person is not calibrated yet."""
-TORSO_SECONDS: Final[float] = 5.0
+TORSO_SECONDS: Final[float] = 3.0
 LOST_SECONDS: Final[float] = 1.5
 """Unseen for this long, an attempt under way is forgotten."""
 CUT_SECONDS: Final[float] = 5.0

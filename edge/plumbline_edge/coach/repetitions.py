@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from plumbline_contract.exercise import Repetition
+
+from plumbline_edge.coach.windows import RunningPercentile
+
+REST_SECONDS: Final[float] = 10.0
+NOISE_DEVIATIONS: Final[float] = 4.0
+"""An attempt begins this many standard deviations above rest (between the 5th and 25th percentile lies about one)."""
+MOST_OF_COUNTED: Final[float] = 0.7
+"""However great the noise, and while it is not known yet, an attempt begins at this share of a counted one."""
 
 Phase = Literal["rest", "out", "full", "back"]
 
@@ -19,11 +27,42 @@ class Attempt:
     counted: bool
 
 
+class DeadZone:
+    """How much movement is none: learnt from how much the progress of a person at rest jitters.
+
+    With steady keypoints a slight bend begins an attempt; with a jittering model it takes a deeper one. Level and
+    spread come from the lower quarter of the progress at rest, which the beginnings of movements do not reach.
+    """
+
+    def __init__(self, rules: Repetition) -> None:
+        self._rules = rules
+        self._progress = RunningPercentile(25.0, REST_SECONDS, min_samples=10)
+
+    def push(self, time_seconds: float, progress: float) -> None:
+        """Take the progress of a frame at rest."""
+        self._progress.push(time_seconds, progress)
+
+    def begins_above(self) -> float:
+        """The progress above which an attempt begins: rest plus what the exercise asks, or more where there is noise."""
+        most = max(MOST_OF_COUNTED * self._rules.counts_from, self._rules.begins_above)
+        low, lowest = self._progress.at(0.25), self._progress.at(0.05)
+        if low is None or lowest is None:
+            return most
+        deviation = low - lowest
+        rest = low + 0.67 * deviation
+        return min(most, max(rest, 0.0) + max(self._rules.begins_above, NOISE_DEVIATIONS * deviation))
+
+    def ends_below(self) -> float:
+        """The progress below which an attempt is over, raised by as much as where it begins."""
+        return self._rules.ends_below + self.begins_above() - self._rules.begins_above
+
+
 class RepetitionCounter:
     """A state machine rest -> out -> full -> back -> rest on the progress of one movement."""
 
     def __init__(self, rules: Repetition) -> None:
         self._rules = rules
+        self._rest = DeadZone(rules)
         self.phase: Phase = "rest"
         self.repetitions = 0
         self.partial_repetitions = 0
@@ -35,13 +74,16 @@ class RepetitionCounter:
     def update(self, time_seconds: float, progress: float) -> Attempt | None:
         """Take the progress of one frame; the attempt that ended with it, if one did."""
         if self.phase == "rest":
-            if progress > self._rules.begins_above:
+            if progress > self._rest.begins_above():
                 self._begin(time_seconds, progress)
+            else:
+                self._rest.push(time_seconds, progress)
             return None
-        if progress < self._rules.ends_below:
+        if progress < self._rest.ends_below():
             return self._end(time_seconds)
         if time_seconds - self._began_seconds > self._rules.max_seconds:
-            self._abandoned = True
+            self._give_up(progress)
+            return None
         self.peak_progress = max(self.peak_progress, progress)
         self.phase = self._moving_phase(progress)
         return None
@@ -50,6 +92,13 @@ class RepetitionCounter:
         """Forget the attempt under way: the person was out of sight."""
         self.phase = "rest"
         self.peak_progress = 0.0
+
+    def _give_up(self, progress: float) -> None:
+        """An attempt took too long. Once the person is not in the full position any more, learn anew what rest is."""
+        self._abandoned = True
+        if progress < self._rules.counts_from:
+            self.abandon()
+            self._rest = DeadZone(self._rules)
 
     def _begin(self, time_seconds: float, progress: float) -> None:
         self.phase = "out"
@@ -61,7 +110,8 @@ class RepetitionCounter:
         seconds = time_seconds - self._began_seconds
         attempt = Attempt(self.peak_progress, seconds, self.peak_progress >= self._rules.counts_from)
         self.abandon()
-        if self._abandoned or seconds < self._rules.min_seconds:
+        least_seconds = self._rules.min_seconds if attempt.counted else self._rules.min_partial_seconds
+        if self._abandoned or seconds < least_seconds:
             return None
         if attempt.counted:
             self.repetitions += 1

@@ -61,10 +61,14 @@ class RunningPercentile:
 
     def value(self) -> float | None:
         """The percentile, None until there are enough values; old values stay while no new ones come."""
+        return self.at(self._fraction)
+
+    def at(self, fraction: float) -> float | None:
+        """Another percentile of the same values, as a fraction."""
         if len(self._items) < self._min_samples:
             return None
         values = sorted(value for _, value in self._items)
-        return values[min(int(self._fraction * len(values)), len(values) - 1)]
+        return values[min(int(fraction * len(values)), len(values) - 1)]
 
     def clear(self) -> None:
         """Forget everything."""
