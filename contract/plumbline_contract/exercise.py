@@ -142,6 +142,11 @@ class ProgressSource(_Model):
             raise ValueError(f"rest and full are both {rest!r}: progress could not change")
         return self
 
+    @property
+    def in_every_view(self) -> bool:
+        """Whether it can be judged before the view is known."""
+        return set(self.views) == set(VIEWS)
+
 
 class PhaseNames(_Model):
     """What the four phases of an attempt are called."""

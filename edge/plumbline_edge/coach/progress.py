@@ -57,7 +57,7 @@ class ProgressTracker:
         total, weight = 0.0, 0.0
         for tracker in self._trackers:
             progress = tracker.update(time_seconds, pose, torso_px)
-            if progress is not None and (view is None or view in tracker.source.views):
+            if progress is not None and (view in tracker.source.views if view else tracker.source.in_every_view):
                 total += tracker.source.weight * progress
                 weight += tracker.source.weight
         return total / weight if weight else None

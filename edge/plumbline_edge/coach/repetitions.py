@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from plumbline_contract.exercise import Repetition
-
 from plumbline_edge.coach.windows import RunningPercentile
 
 REST_SECONDS: Final[float] = 10.0
@@ -43,7 +42,7 @@ class DeadZone:
         self._progress.push(time_seconds, progress)
 
     def begins_above(self) -> float:
-        """The progress above which an attempt begins: rest plus what the exercise asks, or more where there is noise."""
+        """The progress above which an attempt begins: rest plus what the exercise asks, more where there is noise."""
         most = max(MOST_OF_COUNTED * self._rules.counts_from, self._rules.begins_above)
         low, lowest = self._progress.at(0.25), self._progress.at(0.05)
         if low is None or lowest is None:
