@@ -20,7 +20,7 @@ from plumbline_training.render.pose import (
     Side,
     Skeleton,
     Vector,
-    between,
+    hand_towards,
     pitch,
     reach,
     rotation,
@@ -216,12 +216,13 @@ def lunge(
 
 def prone(skeleton: Skeleton, shoulder_height: float, sag: float) -> Pose:
     """Face down on the toes, shoulders at a height: positive `sag` degrees drop the hips, negative lift them."""
+    tiptoe = 2.8 * skeleton.lengths.ankle_height
     low, high = -15.0, 60.0
     for _ in range(9):
         incline = (low + high) / 2
         pose = _prone_at(skeleton, shoulder_height, sag, incline)
         ankle = skeleton.solve(pose)[1][SEGMENT_INDEX["foot.L"]][2]
-        low, high = (incline, high) if ankle > 0.13 else (low, incline)
+        low, high = (incline, high) if ankle > tiptoe else (low, incline)
     return pose
 
 
@@ -245,7 +246,7 @@ def push_up(skeleton: Skeleton, depth: float, sag: float, hands: float, flare: f
         hand = np.array([sign(side) * hands / 2, shoulder_y + 0.02, 0.05])
         pole = unit(np.array([sign(side) * math.tan(math.radians(flare)), 1.0, 0.15]))
         pose.arms[side] = arm_to(skeleton, pose, side, hand, pole)
-        pose.arms[side].end = between(pose.arms[side].lower, unit(FORWARD + 0.1 * DOWN))
+        pose.arms[side].end = hand_towards(side, FORWARD, DOWN)
     return pose
 
 
@@ -254,7 +255,8 @@ def plank(skeleton: Skeleton, sag: float) -> Pose:
     pose = prone(skeleton, skeleton.lengths.upper_arm + 0.04, sag)
     for side in SIDES:
         inward = -0.15 * sign(side) * np.array([1.0, 0.0, 0.0])
-        pose.arms[side] = Limb(DOWN, unit(FORWARD + inward), np.array([-1.0, 0.0, 0.0]))
+        hand = hand_towards(side, FORWARD + inward, DOWN)
+        pose.arms[side] = Limb(DOWN, unit(FORWARD + inward), np.array([-1.0, 0.0, 0.0]), hand)
     return pose
 
 

@@ -85,12 +85,24 @@ def frame(direction: Vector, hinge: Vector) -> Rotation:
     return np.stack([direction, across, np.cross(direction, across)], axis=1)
 
 
+REST_FINGERS: Final = (0.30, -0.72, -0.63)
+REST_PALM: Final = (-0.70, 0.25, -0.67)
+"""Where the left hand's fingers point and its palm faces in the rest pose."""
+
+
+def hand_towards(side: Side, fingers: Vector, palm: Vector) -> Rotation:
+    """The hand's world rotation when its fingers and palm face these ways."""
+    mirror = np.array([sign(side), 1.0, 1.0])
+    rest = frame(unit(REST_FINGERS * mirror), np.asarray(REST_PALM * mirror))
+    return frame(unit(fingers), palm) @ rest.T
+
+
 @dataclass
 class Limb:
     """Two bones and an end: upper arm, forearm, hand; or thigh, shin, foot.
 
-    `hinge` is the elbow's or knee's axis in world axes. None as `end` lets a hand follow the forearm and a
-    foot the shin; else it turns the hand further, or is the foot's own rotation from rest.
+    `hinge` is the elbow's or knee's axis in world axes. `end` is the world rotation from rest of the hand or foot; None
+    lets it follow the forearm or shin.
     """
 
     upper: Vector
@@ -193,7 +205,7 @@ class Skeleton:
         full = frame(limb.upper, limb.hinge) @ frame(upper, rest_hinge).T
         swing = between(clavicle @ upper, limb.upper) @ clavicle
         forearm = frame(limb.lower, limb.hinge) @ frame(lower, rest_hinge).T
-        hand = forearm if limb.end is None else limb.end @ forearm
+        hand = forearm if limb.end is None else limb.end
         return {
             f"clavicle.{side}": clavicle,
             f"upper_arm.{side}": part_way(swing, full, 0.5),
