@@ -61,6 +61,9 @@ demo: $(DEMO_VENV)/.ready ## registry, publish, edge on the sample clip; ONCE=1 
 pipeline: setup ## train two epochs on made data, convert, publish, activate, infer
 	$(BIN)/pytest -m pipeline -s tests/e2e/test_pipeline.py
 
+bench: setup ## what a frame costs here, stage by stage
+	$(BIN)/python infra/bench.py
+
 test-install: check-python ## install every deployable part alone, in an environment of its own
 	tests/e2e/install-parts.sh
 

@@ -1,6 +1,6 @@
 """`make demo`: the whole path on one machine with nothing but files: registry, publish, update, coach.
 
-Starts a registry on SQLite and a folder, publishes the shipped bundle to it, promotes it to stable, lets the edge fetch,
+Starts a registry on SQLite and a folder, publishes the shipped bundle, promotes it to stable, lets the edge fetch,
 verify and activate it, and runs the coach on the sample clip: live on a page, or once with a summary.
 """
 
