@@ -12,14 +12,16 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from plumbline_contract.box import Box
 from plumbline_contract.decode import decode_argmax, decode_dark
 from plumbline_contract.manifest import InputSpec
-from plumbline_contract.preprocess import extract_crop, to_tensor
+from plumbline_contract.preprocess import Image, extract_crop, to_tensor
 from plumbline_edge.bundle import open_bundle
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +30,8 @@ ROOT = Path(__file__).parent.parent
 def median_milliseconds(call: Callable[[], object], seconds: float) -> float:
     """The median time of a call, after one that is not counted."""
     call()
-    times, deadline = [], time.perf_counter() + seconds
+    times: list[float] = []
+    deadline = time.perf_counter() + seconds
     while time.perf_counter() < deadline or len(times) < 5:
         started = time.perf_counter()
         call()
@@ -36,13 +39,13 @@ def median_milliseconds(call: Callable[[], object], seconds: float) -> float:
     return statistics.median(times)
 
 
-def plain_tensor(crop_HW3: np.ndarray, spec: InputSpec) -> np.ndarray:  # type: ignore[type-arg]
+def plain_tensor(crop_HW3: Image, spec: InputSpec) -> npt.NDArray[Any]:
     """The baseline of `to_tensor`: the same arithmetic a pixel instead of a byte value."""
     normalised = (crop_HW3.astype(np.float32) / 255 - np.array(spec.mean)) / np.array(spec.std)
     if spec.quantisation is None:
-        return normalised.astype(np.float32)[None]
+        return np.asarray(normalised, dtype=np.float32)[None]
     steps = np.rint(normalised / spec.quantisation.scale) + spec.quantisation.zero_point
-    return np.clip(steps, -128, 127).astype(np.int8)[None]
+    return np.asarray(np.clip(steps, -128, 127), dtype=np.int8)[None]
 
 
 def main() -> None:
@@ -60,13 +63,14 @@ def main() -> None:
     box = Box.whole_image(*picture.shape[:2])
     crop_HW3, _ = extract_crop(picture, box, spec.height, spec.width)
     models = {threads: bundle.load_model(threads) for threads in (1, 2)}
-    heatmaps_KHW = models[1].infer(crop_HW3)
+    tensor_NHWC = to_tensor(crop_HW3[None], spec)
+    heatmaps_KHW = models[1].infer(tensor_NHWC)
     calls: dict[str, Callable[[], object]] = {
         "crop": lambda: extract_crop(picture, box, spec.height, spec.width),
         "to_tensor": lambda: to_tensor(crop_HW3[None], spec),
         "to_tensor, plain": lambda: plain_tensor(crop_HW3, spec),
-        "inference, 1 thread": lambda: models[1].infer(crop_HW3),
-        "inference, 2 threads": lambda: models[2].infer(crop_HW3),
+        "inference, 1 thread": lambda: models[1].infer(tensor_NHWC),
+        "inference, 2 threads": lambda: models[2].infer(tensor_NHWC),
         "decode, DARK": lambda: decode_dark(heatmaps_KHW),
         "decode, argmax": lambda: decode_argmax(heatmaps_KHW),
     }
