@@ -23,6 +23,7 @@ from plumbline_edge.state import StateFolder
 from plumbline_edge.updater import update
 
 EXIT_USER_ERROR = 2
+SILENT = 0
 
 DESCRIPTION = "Watches a person exercise, counts repetitions and says what to do better. Pictures stay on this device."
 RUN_EXAMPLES = """\
@@ -163,7 +164,9 @@ def _say(line: str) -> None:
 def silence_opencv() -> None:
     """OpenCV and FFmpeg print warnings of their own beside our one line."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # OpenCV 4 has the first, OpenCV 5 the second.
+    set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+    set_log_level(SILENT)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -25,8 +26,8 @@ TEXT: Final[Colour] = (250, 250, 250)
 MUTED: Final[Colour] = (190, 185, 178)
 
 FONT: Final = cv2.FONT_HERSHEY_DUPLEX
-REFERENCE_HEIGHT: Final = 480
-"""Sizes below are in pixels of a picture this high, and grow with it."""
+REFERENCE_AREA: Final = 640 * 480
+"""Sizes below are in pixels of a picture of this size, upright or wide, and grow with it."""
 DRAWN_SCORE: Final = 0.2
 """Keypoints scored below this are not drawn."""
 GHOST_OPACITY: Final = 0.45
@@ -54,7 +55,7 @@ def draw_annotated(image_bgr_HW3: Image, overlay: Overlay) -> None:
 
 def draw_pose(image_bgr_HW3: Image, overlay: Overlay) -> None:
     """Draw the ghost and the skeleton onto the picture: for a picture beside which the rest is written."""
-    scale = image_bgr_HW3.shape[0] / REFERENCE_HEIGHT
+    scale = _scale(image_bgr_HW3)
     if overlay.ghost_K3 is not None:
         _draw_ghost(image_bgr_HW3, overlay.ghost_K3, scale)
     if overlay.keypoints_K3 is not None:
@@ -63,13 +64,17 @@ def draw_pose(image_bgr_HW3: Image, overlay: Overlay) -> None:
 
 def draw_panels(image_bgr_HW3: Image, overlay: Overlay) -> None:
     """Write repetitions, phase, FPS and the cue onto the picture."""
-    scale = image_bgr_HW3.shape[0] / REFERENCE_HEIGHT
+    scale = _scale(image_bgr_HW3)
     _draw_reps(image_bgr_HW3, overlay, scale)
     _draw_fps(image_bgr_HW3, overlay.fps, scale)
     if overlay.keypoints_K3 is None:
         _draw_banner(image_bgr_HW3, "Step into the picture", MUTED, scale)
     elif overlay.cue:
         _draw_banner(image_bgr_HW3, overlay.cue, FAULT if overlay.faulty else GHOST, scale)
+
+
+def _scale(image: Image) -> float:
+    return math.sqrt(int(image.shape[0]) * int(image.shape[1]) / REFERENCE_AREA)
 
 
 def _is_drawn(keypoints_K3: Points) -> npt.NDArray[np.bool_]:
