@@ -134,6 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PlumblineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}; free some space or name another folder", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("stopped: nothing was written", file=sys.stderr)
         return 128 + signal.SIGINT

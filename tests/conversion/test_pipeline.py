@@ -283,6 +283,8 @@ def test_users_errors_are_one_line(inputs: Path, tmp_path: Path, capsys: pytest.
         assert last.startswith("error: ")
         assert message in last
     assert [entry.name for entry in tmp_path.iterdir()] == ["odd.onnx"]
+    assert cli.main(command(inputs, path / "out")) == 2
+    assert capsys.readouterr().err.startswith(f"error: {path}")
 
 
 @pytest.mark.parametrize("limit", ["int8", "int4=2", "int8=far"])
