@@ -93,6 +93,7 @@ def train_main() -> None:
     parser.add_argument("--batch-size", type=int, help="instead of the recipe's")
     parser.add_argument("--seed", type=int, help="instead of the recipe's")
     parser.add_argument("--workers", type=int, help="processes that prepare crops")
+    parser.add_argument("--stop-after", type=int, metavar="EPOCH", help="stop there; the same command goes on later")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     arguments = parser.parse_args()
 
@@ -101,7 +102,13 @@ def train_main() -> None:
         config = _overridden(recipes.recipe_named(arguments.recipe), arguments)
         train_sets = [load_dataset(entry) for entry in listed.train]
         best = engine.train(
-            config, train_sets, load_dataset(listed.validation), arguments.out, arguments.quiet, arguments.init
+            config,
+            train_sets,
+            load_dataset(listed.validation),
+            arguments.out,
+            quiet=arguments.quiet,
+            initial=arguments.init,
+            stop_after=arguments.stop_after,
         )
         print(f"best checkpoint: {best}")
 

@@ -63,10 +63,12 @@ def train(
     out: Path,
     quiet: bool = False,
     initial: Path | None = None,
+    stop_after: int | None = None,
 ) -> Path:
     """Train to the end, or go on from OUT/last.pt; returns the path of the best checkpoint.
 
-    A fresh run starts from the weights of the checkpoint `initial` where one is given.
+    A fresh run starts from the weights of the checkpoint `initial` where one is given. After epoch `stop_after` it stops
+    early, its schedule unchanged, and a later call goes on.
     Raises InvalidCheckpoint when OUT holds another configuration's run, TrainingDiverged on a loss that is not finite.
     """
     torch.manual_seed(config.seed)
@@ -83,7 +85,7 @@ def train(
         initialise(state, config, initial)
     resume(state, config, out / LAST_CHECKPOINT)
     lineage.write_run_record(config, train_sets, validation, out)
-    for epoch in range(state.epoch, config.epochs):
+    for epoch in range(state.epoch, min(config.epochs, stop_after or config.epochs)):
         loss, rate = _train_epoch(state, config, TrainingCrops(train_sets, images, config, epoch), device, quiet)
         measured = evaluate(validation, stage_predictor(state.evaluated, config, config.stage_at(epoch)), False, True)
         state.epoch = epoch + 1

@@ -69,6 +69,9 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="COCO keypoint file to write")
     parser.add_argument("--teacher", type=Path, required=True, help="MoveNet .tflite")
     parser.add_argument("--min-score", type=float, default=0.4, help="teacher's least score for a label (default 0.4)")
+    parser.add_argument(
+        "--hold-out", type=int, default=0, metavar="N", help="put the last N pictures into OUT.held-out"
+    )
     arguments = parser.parse_args()
     content = json.loads(arguments.annotations.read_text(encoding="utf-8"))
     files = {image["id"]: arguments.images / image["file_name"] for image in content["images"]}
@@ -77,7 +80,16 @@ def main() -> None:
         relabel(item, files[item["image_id"]], teacher, arguments.min_score)
         for item in tqdm(content["annotations"], unit="person")
     ]
-    arguments.out.write_text(json.dumps(content), encoding="utf-8")
+    split = len(content["images"]) - arguments.hold_out
+    for path, images in (
+        (arguments.out, content["images"][:split]),
+        (arguments.out.with_suffix(".held-out.json"), content["images"][split:]),
+    ):
+        if images:
+            kept = {image["id"] for image in images}
+            persons = [item for item in content["annotations"] if item["image_id"] in kept]
+            part = {**content, "images": images, "annotations": persons}
+            path.write_text(json.dumps(part), encoding="utf-8")
 
 
 if __name__ == "__main__":
