@@ -22,7 +22,9 @@ ONNX_METADATA_KEY: Final = "plumbline.export"
 """The ONNX metadata property that holds an ExportRecord as JSON."""
 
 NAME_PATTERN: Final = r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$"
-VERSION_PATTERN: Final = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-[0-9A-Za-z.-]+)?$"
+_NUMBER: Final = "(?:0|[1-9][0-9]*)"
+_IDENTIFIER: Final = f"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+VERSION_PATTERN: Final = rf"^({_NUMBER})\.({_NUMBER})\.({_NUMBER})(?:-{_IDENTIFIER}(?:\.{_IDENTIFIER})*)?$"
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 BundleName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
@@ -227,7 +229,7 @@ def require_publishable(manifest: Manifest) -> None:
 
 def version_key(version: str) -> tuple[int, int, int, int, tuple[tuple[int, int, str], ...]]:
     """A key that sorts versions by semantic-versioning precedence (semver.org, clause 11)."""
-    match = re.match(VERSION_PATTERN, version)
+    match = re.fullmatch(VERSION_PATTERN, version)
     if match is None:
         raise ValueError(f"{version!r} is no semantic version such as '1.4.0' or '1.4.0-rc.1'")
     major, minor, patch = (int(part) for part in match.groups())
