@@ -67,8 +67,8 @@ def train(
 ) -> Path:
     """Train to the end, or go on from OUT/last.pt; returns the path of the best checkpoint.
 
-    A fresh run starts from the weights of the checkpoint `initial` where one is given. After epoch `stop_after` it stops
-    early, its schedule unchanged, and a later call goes on.
+    A fresh run starts from the weights of the checkpoint `initial` where one is given. It ends early after epoch
+    `stop_after`, its schedule unchanged, and a later call goes on.
     Raises InvalidCheckpoint when OUT holds another configuration's run, TrainingDiverged on a loss that is not finite.
     """
     torch.manual_seed(config.seed)

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Makes the shipped weights again: usage: training/default-model.sh DATA OUT
+# DATA holds lspet/ (images/, person_keypoints.json as COCO keypoints), coco/ (train/, val/ and their json files) and
+# movenet-thunder.tflite, the teacher of the faces that LSPet does not label. Every step goes on where it was stopped.
+set -euo pipefail
+data=$(realpath "$1") out=$(realpath -m "$2") here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$out"
+
+[ -e "$data/lspet/train.json" ] || python -m plumbline_training.teacher "$data/lspet/person_keypoints.json" \
+  "$data/lspet/images" "$data/lspet/train.json" --teacher "$data/movenet-thunder.tflite" --hold-out 300
+python -m plumbline_training.render images --out "$data/rendered" --count 3000 --seed 1
+
+train() { # run, dataset list, further options
+  plumbline-train --recipe edge_s --data-root "$data" --data "$here/datasets/$2.yaml" --workers 1 --out "$out/$1" "${@:3}"
+}
+train start real --stages 128x96:36:1.5 --stop-after 15
+train mixed real-and-rendered --init "$out/start/best.pt" --stages 128x96:12:1.5,192x160:10:2.0 --stop-after 1
+train final real-and-rendered --init "$out/mixed/best.pt" --stages 128x96:6:1.5,192x160:6:2.0
+plumbline-export --data-root "$data" --data "$here/datasets/real.yaml" "$out/final/best.pt" --out "$out/model.onnx"
