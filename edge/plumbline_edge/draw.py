@@ -44,6 +44,7 @@ class Overlay:
     reps: int
     phase: str
     cue: str | None
+    cue_is_praise: bool
     fps: float
 
 
@@ -70,7 +71,7 @@ def draw_panels(image_bgr_HW3: Image, overlay: Overlay) -> None:
     if overlay.keypoints_K3 is None:
         _draw_banner(image_bgr_HW3, "Step into the picture", MUTED, scale)
     elif overlay.cue:
-        _draw_banner(image_bgr_HW3, overlay.cue, FAULT if overlay.faulty else GHOST, scale)
+        _draw_banner(image_bgr_HW3, overlay.cue, GHOST if overlay.cue_is_praise else FAULT, scale)
 
 
 def _scale(image: Image) -> float:

@@ -20,6 +20,7 @@ class Result:
     frame: Frame
     pose: Pose
     state: CoachState
+    cue_is_praise: bool
 
     def overlay(self, fps: float) -> Overlay:
         """What to draw over the frame."""
@@ -31,6 +32,7 @@ class Result:
             reps=self.state.reps,
             phase=self.state.phase,
             cue=self.state.cue,
+            cue_is_praise=self.cue_is_praise,
             fps=fps,
         )
 
@@ -45,6 +47,7 @@ class Session:
         self.frames = 0
         self.frames_with_person = 0
         self.person_seen = False
+        self.cue_is_praise = False
         self.cues_given = 0
         """Rises by one with each new cue, so that a reader knows when to say it."""
         self._estimator = estimator
@@ -61,7 +64,7 @@ class Session:
         self.meter.record(completed_at, completed_at - frame.captured_at)
         self._metrics.latency.observe(completed_at - frame.captured_at)
         self._count(pose, state)
-        return Result(frame, pose, state)
+        return Result(frame, pose, state, self.cue_is_praise)
 
     def _count(self, pose: Pose, state: CoachState) -> None:
         self._metrics.frames.inc()
@@ -74,4 +77,5 @@ class Session:
         self.frames_with_person += pose.seen
         self.person_seen = pose.seen
         self.cues_given += state.cue_is_new
+        self.cue_is_praise = state.cue == self._coach.exercise.praise
         self.state = state

@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from plumbline_contract.box import Box, box_from_keypoints
 from plumbline_contract.decode import Keypoints
+from plumbline_contract.sequence import HIPS, SHOULDERS, midpoint
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class TrackerConfig:
     """A person not seen for this long is lost, and searched for."""
     body_margin: float = 1.15
     """Keypoints end at the eyes and ankles; the body goes on by about this factor."""
+    reach_torsos: float = 1.5
+    """The box reaches this many torso lengths from the hips along the torso both ways: about to the crown, and to the
+    ankles of straight legs. Else legs once left out of the crop are drawn up into it and never found again."""
     shrink_seconds: float = 0.4
     """Time constant with which an edge of the box moves inwards. Outwards it moves at once, so no limb is cut off."""
     min_side_share: float = 0.1
@@ -52,6 +57,16 @@ class _Edges:
             min(target.top, self.top + inwards * (target.top - self.top)),
             max(target.right, self.right + inwards * (target.right - self.right)),
             max(target.bottom, self.bottom + inwards * (target.bottom - self.bottom)),
+        )
+
+    def including(self, points_N2: npt.NDArray[np.float64]) -> _Edges:
+        """Moved outwards as far as needed to hold these points."""
+        low, high = points_N2.min(axis=0), points_N2.max(axis=0)
+        return _Edges(
+            min(self.left, float(low[0])),
+            min(self.top, float(low[1])),
+            max(self.right, float(high[0])),
+            max(self.bottom, float(high[1])),
         )
 
     def clipped(self, height: int, width: int) -> _Edges | None:
@@ -136,4 +151,12 @@ class Tracker:
         if not np.isfinite(keypoints_K3).all():
             return None
         box = box_from_keypoints(keypoints_K3, self._config.keypoint_score)
-        return None if box is None else _Edges.of(box.padded(self._config.body_margin)).clipped(height, width)
+        if box is None:
+            return None
+        edges = _Edges.of(box.padded(self._config.body_margin))
+        hips = midpoint(keypoints_K3, HIPS, self._config.keypoint_score)
+        torso = midpoint(keypoints_K3, SHOULDERS, self._config.keypoint_score) - hips
+        if np.isfinite(torso).all():
+            reach = self._config.reach_torsos * torso
+            edges = edges.including(np.stack([hips - reach, hips + reach]))
+        return edges.clipped(height, width)

@@ -15,7 +15,7 @@ from plumbline_edge.draw import BODY, FAULT, GHOST, Overlay, draw_annotated, dra
 
 GREY = 90
 PERSON = standing(320, 60, 340)
-OVERLAY = Overlay(PERSON, None, frozenset(), reps=3, phase="standing", cue=None, fps=24.6)
+OVERLAY = Overlay(PERSON, None, frozenset(), reps=3, phase="standing", cue=None, cue_is_praise=False, fps=24.6)
 
 
 def blank(height: int = 480, width: int = 640) -> Image:

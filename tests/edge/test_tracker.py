@@ -8,9 +8,14 @@ from tests.edge.dots import squatting, standing
 
 from plumbline_contract.box import Box
 from plumbline_contract.decode import Keypoints
+from plumbline_contract.skeleton import Keypoint
 from plumbline_edge.tracker import Tracker, TrackerConfig, person_score, search_boxes
 
 HEIGHT, WIDTH = 480, 640
+LEGS = (
+    (Keypoint.LEFT_HIP, Keypoint.LEFT_KNEE, Keypoint.LEFT_ANKLE),
+    (Keypoint.RIGHT_HIP, Keypoint.RIGHT_KNEE, Keypoint.RIGHT_ANKLE),
+)
 
 
 def nobody() -> Keypoints:
@@ -102,6 +107,19 @@ def test_tiny_person_gets_a_box_of_least_size() -> None:
     assert tracker.update(standing(320, 240, 8), 0.0, HEIGHT, WIDTH)
     box = tracker.next_box(HEIGHT, WIDTH)
     assert max(box.width, box.height) == pytest.approx(48.0)
+
+
+@pytest.mark.parametrize("lying", [False, True], ids=["standing", "lying"])
+def test_legs_drawn_up_into_the_crop_are_looked_for_where_they_should_be(lying: bool) -> None:
+    person_K3 = standing(320, 40, 400)
+    if lying:
+        person_K3 = np.stack([person_K3[:, 1] + 100, person_K3[:, 0] - 80, person_K3[:, 2]], axis=1)
+    drawn_up_K3 = person_K3.copy()
+    for hip, knee, ankle in LEGS:
+        drawn_up_K3[[knee, ankle], :2] = drawn_up_K3[hip, :2] + 3
+    tracker = Tracker()
+    tracker.update(drawn_up_K3, 0.0, HEIGHT, WIDTH)
+    assert contains(tracker.next_box(HEIGHT, WIDTH).padded(1.25), person_K3)
 
 
 @pytest.mark.parametrize(

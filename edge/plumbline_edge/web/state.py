@@ -35,6 +35,7 @@ class ServiceState(BaseModel):
     reps: int
     partial_reps: int
     cue: str | None
+    cue_is_praise: bool
     cues_given: int
     faults: list[FaultState]
     fault_counts: dict[str, int]
@@ -58,6 +59,7 @@ def describe(pipeline: LivePipeline, bundle: BundleState, now: float) -> Service
         reps=coach.reps,
         partial_reps=coach.partial_reps,
         cue=coach.cue,
+        cue_is_praise=session.cue_is_praise,
         cues_given=session.cues_given,
         faults=[
             FaultState(
