@@ -28,7 +28,7 @@ LOOKING: Final = "looking"
 """The phase while the movement can't be followed: nobody is seen, or the person is not calibrated yet."""
 TORSO_SECONDS: Final[float] = 3.0
 LOST_SECONDS: Final[float] = 1.5
-"""Unseen for this long, an attempt under way is forgotten."""
+"""Unseen for this long, an attempt under way is forgotten, and the person's rest is learnt anew."""
 CUT_SECONDS: Final[float] = 5.0
 """After a jump of time by more than this, or backwards, it may be another person or picture: calibrate again."""
 
@@ -139,8 +139,10 @@ class Coach:
 
     def _count(self, now: float, pose: Pose, progress: float | None) -> Attempt | None:
         if progress is None:
-            if now - self._seen_seconds > LOST_SECONDS:
+            if now - self._seen_seconds > LOST_SECONDS and math.isfinite(self._seen_seconds):
                 self._counter.abandon()
+                self._progress.clear()
+                self._seen_seconds = -math.inf
             return None
         self._seen_seconds = now
         peak_before = self._counter.peak_progress

@@ -21,7 +21,7 @@ class SourceTracker:
     def __init__(self, source: ProgressSource) -> None:
         self.source = source
         self._window = TrimmedWindow(SMOOTHING_SECONDS)
-        self._rest = RunningPercentile(REST_PERCENTILE, REST_SECONDS)
+        self._rest = RunningPercentile(REST_PERCENTILE, REST_SECONDS, min_samples=4)
 
     def update(self, time_seconds: float, pose: Pose, torso_px: float | None) -> float | None:
         """Progress by this measure, None while it is unseen or its rest is not known."""

@@ -11,6 +11,8 @@ from plumbline_edge.coach.windows import RunningPercentile
 REST_SECONDS: Final[float] = 10.0
 NOISE_DEVIATIONS: Final[float] = 4.0
 """An attempt begins this many standard deviations above rest (between the 5th and 25th percentile lies about one)."""
+REST_BEFORE_SECONDS: Final[float] = 0.25
+"""Somebody who comes into sight must be seen at rest for this long before an attempt can begin."""
 MOST_OF_COUNTED: Final[float] = 0.7
 """However great the noise, and while it is not known yet, an attempt begins at this share of a counted one."""
 
@@ -69,14 +71,13 @@ class RepetitionCounter:
         self._began_seconds = 0.0
         self._extreme = 0.0
         self._abandoned = False
+        self._at_rest_since: float | None = None
+        self._has_rested = False
 
     def update(self, time_seconds: float, progress: float) -> Attempt | None:
         """Take the progress of one frame; the attempt that ended with it, if one did."""
         if self.phase == "rest":
-            if progress > self._rest.begins_above():
-                self._begin(time_seconds, progress)
-            else:
-                self._rest.push(time_seconds, progress)
+            self._wait(time_seconds, progress)
             return None
         if progress < self._rest.ends_below():
             return self._end(time_seconds)
@@ -88,9 +89,22 @@ class RepetitionCounter:
         return None
 
     def abandon(self) -> None:
-        """Forget the attempt under way: the person was out of sight."""
+        """Forget the attempt under way; the person must be seen at rest before another begins."""
         self.phase = "rest"
         self.peak_progress = 0.0
+        self._at_rest_since = None
+        self._has_rested = False
+
+    def _wait(self, time_seconds: float, progress: float) -> None:
+        """At rest, until an attempt begins. Whoever is first seen half-way down has not begun one."""
+        if progress <= self._rest.begins_above():
+            self._rest.push(time_seconds, progress)
+            self._at_rest_since = time_seconds if self._at_rest_since is None else self._at_rest_since
+            self._has_rested |= time_seconds - self._at_rest_since >= REST_BEFORE_SECONDS
+        elif self._has_rested:
+            self._begin(time_seconds, progress)
+        else:
+            self._at_rest_since = None
 
     def _give_up(self, progress: float) -> None:
         """An attempt took too long. Once the person is not in the full position any more, learn anew what rest is."""
@@ -108,7 +122,8 @@ class RepetitionCounter:
     def _end(self, time_seconds: float) -> Attempt | None:
         seconds = time_seconds - self._began_seconds
         attempt = Attempt(self.peak_progress, seconds, self.peak_progress >= self._rules.counts_from)
-        self.abandon()
+        self.phase = "rest"
+        self.peak_progress = 0.0
         least_seconds = self._rules.min_seconds if attempt.counted else self._rules.min_partial_seconds
         if self._abandoned or seconds < least_seconds:
             return None

@@ -120,6 +120,24 @@ def test_sitting_down_for_long_is_no_squat() -> None:
     assert (states[-1].reps, states[-1].partial_reps) == (1, 0)
 
 
+@pytest.mark.parametrize("view", YAW)
+def test_somebody_who_comes_into_sight_half_way_down_has_not_squatted_yet(view: str) -> None:
+    clip = film(GOOD, view)
+    lowest = int(np.argmax(clip.keypoints_TK3[:90, Keypoint.LEFT_HIP, 1]))
+    later = replace(clip, times_seconds_T=clip.times_seconds_T[lowest:], keypoints_TK3=clip.keypoints_TK3[lowest:])
+    last = follow(later)[-1]
+    assert (last.reps, last.partial_reps) == (2, 0)
+
+
+def test_out_of_sight_and_back_the_count_goes_on() -> None:
+    clip = film([*GOOD, *GOOD])
+    second = (clip.times_seconds_T > 4.5) & (clip.times_seconds_T < 7.0)
+    clip.keypoints_TK3[second] = 0.0
+    states = follow(clip)
+    assert {state.phase for state in np.array(states, dtype=object)[second][60:]} == {LOOKING}
+    assert (states[-1].reps, states[-1].partial_reps) == (5, 0)
+
+
 def test_walking_up_to_the_camera_is_no_squat() -> None:
     steps = [film([], camera=Camera(distance=distance)).keypoints_TK3[:1] for distance in np.linspace(7, 4, 120)]
     keypoints = np.concatenate([*steps, film(GOOD[:2]).keypoints_TK3])

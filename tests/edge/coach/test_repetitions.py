@@ -73,6 +73,14 @@ def test_dipping_twice_without_standing_up_is_one_attempt() -> None:
     assert counter.repetitions == 1
 
 
+def test_nothing_begins_before_a_rest_was_seen() -> None:
+    up = [step / 15 for step in range(15)][::-1]
+    counter, ended = attempts([1.0] * 10 + up)
+    assert (counter.repetitions, counter.partial_repetitions, ended) == (0, 0, [])
+    counter, _ = attempts([1.0] * 10 + up + bump(1.0, 2.0))
+    assert counter.repetitions == 1
+
+
 def test_too_long_an_attempt_is_dropped_and_the_next_one_counts() -> None:
     down = [step / 15 for step in range(15)]
     counter, _ = attempts([0.0] * 60 + down + [1.0] * (8 * RATE_HZ) + down[::-1] + bump(1.0, 2.0))
