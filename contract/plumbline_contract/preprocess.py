@@ -43,9 +43,9 @@ def input_lookup(spec: InputSpec) -> npt.NDArray[Any]:
 
 def to_tensor(crops_rgb_NHW3: Image, spec: InputSpec) -> npt.NDArray[Any]:
     """RGB crops (N, H, W, 3) uint8 as the model's input: (N, H, W, 3) or (N, 3, H, W), float32, uint8 or int8."""
-    table = input_lookup(spec)
-    channels = [table[:, channel][crops_rgb_NHW3[..., channel]] for channel in range(3)]
-    return np.stack(channels, axis=-1 if spec.layout == "NHWC" else 1)
+    rows_RW3 = crops_rgb_NHW3.reshape(-1, crops_rgb_NHW3.shape[2], 3)
+    tensors_NHW3 = np.asarray(cv2.LUT(rows_RW3, input_lookup(spec)[None])).reshape(crops_rgb_NHW3.shape)
+    return tensors_NHW3 if spec.layout == "NHWC" else np.ascontiguousarray(np.moveaxis(tensors_NHW3, -1, 1))
 
 
 def dequantise(tensor: npt.NDArray[Any], scale: float, zero_point: int) -> npt.NDArray[np.float32]:
