@@ -29,6 +29,7 @@ TOOLS: Final = ("plumbline-conversion", "onnx", "onnxruntime", "tensorflow-cpu",
 def write_draft(
     record_path: Path,
     tflite_path: Path,
+    fp32_parity_path: Path,
     parity_path: Path,
     profile_path: Path,
     golden_path: Path,
@@ -41,7 +42,8 @@ def write_draft(
     """Step: put a bundle's four files into one folder; the manifest has no digests yet."""
     record, model = load_record(record_path), TFLiteModel(tflite_path)
     input_spec, output_spec = bundle_specs(record, model)
-    parity = Parity.model_validate_json(parity_path.read_text(encoding="utf-8"))
+    paths = dict.fromkeys((fp32_parity_path, parity_path))
+    proofs = tuple(Parity.model_validate_json(path.read_text(encoding="utf-8")) for path in paths)
     manifest = Manifest(
         name=record.name,
         version=version,
@@ -49,7 +51,7 @@ def write_draft(
         input=input_spec,
         output=output_spec,
         lineage=_with_tools(record.lineage),
-        metrics=_metrics(record, parity, load_profile(profile_path)),
+        metrics=_metrics(record, proofs, load_profile(profile_path)),
         golden=golden_check(precision, output_spec.quantisation),
     )
     description = model_card_path.read_text(encoding="utf-8") if model_card_path else None
@@ -60,9 +62,9 @@ def write_draft(
     (bundle_dir / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
 
 
-def _metrics(record: ExportRecord, parity: Parity, profile: Profile) -> Metrics:
+def _metrics(record: ExportRecord, proofs: tuple[Parity, ...], profile: Profile) -> Metrics:
     return Metrics(
-        parity=(*record.metrics.parity, parity),
+        parity=(*record.metrics.parity, *proofs),
         average_precision=record.metrics.average_precision,
         latency=(profile.latency,),
     )

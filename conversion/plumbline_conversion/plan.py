@@ -72,7 +72,7 @@ class Plan:
     """Replace bundles that are already there."""
 
     def __post_init__(self) -> None:
-        if not re.match(VERSION_PATTERN, self.version):
+        if not re.fullmatch(VERSION_PATTERN, self.version):
             raise InvalidPlan(f"version {self.version!r} is no semantic version; write one such as 1.4.0")
         if not self.precisions or set(self.precisions) - set(PRECISIONS):
             raise InvalidPlan(f"precisions {self.precisions!r}: choose among {', '.join(PRECISIONS)}")

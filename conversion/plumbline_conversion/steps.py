@@ -122,15 +122,15 @@ def steps(plan: Plan, files: Files) -> list[Step]:
             (plan.onnx_path, files.record, files.held_out),
             (files.reference,),
         ),
+        # Always, whatever is asked for: it proves that the translation lost nothing, apart from any quantisation.
+        *proof_steps(plan, files, "fp32"),
         *(step for precision in plan.precisions for step in precision_steps(plan, files, precision)),
     ]
 
 
-def precision_steps(plan: Plan, files: Files, precision: Precision) -> list[Step]:
-    """The steps that make and prove one bundle."""
-    tflite, parity, profile, golden = (
-        files.of(precision, name) for name in ("model.tflite", "parity.json", "profile.json", "golden.npz")
-    )
+def proof_steps(plan: Plan, files: Files, precision: Precision) -> list[Step]:
+    """The steps that make one TFLite file and prove what it computes."""
+    tflite = files.of(precision, "model.tflite")
     return [
         Step(
             f"{precision}: convert to TFLite",
@@ -143,15 +143,25 @@ def precision_steps(plan: Plan, files: Files, precision: Precision) -> list[Step
             f"{precision}: prove parity with ONNX",
             measure_parity,
             (tflite, files.record, files.held_out, files.reference),
-            (parity,),
+            (files.of(precision, "parity.json"),),
             {"precision": precision, "limit": plan.limits[precision]},
         ),
+    ]
+
+
+def precision_steps(plan: Plan, files: Files, precision: Precision) -> list[Step]:
+    """The steps that make one bundle."""
+    tflite, parity, profile, golden = (
+        files.of(precision, name) for name in ("model.tflite", "parity.json", "profile.json", "golden.npz")
+    )
+    return [
+        *(proof_steps(plan, files, precision) if precision != "fp32" else ()),
         Step(f"{precision}: measure", write_profile, (tflite, files.record, files.held_out), (profile,)),
         Step(f"{precision}: write golden.npz", write_golden, (tflite, files.record, files.golden_crops), (golden,)),
         Step(
             f"{precision}: draft the bundle",
             write_draft,
-            (files.record, tflite, parity, profile, golden),
+            (files.record, tflite, files.of("fp32", "parity.json"), parity, profile, golden),
             (files.bundle(precision),),
             {"version": plan.version, "precision": precision, "model_card_path": plan.model_card},
         ),

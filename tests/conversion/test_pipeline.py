@@ -86,8 +86,11 @@ def test_graph_has_no_transpose_and_is_one_partition(drafts: dict[str, Draft], p
     [("fp32", 1e-5, 0.01), ("fp16", 5e-3, 0.1), ("dynamic", 0.05, 1), ("int8", 0.1, 1)],
 )
 def test_parity_is_proven_on_keypoints(drafts: dict[str, Draft], precision: str, max_abs: float, max_px: float) -> None:
-    torch_to_onnx, parity = drafts[precision].manifest.metrics.parity
-    assert (torch_to_onnx.candidate, parity.candidate, parity.precision) == ("onnx", "tflite", precision)
+    proofs = drafts[precision].manifest.metrics.parity
+    parity = proofs[-1]
+    assert (proofs[0].candidate, parity.candidate, parity.precision) == ("onnx", "tflite", precision)
+    # Every bundle carries the proof of the translation beside that of its own precision.
+    assert [proof.precision for proof in proofs[1:]] == list(dict.fromkeys(["fp32", precision]))
     assert parity.samples == 12
     assert parity.keypoints_compared > 150
     assert parity.heatmap_max_abs <= max_abs
@@ -267,7 +270,7 @@ def test_command_line_converts_and_seals(inputs: Path, tmp_path: Path, capsys: p
     assert cli.main(command(inputs, tmp_path / "out")) == 0
     output = capsys.readouterr()
     assert "1 XNNPACK partition(s), 0 Transpose" in output.out
-    assert "[10/10] int8: draft the bundle" in output.err
+    assert "[12/12] int8: draft the bundle" in output.err
     assert cli_seal.main([str(tmp_path / "out" / "int8")]) == 0
     assert "sealed mini-hrnet 0.1.0 (int8)" in capsys.readouterr().out
 
