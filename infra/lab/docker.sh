@@ -1,11 +1,14 @@
 #!/bin/bash
 # A real Docker engine on a machine without systemd, and a base image where no image registry can be reached.
 #   docker.sh start       start dockerd unless one answers already
-#   docker.sh base        make the stand-ins for the images that the project starts from (about 2 minutes; cached)
+#   docker.sh images      get the images that the project starts from; where they cannot be pulled, make stand-ins under their tags (cached)
+#   docker.sh compose ... docker compose, which is fetched where the engine comes without it
 #   docker.sh stop        stop the dockerd that `start` started
 set -euo pipefail
+# shellcheck source=/dev/null
 . "$(dirname "$0")/lib.sh"
 BASE=python:3.11-slim-bookworm
+PROMETHEUS=prom/prometheus:v2.53.2
 
 start() {
   need dockerd=docker.io iptables=iptables
@@ -47,18 +50,47 @@ build_base_tar() {
   rm -rf "$root"
 }
 
-base() {
+have() { docker image inspect "$1" >/dev/null 2>&1 || timeout 120 docker pull --quiet "$1" >/dev/null 2>&1; }
+
+images() {
   start
-  docker image inspect "$BASE" >/dev/null 2>&1 || {
+  have "$BASE" || {
+    echo "$BASE cannot be pulled: making a stand-in of Debian's packages" >&2
     build_base_tar
     docker import --change 'CMD ["python3"]' --change 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin' \
       --change 'ENV LANG=C.UTF-8' "$LAB/base.tar" "$BASE" >/dev/null
   }
+  # Debian's Prometheus, laid out as the project's own image is: user nobody, data in /prometheus.
+  have "$PROMETHEUS" ||
+    printf '%s\n' "FROM $BASE" \
+      'RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus >/dev/null && install -d -o nobody -g nogroup /prometheus' \
+      'USER nobody' 'VOLUME /prometheus' 'WORKDIR /prometheus' 'ENTRYPOINT ["prometheus"]' |
+    docker build --quiet --tag "$PROMETHEUS" - >/dev/null
+}
+
+# Debian 13's package of the compose plugin is one static program: unpacked into the lab, nothing is installed.
+compose() {
+  local tools=$LAB/docker-config apt=$LAB/apt
+  if ! docker compose version >/dev/null 2>&1; then
+    if [ ! -x "$tools/cli-plugins/docker-compose" ]; then
+      mkdir -p "$tools/cli-plugins" "$apt/lists/partial"
+      echo "deb $(mirror) trixie main" >"$apt/sources.list"
+      local options=(-qq -o APT::Sandbox::User=root -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$apt/lists")
+      apt-get "${options[@]}" update
+      (cd "$apt" && apt-get "${options[@]}" download docker-compose)
+      dpkg-deb --fsys-tarfile "$apt"/docker-compose_*.deb | tar -xO ./usr/libexec/docker/cli-plugins/docker-compose >"$tools/cli-plugins/.part"
+      chmod 755 "$tools/cli-plugins/.part"
+      mv "$tools/cli-plugins/.part" "$tools/cli-plugins/docker-compose"
+    fi
+    export DOCKER_CONFIG=$tools
+  fi
+  docker compose "$@"
 }
 
 case ${1:-} in
   start) start ;;
-  base) base ;;
+  images) images ;;
+  compose) compose "${@:2}" ;;
   stop) stop ;;
-  *) sed -n '2,5p' "$0" | cut -c3- >&2; exit 2 ;;
+  *) sed -n '2,6p' "$0" | cut -c3- >&2; exit 2 ;;
 esac

@@ -6,6 +6,7 @@
 #   pi.sh down NAME       stop it and forget its disk
 #   pi.sh down-all        stop all and remove the network
 set -euo pipefail
+# shellcheck source=/dev/null
 . "$(dirname "$0")/lib.sh"
 ROOTFS=$LAB/pi-rootfs
 KEY=$LAB/id_ed25519

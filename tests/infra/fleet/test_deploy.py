@@ -14,15 +14,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.infra.fleet import lab
+from tests.infra.fleet.pis import HOST_IP, LAB, Pi, booted, deploy, thin_clip, wheelhouse
+from tests.infra.machine import ROOT, require_root_and, wait_for
+from tests.infra.servers import Registry, prometheus_at, query, registry_at
 
 from plumbline_contract.manifest import Manifest, parse_manifest
 
 pytestmark = pytest.mark.fleet
 
-BUNDLE = Path(os.environ.get("PLUMBLINE_FLEET_BUNDLE", lab.ROOT / "models/hrnet-edge-s"))
-CLIP = Path(os.environ.get("PLUMBLINE_FLEET_CLIP", lab.ROOT / "samples/squats.mp4"))
-CANARY, OTHER = lab.Pi("pi01", "10.79.0.11"), lab.Pi("pi02", "10.79.0.12")
+BUNDLE = Path(os.environ.get("PLUMBLINE_FLEET_BUNDLE", ROOT / "models/hrnet-edge-s"))
+CLIP = Path(os.environ.get("PLUMBLINE_FLEET_CLIP", ROOT / "samples/squats.mp4"))
+CANARY, OTHER = Pi("pi01", "10.79.0.11"), Pi("pi02", "10.79.0.12")
 PIS = (CANARY, OTHER)
 CLIP_ON_PI = "/srv/plumbline/squats.mp4"
 
@@ -31,7 +33,7 @@ CLIP_ON_PI = "/srv/plumbline/squats.mp4"
 class Fleet:
     """Everything that the story plays in."""
 
-    registry: lab.Registry
+    registry: Registry
     inventory: Path
     bundle: Manifest
 
@@ -39,31 +41,30 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Bare Pis with a clip in place of a camera, and a registry whose stable channel gives the bundle."""
-    lab.require_root_and("systemd-nspawn", "debootstrap", "ssh", "ip", "prometheus")
+    require_root_and("systemd-nspawn", "debootstrap", "ssh", "ip", "prometheus")
     folder = tmp_path_factory.mktemp("fleet")
-    wheelhouse = lab.wheelhouse()
     bundle = parse_manifest((BUNDLE / "manifest.json").read_bytes())
-    with lab.booted(*PIS), lab.registry_at(folder / "registry") as registry:
+    with booted(*PIS), registry_at(folder / "registry", HOST_IP) as registry:
+        clip = thin_clip(CLIP, folder / "clip.mp4", keep_every=3)
         for pi in PIS:
-            pi.copy(CLIP, CLIP_ON_PI)
+            pi.copy(clip, CLIP_ON_PI)
         registry.publish(BUNDLE, bundle.name, bundle.version, "stable")
         inventory = folder / "inventory.yml"
-        inventory.write_text(yaml.safe_dump(_inventory(registry, wheelhouse, bundle.name)))
+        inventory.write_text(yaml.safe_dump(_inventory(registry, bundle.name)))
         yield Fleet(registry, inventory, bundle)
 
 
-def _inventory(registry: lab.Registry, wheelhouse: Path, bundle: str) -> dict[str, object]:
+def _inventory(registry: Registry, bundle: str) -> dict[str, object]:
     variables = {
         "ansible_user": "pi",
-        "ansible_ssh_private_key_file": str(lab.LAB / "id_ed25519"),
+        "ansible_ssh_private_key_file": str(LAB / "id_ed25519"),
         "ansible_ssh_common_args": "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
         "edge_bundle_registry": registry.url,
         "edge_bundle_name": bundle,
         "edge_app_host": "0.0.0.0",  # noqa: S104 (the lab's network ends at this machine)
         "edge_app_source": CLIP_ON_PI,
         "edge_app_loop": True,
-        "edge_app_wheelhouse": str(wheelhouse),
-        "edge_app_locks_dir": str(lab.LOCKS),
+        "edge_app_wheelhouse": str(wheelhouse()),
     }
     groups = {"canary": CANARY, "fleet": OTHER}
     children = {group: {"hosts": {pi.name: {"ansible_host": pi.ip}}} for group, pi in groups.items()}
@@ -71,7 +72,7 @@ def _inventory(registry: lab.Registry, wheelhouse: Path, bundle: str) -> dict[st
 
 
 def test_first_run_brings_every_pi_to_life(fleet: Fleet) -> None:
-    run = lab.deploy(fleet.inventory)
+    run = deploy(fleet.inventory)
     assert run.code == 0, run.output
     for pi in PIS:
         assert pi.bundle_version() == fleet.bundle.version
@@ -80,14 +81,14 @@ def test_first_run_brings_every_pi_to_life(fleet: Fleet) -> None:
 
 
 def test_second_run_changes_nothing(fleet: Fleet) -> None:
-    run = lab.deploy(fleet.inventory)
+    run = deploy(fleet.inventory)
     assert run.code == 0, run.output
     assert run.changed == {pi.name: 0 for pi in PIS}, run.output
     print(f"\nsecond run: changed=0 on {len(PIS)} Pis in {run.seconds:.0f} s")
 
 
 def test_check_mode_changes_nothing(fleet: Fleet) -> None:
-    run = lab.deploy(fleet.inventory, "--check", "--diff")
+    run = deploy(fleet.inventory, "--check", "--diff")
     assert run.code == 0, run.output
     assert run.changed == {pi.name: 0 for pi in PIS}, run.output
 
@@ -97,20 +98,21 @@ def test_service_is_confined(fleet: Fleet) -> None:
     found = re.search(r"exposure level for plumbline-edge.service: ([0-9.]+)", report)
     assert found, report
     assert float(found[1]) <= 2.0
-    assert CANARY.ssh("systemctl show -P User -P NRestarts plumbline-edge") == "plumbline\n0"
+    assert CANARY.ssh("systemctl show -P User plumbline-edge") == "plumbline"
+    assert CANARY.ssh("systemctl show -P NRestarts plumbline-edge") == "0"
     print(f"\nsystemd-analyze security: {found[1]} of 10 (lower is better)")
 
 
 def test_prometheus_sees_the_fps_of_every_pi(fleet: Fleet, tmp_path: Path) -> None:
     targets = [f"{pi.ip}:8080" for pi in PIS]
-    with lab.prometheus_at(tmp_path / "prometheus", targets, fleet.registry.url.removeprefix("http://")) as prometheus:
+    with prometheus_at(tmp_path / "prometheus", targets, fleet.registry.url.removeprefix("http://")) as prometheus:
 
         def fps() -> dict[str, float] | None:
-            seen = lab.query(prometheus, 'plumbline_edge_fps{job="edge"}')
+            seen = query(prometheus, 'plumbline_edge_fps{job="edge"}')
             return seen if set(seen) == set(targets) and min(seen.values()) > 1 else None
 
-        seen = lab.wait_for("both Pis in Prometheus", fps)
-        assert lab.query(prometheus, "up") == dict.fromkeys([*targets, fleet.registry.url[7:]], 1)
+        seen = wait_for("both Pis in Prometheus", fps)
+        assert query(prometheus, "up") == dict.fromkeys([*targets, fleet.registry.url[7:]], 1)
         print(f"\nPrometheus: plumbline_edge_fps {seen}")
 
 
@@ -118,8 +120,8 @@ def test_killed_service_and_rebooted_pi_come_back(fleet: Fleet) -> None:
     CANARY.ssh("sudo systemctl kill --signal=KILL plumbline-edge")
     OTHER.ssh("sudo systemctl reboot || true")
     for pi in PIS:
-        lab.wait_for(f"{pi.name} to be gone", pi.is_silent, 30)
-        lab.wait_for(f"{pi.name} to be back", pi.is_ready, 90)
+        wait_for(f"{pi.name} to be gone", pi.is_silent, 30)
+        wait_for(f"{pi.name} to be back", pi.is_ready, 90)
         assert pi.bundle_version() == fleet.bundle.version
 
 
@@ -129,7 +131,7 @@ def test_new_bundle_is_the_only_change(fleet: Fleet, tmp_path: Path) -> None:
     (tmp_path / "bundle/manifest.json").write_text(newer.to_json())
     fleet.registry.publish(tmp_path / "bundle", newer.name, newer.version, "stable")
 
-    run = lab.deploy(fleet.inventory)
+    run = deploy(fleet.inventory)
     assert run.code == 0, run.output
     # The new active bundle, and the restart that it asks for.
     assert run.changed == {pi.name: 2 for pi in PIS}, run.output
@@ -138,7 +140,7 @@ def test_new_bundle_is_the_only_change(fleet: Fleet, tmp_path: Path) -> None:
 
 
 def test_failing_canary_spares_the_rest(fleet: Fleet) -> None:
-    run = lab.deploy(fleet.inventory, "-e", "edge_bundle_registry=http://10.79.0.1:1")
+    run = deploy(fleet.inventory, "-e", "edge_bundle_registry=http://10.79.0.1:1")
     assert run.code != 0
     assert run.failed == {CANARY.name: 1}, run.output
     assert all(pi.is_ready() and pi.bundle_version() == "99.0.0" for pi in PIS)
@@ -146,7 +148,7 @@ def test_failing_canary_spares_the_rest(fleet: Fleet) -> None:
 
 def test_python_without_a_lock_is_named(fleet: Fleet, tmp_path: Path) -> None:
     (tmp_path / "edge-py399.txt").touch()
-    run = lab.deploy(fleet.inventory, "-e", f"edge_app_locks_dir={tmp_path}")
+    run = deploy(fleet.inventory, "-e", f"edge_app_locks_dir={tmp_path}")
     assert run.code != 0
     said = " ".join(run.output.split())
     assert "no lock for Python 3.11 of pi01" in said, run.output

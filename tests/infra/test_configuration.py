@@ -1,0 +1,147 @@
+"""The files of infra/ are well formed and agree with the parts that they name."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.infra.machine import ROOT, program
+
+INFRA = ROOT / "infra"
+ROLES = sorted((INFRA / "ansible/roles").iterdir())
+DASHBOARDS = sorted((INFRA / "grafana/dashboards").glob("*.json"))
+DOCKERFILES = sorted([*ROOT.glob("*/Dockerfile"), *ROOT.glob("services/*/Dockerfile")])
+# Histograms are documented by their base name.
+_METRIC = re.compile(r"\bplumbline_[a-z_]+?(?=_bucket\b|_sum\b|_count\b|\b)")
+
+
+def _run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1"}
+    return subprocess.run(arguments, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def _documented_metrics() -> set[str]:
+    table = (ROOT / "edge/README.md").read_text() + (ROOT / "services/registry/README.md").read_text()
+    return set(re.findall(r"`(plumbline_[a-z_]+)`", table))
+
+
+def _expressions(dashboard: dict[str, Any]) -> list[str]:
+    return [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+
+
+def _promtool(*arguments: str) -> None:
+    """Run promtool, which comes with Prometheus, not with pip: CI has it, elsewhere its absence is said aloud."""
+    if shutil.which("promtool") is None and not os.environ.get("CI"):
+        pytest.skip("promtool is missing (apt-get install prometheus): Prometheus' configuration was NOT checked")
+    done = _run(program("promtool"), *arguments, cwd=INFRA / "prometheus")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_takes_the_configuration() -> None:
+    _promtool("check", "config", "prometheus.yml")
+
+
+def test_alerts_fire_when_they_should() -> None:
+    _promtool("test", "rules", "rules/edge_test.yml")
+
+
+def test_every_alert_is_tested() -> None:
+    groups = yaml.safe_load((INFRA / "prometheus/rules/edge.yml").read_text())["groups"]
+    alerts = {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}
+    cases = yaml.safe_load((INFRA / "prometheus/rules/edge_test.yml").read_text())["tests"]
+    fired = {test["alertname"] for case in cases for test in case["alert_rule_test"] if test["exp_alerts"]}
+    quiet = {test["alertname"] for case in cases for test in case["alert_rule_test"] if not test["exp_alerts"]}
+    assert alerts == fired == quiet
+
+
+def test_rules_read_documented_metrics() -> None:
+    groups = yaml.safe_load((INFRA / "prometheus/rules/edge.yml").read_text())["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    recorded = {rule["record"] for rule in rules if "record" in rule}
+    for rule in rules:
+        expression = rule["expr"]
+        for name in recorded:
+            expression = expression.replace(name, "")
+        assert set(_METRIC.findall(expression)) <= _documented_metrics(), rule
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_dashboards_read_documented_metrics(path: Path) -> None:
+    dashboard = json.loads(path.read_text())
+    used = {name for expression in _expressions(dashboard) for name in _METRIC.findall(expression)}
+    assert used
+    assert used <= _documented_metrics()
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_dashboards_are_well_formed(path: Path) -> None:
+    dashboard = json.loads(path.read_text())
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert all(panel["title"] and panel["description"] for panel in panels)
+    variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+    mentioned = set(re.findall(r"\$\{?(\w+)", json.dumps(dashboard)))
+    assert mentioned - {"__rate_interval"} <= variables
+
+
+@pytest.mark.parametrize("path", sorted(INFRA.rglob("*.yml")), ids=lambda path: str(path.relative_to(INFRA)))
+def test_yaml_parses(path: Path) -> None:
+    assert yaml.safe_load(path.read_text()) is not None
+
+
+def test_playbook_parses() -> None:
+    done = _run(
+        program("ansible-playbook"),
+        "--syntax-check",
+        "-i",
+        "inventory.example.yml",
+        "deploy.yml",
+        cwd=INFRA / "ansible",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_role_variables_are_specified_and_prefixed(role: Path) -> None:
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
+    specification = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    assert set(defaults) == set(specification)
+    assert all(name.startswith(f"{role.name}_") for name in defaults)
+    assert all(option["description"] for option in specification.values())
+
+
+def test_environment_file_sets_only_settings_that_the_edge_documents() -> None:
+    template = (INFRA / "ansible/roles/edge_app/templates/edge.env.j2").read_text()
+    compose = (ROOT / "docker-compose.yml").read_text()
+    documented = set(re.findall(r"`(PLUMBLINE_\w+)`", (ROOT / "edge/README.md").read_text()))
+    documented |= set(re.findall(r"`(PLUMBLINE_\w+)`", (ROOT / "services/registry/README.md").read_text()))
+    assert set(re.findall(r"PLUMBLINE_[A-Z_]+", template + compose)) <= documented
+
+
+def test_compose_file_follows_the_specification() -> None:
+    done = _run(program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", "docker-compose.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_compose_services_are_confined() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: str(path.parent.relative_to(ROOT)))
+def test_images_are_built_in_stages_and_run_as_nobody(path: Path) -> None:
+    text = path.read_text()
+    assert len(re.findall(r"^FROM python:3\.11-slim-bookworm\b", text, re.MULTILINE)) == 2
+    assert re.findall(r"^USER (\S+)$", text, re.MULTILINE) == ["10001:10001"]
+    assert "# syntax=" not in text
