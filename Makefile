@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench lock schema test-install test-fleet test-docker clean check-python
+.PHONY: help setup lint format test demo pipeline bench lock schema test-slow test-install test-fleet test-docker clean check-python
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -66,6 +66,15 @@ bench: setup ## what a frame costs here, stage by stage
 
 test-install: check-python ## install every deployable part alone, in an environment of its own
 	tests/e2e/install-parts.sh
+
+test-slow: setup ## render people and compare; minutes, and a gigabyte of cache the first time
+	$(BIN)/pytest -m slow $(PYTEST_ARGS)
+
+test-fleet: setup ## stand-in Pis with real systemd take deploy.yml over SSH; needs root and Debian's packages
+	$(BIN)/pytest -m fleet -s tests/infra/fleet
+
+test-docker: setup ## build the images and bring docker-compose.yml up; needs root and a Docker engine
+	$(BIN)/pytest -m docker -s tests/infra/test_compose.py
 
 lock: check-python ## resolve the locks in requirements/ again
 	$(PYTHON) requirements/lock.py
