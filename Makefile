@@ -43,7 +43,7 @@ $(DEMO_VENV)/.ready: requirements/edge-$(PYTAG).txt requirements/registry-$(PYTA
 lint: setup ## ruff, mypy strict, yamllint, shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES) tests requirements
+	$(BIN)/mypy $(PACKAGES) tests requirements infra/demo.py infra/bench.py
 	$(BIN)/mypy --python-version 3.10 contract/plumbline_contract edge/plumbline_edge
 	$(BIN)/yamllint --strict .
 	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from plumbline_contract.skeleton import FACE, Keypoint
 from plumbline_training.teacher import agrees, fill
 
 
-def labelled_body() -> np.ndarray:  # type: ignore[type-arg]
+def labelled_body() -> npt.NDArray[np.float32]:
     keypoints_K3 = np.random.default_rng(0).uniform(20, 80, (17, 3)).astype(np.float32)
     keypoints_K3[:, 2] = 2
     keypoints_K3[list(FACE)] = 0
