@@ -24,16 +24,17 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 check-python:
-	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 found; install one, or say make PYTHON=/path/to/python" >&2; exit 2; }
+	@test -n "$(PYTAG)" -a -f "requirements/dev-$(PYTAG).txt" || { \
+	  echo "error: PYTHON is '$(PYTHON)', needed is Python 3.11, 3.12 or 3.13; say make PYTHON=/path/to/python3.11 …" >&2; exit 2; }
 
 setup: $(VENV)/.ready ## make .venv for development: every part, editable, and the tools
 
-$(VENV)/.ready: requirements/dev-$(PYTAG).txt requirements/dev.in $(SOURCES:=/pyproject.toml) | check-python
+$(VENV)/.ready: $(wildcard requirements/dev-$(PYTAG).txt) requirements/dev.in $(SOURCES:=/pyproject.toml) | check-python
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(PIP) install -c requirements/dev-$(PYTAG).txt -r requirements/dev.in $(SOURCES:%=-e ./%) -e "./training[render]"
 	touch $@
 
-$(DEMO_VENV)/.ready: requirements/edge-$(PYTAG).txt requirements/registry-$(PYTAG).txt $(SOURCES:=/pyproject.toml) | check-python
+$(DEMO_VENV)/.ready: $(wildcard requirements/edge-$(PYTAG).txt requirements/registry-$(PYTAG).txt) $(SOURCES:=/pyproject.toml) | check-python
 	@echo "setting up $(DEMO_VENV) with $(PYTHON): contract, registry, edge"
 	$(PYTHON) -m venv $(DEMO_VENV)
 	$(DEMO_BIN)/python $(PIP) install -c requirements/edge-$(PYTAG).txt -c requirements/registry-$(PYTAG).txt \

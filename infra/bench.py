@@ -9,6 +9,7 @@ import argparse
 import json
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from plumbline_contract.box import Box
 from plumbline_contract.decode import decode_argmax, decode_dark
+from plumbline_contract.errors import PlumblineError
 from plumbline_contract.manifest import InputSpec
 from plumbline_contract.preprocess import Image, extract_crop, to_tensor
 from plumbline_edge.bundle import open_bundle
@@ -56,9 +58,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="a measurement (default 2)")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     arguments = parser.parse_args()
-    bundle = open_bundle(arguments.bundle)
+    try:
+        bundle = open_bundle(arguments.bundle)
+    except PlumblineError as error:
+        sys.exit(f"error: {error}")
     spec = bundle.manifest.input
-    _, frame = cv2.VideoCapture(str(arguments.clip)).read()
+    readable, frame = cv2.VideoCapture(str(arguments.clip)).read()
+    if not readable:
+        sys.exit(f"error: {str(arguments.clip)!r} is no video; name one with --clip")
     picture = np.asarray(frame, dtype=np.uint8)
     box = Box.whole_image(*picture.shape[:2])
     crop_HW3, _ = extract_crop(picture, box, spec.height, spec.width)

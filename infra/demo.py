@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8080, help="port of the page, if it is free")
     parser.add_argument("--registry-port", type=int, default=8100, help="port of the registry, if it is free")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     state: Path = arguments.state
     state.mkdir(parents=True, exist_ok=True)
     with registry(state, free_port(arguments.registry_port)) as url:

@@ -73,11 +73,16 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--python", nargs="+", help="versions to lock for, such as 3.11 (default: all of the part's)")
     arguments = parser.parse_args()
+    if unknown := set(arguments.parts) - set(PARTS):
+        parser.error(f"no part is called {sorted(unknown)}")
     versions = arguments.python or sorted({version for part in PARTS.values() for version in part})
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if missing := [version for version in versions if version != here and shutil.which(f"python{version}") is None]:
+        parser.error(f"python{missing[0]} is not on the PATH; install it, or name others with --python")
     with tempfile.TemporaryDirectory() as folder:
         for version in versions:
             environment = Path(folder) / version
-            if f"{sys.version_info.major}.{sys.version_info.minor}" == version:
+            if version == here:
                 venv.create(environment, with_pip=True)
             else:
                 subprocess.run([f"python{version}", "-m", "venv", str(environment)], check=True)

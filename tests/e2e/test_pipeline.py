@@ -49,10 +49,12 @@ def registry(tmp_path: Path) -> Iterator[str]:
     command += ["--tokens-file", str(state / "tokens.json")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("registry on http://"), line
-        yield line.removeprefix("registry on ").split()[0]
-        process.terminate()
+        try:
+            line = process.stdout.readline()
+            assert line.startswith("registry on http://"), line
+            yield line.removeprefix("registry on ").split()[0]
+        finally:
+            process.terminate()
 
 
 def write_clip(images: Path, path: Path, frames: int = 40) -> None:
