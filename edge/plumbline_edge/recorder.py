@@ -28,6 +28,7 @@ class VideoRecorder:
         self._frame_rate = frame_rate
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
+        self._written = 0
 
     def write(self, image_bgr_HW3: Image) -> None:
         """Append a picture; one of another size than the first is scaled to it."""
@@ -38,6 +39,7 @@ class VideoRecorder:
             self._writer.write(cv2.resize(image_bgr_HW3, self._size))
         else:
             self._writer.write(image_bgr_HW3)
+        self._written += 1
 
     def _open(self) -> cv2.VideoWriter:
         for codec in CODECS:
@@ -52,13 +54,24 @@ class VideoRecorder:
         )
 
     def finish(self) -> None:
-        """Complete the file and give it its name. Raises OutputUnwritable when nothing arrived on the disk."""
+        """Complete the file and give it its name. Raises OutputUnwritable when not all of it is on the disk."""
         if self._writer is None:
             return
         self._writer.release()
-        if not self._partial.is_file() or self._partial.stat().st_size == 0:
-            raise OutputUnwritable(f"output {str(self._target)!r}: nothing could be written; is the disk full?")
+        kept = self._frames_on_disk()
+        if kept != self._written:
+            raise OutputUnwritable(
+                f"output {str(self._target)!r}: only {kept} of {self._written} frames could be written; free space on"
+                " its disk"
+            )
         self._partial.replace(self._target)
+
+    def _frames_on_disk(self) -> int:
+        """OpenCV's writer does not tell of a full disk: what it left is opened and counted."""
+        video = cv2.VideoCapture(str(self._partial), cv2.CAP_FFMPEG)
+        frames = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
+        video.release()
+        return frames
 
     def discard(self) -> None:
         """Leave nothing behind, unless finished."""
