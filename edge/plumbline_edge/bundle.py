@@ -53,6 +53,15 @@ def sha256_of(path: Path) -> str:
 
 def open_bundle(folder: Path) -> Bundle:
     """Read and verify a bundle folder. Raises BundleUnusable, InvalidManifest or DigestMismatch."""
+    try:
+        return _verified(folder)
+    except OSError as error:
+        raise BundleUnusable(
+            f"bundle {str(folder)!r}: {error.strerror or error}; check its permissions and its disk"
+        ) from error
+
+
+def _verified(folder: Path) -> Bundle:
     manifest_file = folder / MANIFEST_FILE
     if not manifest_file.is_file():
         raise BundleUnusable(f"{str(folder)!r} holds no {MANIFEST_FILE}; give the folder of a bundle")

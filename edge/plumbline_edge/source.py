@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -64,6 +65,7 @@ def open_source(source: str) -> FrameSource:
     if source.isdecimal() or source.startswith("/dev/"):
         return CaptureSource.camera(source)
     path = Path(source).expanduser()
+    _require_readable(path)
     if path.is_dir():
         return PictureSource.folder(path)
     if not path.is_file():
@@ -71,6 +73,18 @@ def open_source(source: str) -> FrameSource:
     if path.suffix.lower() in PICTURE_SUFFIXES:
         return PictureSource(str(path), [path])
     return CaptureSource.file(path)
+
+
+def _require_readable(path: Path) -> None:
+    """Raise SourceUnavailable for what is there but closed to this user, which else looks like a damaged file."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SourceUnavailable(f"source {str(path)!r}: {error.strerror}; check --source and its folder") from error
+    if not os.access(path, os.R_OK):
+        raise SourceUnavailable(f"source {str(path)!r}: this user may not read it; change its permissions")
 
 
 class CaptureSource:

@@ -37,7 +37,13 @@ class StateFolder:
 
     def active_bundle_folder(self) -> Path:
         """The active bundle's folder. Raises BundleUnusable when there is none."""
-        if not self.active.is_dir():
+        try:
+            is_there = self.active.is_dir()
+        except OSError as error:
+            raise BundleUnusable(
+                f"state folder {str(self.folder)!r}: {error.strerror or error}; run as its owner, or give --state"
+            ) from error
+        if not is_there:
             raise BundleUnusable(
                 f"no bundle is active in {str(self.folder)!r}; give --bundle DIR, or fetch one with:"
                 " plumbline-edge update"
@@ -72,6 +78,7 @@ class StateFolder:
         place = self.bundle_folder(manifest_sha256)
         if place.exists():
             shutil.rmtree(place)
+        _sync_folder(downloaded)
         downloaded.rename(place)
         _sync_folder(self._bundles)
         return place

@@ -12,6 +12,7 @@ from tests.edge.bundles import copy_bundle, seal, spoil_golden
 from tests.edge.dots import DOTS_FP32, DOTS_INT8
 
 from plumbline_contract.errors import DigestMismatch, InvalidManifest
+from plumbline_contract.manifest import MANIFEST_FILE
 from plumbline_edge.bundle import open_bundle, replay_golden
 from plumbline_edge.errors import BundleUnusable, GoldenMismatch
 
@@ -41,6 +42,13 @@ def test_what_is_no_bundle(tmp_path: Path) -> None:
         open_bundle(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(InvalidManifest, match=r"manifest\.json"):
+        open_bundle(tmp_path)
+
+
+def test_bundle_that_the_disk_does_not_give(tmp_path: Path) -> None:
+    # Reading this file at its beginning is an input/output error, as on a failing card.
+    (tmp_path / MANIFEST_FILE).symlink_to("/proc/self/mem")
+    with pytest.raises(BundleUnusable, match="Input/output error; check its permissions and its disk"):
         open_bundle(tmp_path)
 
 

@@ -66,6 +66,13 @@ def test_missing_file_names_it() -> None:
         open_source("/nowhere/clip.mp4")
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "file/clip.mp4"])
+def test_path_that_cannot_be_looked_at(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_bytes(b"no folder")
+    with pytest.raises(SourceUnavailable, match="check --source and its folder"):
+        open_source(str(tmp_path / name))
+
+
 def test_folder_of_pictures_in_name_order(tmp_path: Path) -> None:
     for name, value in (("b.png", 20), ("a.png", 10), ("c.jpg", 30)):
         cv2.imwrite(str(tmp_path / name), np.full((40, 50, 3), value, np.uint8))
