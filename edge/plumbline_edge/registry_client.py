@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -47,7 +48,7 @@ class RegistryClient:
 
     def channel(self, name: str, channel: str) -> ChannelState:
         """Where a channel points. Raises RegistryUnavailable or RegistryRefused."""
-        path = f"/v1/bundles/{name}/channels/{channel}"
+        path = f"/v1/bundles/{quote(name, safe='')}/channels/{quote(channel, safe='')}"
         body = b"".join(self._stream(path, MAX_MANIFEST_BYTES))
         try:
             return ChannelState.model_validate_json(body)
@@ -98,7 +99,7 @@ class RegistryClient:
                 f"registry {self.url!r}: {path} stayed silent for {self._client.timeout.read} s; try again later, or"
                 " raise PLUMBLINE_EDGE_TIMEOUT_SECONDS"
             ) from error
-        except (httpx.TransportError, httpx.InvalidURL, httpx.TooManyRedirects) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             raise RegistryUnavailable(
                 f"registry {self.url!r}: {path}: {str(error) or type(error).__name__}; check --registry and that it is"
                 " running"
@@ -111,7 +112,10 @@ class RegistryClient:
         try:
             message = str(response.json()["error"]["message"])
         except (ValueError, KeyError, TypeError):
-            message = response.text[:120].strip() or response.reason_phrase
+            raise RegistryRefused(
+                f"registry {self.url!r}: {path} answers {response.status_code} and not as a Plumbline registry does;"
+                " check --registry"
+            ) from None
         raise RegistryRefused(
             f"registry {self.url!r}: {path} answers {response.status_code}: {message}; check --name and --channel"
         )

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from tests.edge.bundles import copy_bundle, spoil_golden
-from tests.edge.http_fixtures import FakeRegistry, fake_registry
+from tests.edge.http_fixtures import FakeRegistry, fake_registry, serving
 
 from plumbline_contract.errors import DigestMismatch, PlumblineError
 from plumbline_edge.bundle import open_bundle
@@ -151,6 +152,25 @@ def test_manifest_of_another_bundle_is_refused(registry: FakeRegistry, tmp_path:
 def test_unknown_channel_says_what_the_registry_said(registry: FakeRegistry, tmp_path: Path) -> None:
     with RegistryClient(registry.url, 5) as client, pytest.raises(RegistryRefused, match=r"404: nothing is known of"):
         update(StateFolder(tmp_path / "state"), client, "dots", "canary", 1, lambda line: None)
+
+
+def test_server_that_is_no_registry_is_told_in_one_line(tmp_path: Path) -> None:
+    class WebServer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with serving(WebServer) as url, pytest.raises(RegistryRefused, match=r"404 and not as .*; check --registry$") as no:
+        run_update(StateFolder(tmp_path / "state"), url)
+    assert "\n" not in str(no.value)
+
+
+def test_names_do_not_lead_elsewhere(registry: FakeRegistry, tmp_path: Path) -> None:
+    with RegistryClient(registry.url, 5) as client, pytest.raises(RegistryRefused):
+        update(StateFolder(tmp_path / "state"), client, "no/../dots", "stable", 1, lambda line: None)
+    assert registry.requests == ["/v1/bundles/no%2F..%2Fdots/channels/stable"]
 
 
 def test_registry_that_is_down(tmp_path: Path) -> None:
