@@ -11,10 +11,11 @@ from typing import Final
 
 import uvicorn
 
+from plumbline_contract.exercise import Exercise
 from plumbline_edge.bundle import Bundle, open_bundle
 from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.exercises import load_exercise
-from plumbline_edge.errors import PortTaken
+from plumbline_edge.errors import InvalidSettings, PortTaken
 from plumbline_edge.estimator import PoseEstimator
 from plumbline_edge.meter import Meter
 from plumbline_edge.metrics import EdgeMetrics
@@ -41,9 +42,10 @@ def chosen_bundle(settings: EdgeSettings) -> Bundle:
     return open_bundle(folder)
 
 
-def new_session(settings: EdgeSettings, bundle: Bundle, metrics: EdgeMetrics, meter: Meter) -> Session:
+def new_session(
+    settings: EdgeSettings, exercise: Exercise, bundle: Bundle, metrics: EdgeMetrics, meter: Meter
+) -> Session:
     """Model, tracker and coach, ready for frames."""
-    exercise = load_exercise(settings.exercise)
     model = bundle.load_model(settings.inference_threads)
     metrics.describe_bundle(bundle.manifest, bundle.manifest_sha256)
     return Session(PoseEstimator(model, metrics.observe_stage), Coach(exercise), metrics, meter)
@@ -52,10 +54,13 @@ def new_session(settings: EdgeSettings, bundle: Bundle, metrics: EdgeMetrics, me
 def run_recorded(settings: EdgeSettings, output: Path | None, stop: threading.Event) -> Summary:
     """`run --once`: the whole source, unpaced."""
     metrics = EdgeMetrics()
-    session = new_session(settings, chosen_bundle(settings), metrics, Meter())
+    exercise, bundle = load_exercise(settings.exercise), chosen_bundle(settings)
     source = open_source(settings.source)
     try:
+        if source.live:
+            raise InvalidSettings(f"--once needs a recording, and {source.name!r} has no end; leave --once out")
         recorder = None if output is None else VideoRecorder(output, source.frame_rate)
+        session = new_session(settings, exercise, bundle, metrics, Meter())
         status = StatusLine(sys.stdout)
         summary = run_once(source, session, metrics, recorder, output, stop, status.show)
         status.end()
@@ -67,10 +72,10 @@ def run_recorded(settings: EdgeSettings, output: Path | None, stop: threading.Ev
 def run_live(settings: EdgeSettings, stop: threading.Event, say: Callable[[str], None]) -> Session:
     """`run`: until the source ends or `stop` is set. Raises what made a thread fail."""
     metrics = EdgeMetrics()
-    bundle = chosen_bundle(settings)
-    session = new_session(settings, bundle, metrics, Meter(METER_WINDOW_SECONDS))
+    exercise, bundle = load_exercise(settings.exercise), chosen_bundle(settings)
     with _listen(settings.host, settings.port) as listener:
         source = as_live(open_source(settings.source), lambda: open_source(settings.source), stop, loop=settings.loop)
+        session = new_session(settings, exercise, bundle, metrics, Meter(METER_WINDOW_SECONDS))
         pipeline = LivePipeline(source, session, metrics, stop)
         view = LiveView(
             pipeline,

@@ -43,7 +43,10 @@ def mjpeg_camera(pictures_a_connection: int) -> Iterator[str]:
             for index in range(pictures_a_connection):
                 picture = cv2.imencode(".jpg", np.full((120, 160, 3), 8 * index, np.uint8))[1].tobytes()
                 head = f"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n".encode()
-                self.wfile.write(head + picture + b"\r\n")
+                try:
+                    self.wfile.write(head + picture + b"\r\n")
+                except ConnectionError:  # the viewer has hung up
+                    return
                 time.sleep(0.01)
 
         def log_message(self, *_: object) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from tests.edge.bundles import copy_bundle
 from tests.edge.dots import DOTS_FP32, DOTS_INT8, picture, squats, write_pictures
-from tests.edge.http_fixtures import fake_registry
+from tests.edge.http_fixtures import fake_registry, mjpeg_camera
 
 from plumbline_edge.cli import main
 
@@ -162,6 +162,18 @@ def test_output_that_cannot_be(edge: Edge, tmp_path: Path, workout: Path) -> Non
     assert "there is no folder" in one_error_line(edge(*run, "--once", "--output", tmp_path / "none" / "out.mp4"))
     assert "must end in .mp4" in one_error_line(edge(*run, "--once", "--output", tmp_path / "out.xyz"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_once_needs_a_recording(edge: Edge, tmp_path: Path) -> None:
+    with mjpeg_camera(pictures_a_connection=40) as url:
+        result = edge("run", "--bundle", DOTS_FP32, "--source", url, "--once", "--output", tmp_path / "out.mp4")
+    assert "--once needs a recording" in one_error_line(result)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sources_mistake_is_told_before_the_model_is_loaded(edge: Edge) -> None:
+    result = edge("run", "--bundle", DOTS_FP32, "--source", "missing.mp4", "--once")
+    assert result.err.splitlines() == [one_error_line(result)]
 
 
 def test_truncated_video_leaves_no_output(edge: Edge, tmp_path: Path) -> None:
