@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +79,35 @@ def test_registry_that_is_down(make_bundle: MakeBundle, run: Run) -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     for command in (("publish", make_bundle().directory), ("list",)):
         assert f"no registry answers at '{url}'" in fails(run(*command, "--url", url))
+
+
+def test_interrupted_while_waiting(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+
+            def interrupt() -> None:
+                with listener.accept()[0] as connection:
+                    connection.recv(1)
+                    os.kill(os.getpid(), signal.SIGINT)
+                    ended.wait(10)
+
+            ended = threading.Event()
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            line = fails(run("list", "--url", f"http://127.0.0.1:{listener.getsockname()[1]}"))
+            ended.set()
+            thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "interrupted" in line
+
+
+def test_name_with_slashes_is_not_another_name(make_bundle: MakeBundle, server: Server, run: Run) -> None:
+    run("publish", make_bundle().directory, "--url", server.url)
+    promote = ("promote", "x/../test-net", "1.0.0", "dev", "--reason", "x", "--url", server.url)
+    assert "(no_such_route)" in fails(run(*promote))
+    assert "(no_such_route)" in fails(run("list", "x/../test-net", "--url", server.url))
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://[::bad", ""])

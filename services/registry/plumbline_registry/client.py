@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Final, Literal, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -70,7 +71,7 @@ class RegistryClient:
 
     def promote(self, name: str, channel: str, request: PromotionRequest) -> ChannelInfo:
         """Move a channel."""
-        path = f"/v1/bundles/{name}/channels/{channel}"
+        path = f"/v1/bundles/{quote(name, safe='')}/channels/{channel}"
         return self._parse(self._send("PUT", path, json=request.model_dump()), ChannelInfo)
 
     def bundles(self) -> BundleList:
@@ -79,7 +80,7 @@ class RegistryClient:
 
     def versions(self, name: str) -> VersionList:
         """Every version of a bundle, newest first."""
-        return self._parse(self._send("GET", f"/v1/bundles/{name}/versions"), VersionList)
+        return self._parse(self._send("GET", f"/v1/bundles/{quote(name, safe='')}/versions"), VersionList)
 
     def channels(self, name: str) -> Iterator[ChannelInfo]:
         """The channels of a bundle that are set."""
@@ -93,7 +94,7 @@ class RegistryClient:
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             response = self._http.request(method, self._url + path, **options)
-        except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             raise RegistryUnreachable(
                 f"no registry answers at {self._url!r} ({error}); start one with `plumbline-registry serve`, or"
                 " give its address with --url"
