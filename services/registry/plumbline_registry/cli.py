@@ -65,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="run the registry"))
-    _add_token(commands.add_parser("token", help="make a write token, printed once; an earlier one of the same name ends"))
+    _add_token(commands.add_parser("token", help="make a write token, printed once; an earlier one of that name ends"))
     _add_publish(commands.add_parser("publish", help="check a bundle directory and send it"))
     _add_promote(commands.add_parser("promote", help="move a channel to a version"))
     _add_list(commands.add_parser("list", help="show bundles, or the versions of one"))
