@@ -70,7 +70,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--port", type=int, help="port to listen on (default: 8080; 0: a free one)")
     run.add_argument("--threads", type=int, help="inference threads (default: all cores but one, at most 3)")
     run.add_argument("--loop", action="store_true", default=None, help="start a file again at its end")
-    run.add_argument("--once", action="store_true", help="take every frame of a file once, unpaced, print a summary and end")
+    run.add_argument(
+        "--once", action="store_true", help="take every frame of a file once, unpaced, and end with a summary"
+    )
     run.add_argument("--output", type=Path, metavar="MP4", help="with --once: write the annotated video")
 
 
