@@ -35,6 +35,20 @@ def test_a_dataset_is_read_with_its_digest_and_terms(make_dataset: MakeDataset, 
         (lambda content: content["categories"][0].update(keypoints=["nose"]), "not COCO's 17"),
         (lambda content: content.pop("images"), "no COCO keypoint file"),
         (lambda content: content["annotations"][0]["keypoints"].__setitem__(0, float("nan")), "not a finite number"),
+        (lambda content: content["annotations"][0]["keypoints"].__setitem__(0, None), "annotation 1: keypoints holds"),
+        (lambda content: content["annotations"][0]["keypoints"].__setitem__(0, "3"), "annotation 1: keypoints holds"),
+        (lambda content: content["annotations"][1].pop("bbox"), "annotation 2: has 0 bbox numbers, 4 are needed"),
+        (lambda content: content["annotations"][1].update(bbox=None), "0 bbox numbers"),
+        (lambda content: content["annotations"][1].update(bbox=[1, 2, 3]), "3 bbox numbers"),
+        (lambda content: content["annotations"][1].update(bbox=[1, 2, [3], 4]), "annotation 2: bbox holds"),
+        (lambda content: content["annotations"][1].update(area="big"), "annotation 2: area is 'big'"),
+        (lambda content: content["annotations"][0].pop("image_id"), "annotation 1: image_id is None"),
+        (lambda content: content["annotations"][2].pop("id"), "annotation 2: id is None"),
+        (lambda content: content["annotations"].insert(0, 7), r"annotations\[0\] is 7, an object is needed"),
+        (lambda content: content.update(annotations=None), "'annotations' is missing or no list"),
+        (lambda content: content["images"][0].update(file_name=5), r"images\[0\] has id 1 and file_name 5"),
+        (lambda content: content["images"][0].pop("id"), r"images\[0\] has id None"),
+        (lambda content: content.update(categories=["person"]), r"categories\[0\] is 'person'"),
     ],
 )
 def test_a_bad_annotation_file_is_refused(
@@ -55,6 +69,24 @@ def test_a_bad_list_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(InvalidDataset, match="no dataset list"):
         load_dataset_list(path)
+
+
+def test_a_list_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.yaml"
+    path.write_bytes(b"\xff\xfe\x00train")
+    with pytest.raises(InvalidDataset, match="no dataset list"):
+        load_dataset_list(path)
+
+
+def test_other_categories_are_left_out(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    path = make_dataset(tmp_path / "data", 3)
+    file = path.parent / "person_keypoints.json"
+    content = json.loads(file.read_text())
+    content["categories"].insert(0, {"id": 18, "name": "dog"})
+    content["annotations"].append({"id": 4, "image_id": 1, "category_id": 18, "bbox": [1, 2, 30, 40]})
+    file.write_text(json.dumps(content))
+    dataset = load_dataset(load_dataset_list(path).train[0])
+    assert len(dataset.annotations) == len(dataset.persons) == 3
 
 
 def test_a_truncated_annotation_file_is_refused(make_dataset: MakeDataset, tmp_path: Path) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import io
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from plumbline_contract.box import Box
 from plumbline_contract.manifest import Precision, Stage
 from plumbline_contract.preprocess import Image
 from plumbline_training.datasets import Dataset, load_dataset, load_dataset_list
-from plumbline_training.evaluate import evaluate
+from plumbline_training.evaluate import evaluate, predict
 
 MakeDataset = Callable[[Path, int], Path]
 
@@ -52,3 +59,104 @@ def test_ap_falls_between_for_a_moderate_error(make_dataset: MakeDataset, tmp_pa
     result = evaluate(dataset, Oracle(dataset, 4.0), quiet=True)
     assert 0.0 < result.ap < 1.0
     assert result.ap50 >= result.ap
+
+
+def crowded(make_dataset: MakeDataset, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """A dataset list and its annotations: crowds, persons without keypoints, a sliver of a box."""
+    path = make_dataset(folder, 8)
+    content = json.loads((folder / "person_keypoints.json").read_text())
+    for number, item in enumerate(copy.deepcopy(content["annotations"]), start=100):
+        moved = np.array(item["keypoints"]).reshape(-1, 3) + np.array([7.25, 3.5, 0])
+        item |= {"id": number, "keypoints": moved.reshape(-1).tolist(), "area": item["area"] * 0.3}
+        if number % 4 == 0:
+            item |= {"iscrowd": 1, "keypoints": [0] * 51, "num_keypoints": 0}
+        elif number % 4 == 1:
+            item |= {"keypoints": [0] * 51, "num_keypoints": 0}
+        elif number % 4 == 2:
+            item["bbox"][2] = 0.5
+        content["annotations"].append(item)
+    (folder / "person_keypoints.json").write_text(json.dumps(content))
+    return path, content
+
+
+def wobbling(dataset: Dataset) -> Oracle:
+    """Right by a different amount for every person."""
+    oracle = Oracle(dataset, 0.0)
+    for number, keypoints_K3 in enumerate(oracle._by_box.values()):
+        keypoints_K3[:, :2] += np.random.default_rng(number).normal(0, 0.7 * number, (17, 2))
+    return oracle
+
+
+def pycocotools_stats(dataset: Dataset, oracle: Oracle) -> list[float]:
+    """The twelve figures that pycocotools gives on the file itself."""
+    results = [
+        {
+            "image_id": person.image_id,
+            "category_id": 1,
+            "keypoints": found_K3.astype(float).reshape(-1).tolist(),
+            "score": float(found_K3[:, 2].mean()),
+        }
+        for person, found_K3 in zip(dataset.persons, predict(dataset, oracle, quiet=True), strict=True)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(dataset.entry.annotations))
+        coco_eval = COCOeval(truth, truth.loadRes(results), "keypoints")
+        coco_eval.params.imgIds = sorted({person.image_id for person in dataset.persons})
+        coco_eval.evaluate()
+        coco_eval.accumulate()
+        coco_eval.summarize()
+    return [float(value) for value in coco_eval.stats]
+
+
+def test_ap_is_what_pycocotools_gives_on_the_file(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    path, _ = crowded(make_dataset, tmp_path / "data")
+    dataset = load_dataset(load_dataset_list(path).validation)
+    assert (len(dataset.persons), len(dataset.annotations)) == (10, 16)
+    oracle = wobbling(dataset)
+    result, stats = evaluate(dataset, oracle, quiet=True), pycocotools_stats(dataset, oracle)
+    assert 0.1 < result.ap < 0.9
+    assert (result.ap, result.ap50, result.ap75, result.ar) == (stats[0], stats[1], stats[2], stats[5])
+
+
+def odd_category(content: dict[str, Any]) -> None:
+    content["categories"][0]["id"] = 0
+    for item in content["annotations"]:
+        item["category_id"] = 0
+
+
+def zero_and_double_ids(content: dict[str, Any]) -> None:
+    for item in content["annotations"]:
+        item["id"] = item["id"] % 3
+
+
+def no_counts(content: dict[str, Any]) -> None:
+    for item in content["annotations"]:
+        del item["num_keypoints"]
+        if not item["iscrowd"]:
+            del item["iscrowd"]
+
+
+@pytest.mark.parametrize(
+    "change", [odd_category, zero_and_double_ids, no_counts, lambda content: content.pop("categories")]
+)
+def test_odd_files_give_the_same_ap(
+    make_dataset: MakeDataset, tmp_path: Path, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    path, content = crowded(make_dataset, tmp_path / "data")
+    dataset = load_dataset(load_dataset_list(path).validation)
+    expected = evaluate(dataset, wobbling(dataset), quiet=True)
+    change(content)
+    dataset.entry.annotations.write_text(json.dumps(content))
+    odd = load_dataset(dataset.entry)
+    assert evaluate(odd, wobbling(odd), quiet=True) == expected
+
+
+def test_an_area_that_is_missing_is_taken_from_the_box(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    path, content = crowded(make_dataset, tmp_path / "data")
+    for item in content["annotations"]:
+        del item["area"]
+    (path.parent / "person_keypoints.json").write_text(json.dumps(content))
+    dataset = load_dataset(load_dataset_list(path).validation)
+    width, height = content["annotations"][0]["bbox"][2:]
+    assert dataset.annotations[0].area == pytest.approx(0.53 * width * height)
+    assert 0.0 < evaluate(dataset, wobbling(dataset), quiet=True).ap <= 1.0

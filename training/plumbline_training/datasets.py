@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from plumbline_contract import manifest
 from plumbline_contract.box import Box
 from plumbline_contract.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS
 from plumbline_training.errors import InvalidDataset
+
+TYPICAL_AREA = 0.53
+"""Share of its box that a COCO person fills on average; stands in for an area that is not given."""
 
 
 class DatasetEntry(BaseModel):
@@ -40,6 +44,19 @@ class DatasetList(BaseModel):
     validation: DatasetEntry
 
 
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One annotation of the person category as the file has it, crowds and persons without keypoints included."""
+
+    image_id: int
+    bbox_xywh: tuple[float, float, float, float]
+    keypoints_V: npt.NDArray[np.float64]
+    """x, y, v of the 17 keypoints in one row of 51, in the file's precision."""
+    area: float
+    """In square pixels; 0.53 of the box where the file has none, as COCO's persons fill their boxes on average."""
+    crowd: bool
+
+
 @dataclass(frozen=True)
 class Person:
     """One labelled person: the picture, the box around them and keypoints (K, 3) x, y, v in image pixels.
@@ -49,7 +66,6 @@ class Person:
 
     image: Path
     image_id: int
-    annotation_id: int
     box: Box
     keypoints_K3: npt.NDArray[np.float32]
 
@@ -62,6 +78,8 @@ class Dataset:
     persons: tuple[Person, ...]
     images: int
     sha256: str
+    annotations: tuple[Annotation, ...] = field(repr=False)
+    """What there is to find, in the file's order: the persons, and what an evaluation must ignore."""
 
     def lineage(self) -> manifest.Dataset:
         """What the manifest says of it."""
@@ -74,7 +92,7 @@ def load_dataset_list(path: Path, root: Path | None = None) -> DatasetList:
         listed = DatasetList.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise InvalidDataset(f"{str(path)!r}: {error.strerror}; name a dataset list with --data") from error
-    except (yaml.YAMLError, ValidationError) as error:
+    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
         raise InvalidDataset(f"{str(path)!r} is no dataset list: {' '.join(str(error).split())}") from error
     base = path.parent if root is None else root
 
@@ -87,17 +105,21 @@ def load_dataset_list(path: Path, root: Path | None = None) -> DatasetList:
 def load_dataset(entry: DatasetEntry) -> Dataset:
     """Read a COCO keypoint annotation file and check it against the image folder.
 
-    Crowds and persons without a labelled keypoint are left out. Raises InvalidDataset for a file that does not parse,
-    an annotation without 17 keypoints or with a picture that is not listed, a missing picture, or nobody to learn from.
+    Crowds and persons without a labelled keypoint are no persons to learn from. Raises InvalidDataset for a file that
+    does not parse, an annotation without 17 keypoints or with a picture that is not listed, a missing picture, or
+    nobody to learn from.
     """
     raw, content = _read_json(entry.annotations)
-    try:
-        files = {image["id"]: entry.images / image["file_name"] for image in content["images"]}
-        annotations = content["annotations"]
-        _check_keypoint_names(content, entry.annotations)
-    except (KeyError, TypeError) as error:
-        raise InvalidDataset(f"{str(entry.annotations)!r} is no COCO keypoint file: {error} is missing") from error
-    persons = [person for item in annotations if (person := _person(item, files, entry.annotations)) is not None]
+    files = _files(content, entry)
+    others = _other_categories(content, entry.annotations)
+    annotations, persons = [], []
+    for position, item in enumerate(_items(content, "annotations", entry.annotations)):
+        if item.get("category_id") in others:
+            continue
+        annotation = _annotation(item, files, f"{str(entry.annotations)!r}, annotation {item.get('id', position)!r}")
+        annotations.append(annotation)
+        if (person := _person(annotation, files)) is not None:
+            persons.append(person)
     if not persons:
         raise InvalidDataset(f"{str(entry.annotations)!r} labels no person with keypoints; nothing can be learned")
     used = {person.image for person in persons}
@@ -106,7 +128,7 @@ def load_dataset(entry: DatasetEntry) -> Dataset:
             f"{str(entry.annotations)!r} names {len(missing)} missing picture(s), first {str(missing[0])!r}; "
             f"check the dataset's `images` folder"
         )
-    return Dataset(entry, tuple(persons), len(used), hashlib.sha256(raw).hexdigest())
+    return Dataset(entry, tuple(persons), len(used), hashlib.sha256(raw).hexdigest(), tuple(annotations))
 
 
 def _read_json(path: Path) -> tuple[bytes, dict[str, Any]]:
@@ -122,23 +144,84 @@ def _read_json(path: Path) -> tuple[bytes, dict[str, Any]]:
     return raw, content
 
 
-def _check_keypoint_names(content: dict[str, Any], path: Path) -> None:
-    names = tuple(content["categories"][0]["keypoints"]) if content.get("categories") else KEYPOINT_NAMES
-    if names != KEYPOINT_NAMES:
-        raise InvalidDataset(f"{str(path)!r} labels {len(names)} keypoints that are not COCO's 17 in COCO order")
+def _items(content: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
+    """The list of objects under a key of the file."""
+    items = content.get(key)
+    if not isinstance(items, list):
+        raise InvalidDataset(f"{str(path)!r} is no COCO keypoint file: {key!r} is missing or no list")
+    for position, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise InvalidDataset(f"{str(path)!r}: {key}[{position}] is {item!r:.40}, an object is needed")
+    return items
 
 
-def _person(item: dict[str, Any], files: dict[int, Path], path: Path) -> Person | None:
-    where = f"{str(path)!r}, annotation {item.get('id')!r}"
-    if item.get("iscrowd"):
-        return None
-    if len(item.get("keypoints", ())) != 3 * NUM_KEYPOINTS:
-        raise InvalidDataset(f"{where}: has {len(item.get('keypoints', ()))} keypoint numbers, 51 are needed")
+def _files(content: dict[str, Any], entry: DatasetEntry) -> dict[int, Path]:
+    """Image id -> picture."""
+    files = {}
+    for position, image in enumerate(_items(content, "images", entry.annotations)):
+        number, name = image.get("id"), image.get("file_name")
+        if not isinstance(number, int) or not isinstance(name, str) or not name:
+            raise InvalidDataset(
+                f"{str(entry.annotations)!r}: images[{position}] has id {number!r:.40} and file_name {name!r:.40}; "
+                f"an integer and a path are needed"
+            )
+        files[number] = entry.images / name
+    return files
+
+
+def _other_categories(content: dict[str, Any], path: Path) -> list[Any]:
+    """Ids of the categories that are no persons: those without keypoints, where another has them."""
+    categories = _items(content, "categories", path) if content.get("categories") else []
+    for category in categories:
+        names = category.get("keypoints")
+        if names is not None and (not isinstance(names, list) or tuple(names) != KEYPOINT_NAMES):
+            raise InvalidDataset(
+                f"{str(path)!r}: category {category.get('name')!r} has keypoints that are not COCO's 17 in COCO order"
+            )
+    if not any("keypoints" in category for category in categories):
+        return []
+    return [category.get("id") for category in categories if "keypoints" not in category]
+
+
+def _annotation(item: dict[str, Any], files: dict[int, Path], where: str) -> Annotation:
+    for key in ("id", "image_id"):
+        if not isinstance(item.get(key), int):
+            raise InvalidDataset(f"{where}: {key} is {item.get(key)!r:.40}, an integer is needed")
     if item["image_id"] not in files:
         raise InvalidDataset(f"{where}: names image {item['image_id']!r}, which the file does not list")
-    keypoints_K3 = np.array(item["keypoints"], dtype=np.float32).reshape(NUM_KEYPOINTS, 3)
-    if not np.isfinite(keypoints_K3).all():
-        raise InvalidDataset(f"{where}: a keypoint is not a finite number")
-    if not (keypoints_K3[:, 2] > 0).any() or item["bbox"][2] <= 1 or item["bbox"][3] <= 1:
+    crowd = bool(item.get("iscrowd"))
+    left, top, width, height = _numbers(item, "bbox", 4, where).tolist()
+    keypoints_V = np.zeros(3 * NUM_KEYPOINTS)
+    if not crowd or "keypoints" in item:
+        keypoints_V = _numbers(item, "keypoints", 3 * NUM_KEYPOINTS, where)
+    area = item.get("area")
+    if area is None:
+        area = TYPICAL_AREA * width * height
+    if not isinstance(area, int | float) or not math.isfinite(area):
+        raise InvalidDataset(f"{where}: area is {area!r:.40}, a number is needed")
+    return Annotation(item["image_id"], (left, top, width, height), keypoints_V, float(area), crowd)
+
+
+def _numbers(item: dict[str, Any], key: str, count: int, where: str) -> npt.NDArray[np.float64]:
+    """So many finite numbers under a key of an annotation."""
+    values = item.get(key)
+    found = len(values) if isinstance(values, list) else 0
+    if found != count:
+        raise InvalidDataset(f"{where}: has {found} {key.removesuffix('s')} numbers, {count} are needed")
+    try:
+        array = np.array(values)
+    except ValueError:
+        array = np.array(None)
+    if array.dtype.kind not in "if" or array.shape != (count,):
+        raise InvalidDataset(f"{where}: {key} holds something that is no number: {values!r:.60}")
+    if not np.isfinite(array).all():
+        raise InvalidDataset(f"{where}: a number of {key} is not a finite number")
+    return array.astype(np.float64)
+
+
+def _person(annotation: Annotation, files: dict[int, Path]) -> Person | None:
+    keypoints_K3 = annotation.keypoints_V.astype(np.float32).reshape(NUM_KEYPOINTS, 3)
+    _, _, width, height = annotation.bbox_xywh
+    if annotation.crowd or not (keypoints_K3[:, 2] > 0).any() or width <= 1 or height <= 1:
         return None
-    return Person(files[item["image_id"]], item["image_id"], item["id"], Box.from_xywh(item["bbox"]), keypoints_K3)
+    return Person(files[annotation.image_id], annotation.image_id, Box.from_xywh(annotation.bbox_xywh), keypoints_K3)

@@ -23,6 +23,7 @@ from plumbline_training.errors import InvalidDataset, UnsupportedModel
 from plumbline_training.predictors import Predictor
 
 BOOTSTRAP_SAMPLES = 1000
+PERSON_CATEGORY = 1
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,14 @@ def evaluate(dataset: Dataset, predictor: Predictor, intervals: bool = True, qui
     results = [
         {
             "image_id": person.image_id,
-            "category_id": 1,
+            "category_id": PERSON_CATEGORY,
             "keypoints": found_K3.astype(float).reshape(-1).tolist(),
             "score": float(found_K3[:, 2].mean()),
         }
         for person, found_K3 in zip(dataset.persons, keypoints, strict=True)
     ]
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(str(dataset.entry.annotations))
+        truth = ground_truth(dataset)
         coco_eval = COCOeval(truth, truth.loadRes(results), "keypoints")
         coco_eval.params.imgIds = sorted({person.image_id for person in dataset.persons})
         coco_eval.evaluate()
@@ -104,6 +105,35 @@ def evaluate(dataset: Dataset, predictor: Predictor, intervals: bool = True, qui
         pck=percentage_of_correct_keypoints(dataset.persons, keypoints),
         ap_interval=interval,
     )
+
+
+def ground_truth(dataset: Dataset) -> COCO:
+    """The dataset as pycocotools takes it.
+
+    Made from what was loaded rather than from the file: pycocotools takes an annotation whose id is 0 for unmatched,
+    keeps one of two that share an id, and needs fields that many files lack.
+    """
+    truth = COCO()
+    truth.dataset = {
+        "info": {},
+        "images": [{"id": number} for number in sorted({item.image_id for item in dataset.annotations})],
+        "categories": [{"id": PERSON_CATEGORY, "name": "person"}],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": item.image_id,
+                "category_id": PERSON_CATEGORY,
+                "bbox": list(item.bbox_xywh),
+                "area": item.area,
+                "iscrowd": int(item.crowd),
+                "keypoints": item.keypoints_V.tolist(),
+                "num_keypoints": int((item.keypoints_V[2::3] > 0).sum()),
+            }
+            for number, item in enumerate(dataset.annotations, start=1)
+        ],
+    }
+    truth.createIndex()
+    return truth
 
 
 def _bootstrap_interval(coco_eval: Any) -> tuple[float, float]:
