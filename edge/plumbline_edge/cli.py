@@ -73,6 +73,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--once", action="store_true", help="take every frame of a file once, unpaced, and end with a summary"
     )
+    run.add_argument("--allow-nobody", action="store_true", help="with --once: a source without a person is no error")
     run.add_argument("--output", type=Path, metavar="MP4", help="with --once: write the annotated video")
 
 
@@ -105,7 +106,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
     with _stopped_by_signals() as stop:
         if arguments.once:
-            print(run_recorded(settings, arguments.output, stop).line())
+            print(run_recorded(settings, arguments.output, stop, arguments.allow_nobody).line())
             return 0
         session = run_live(settings, stop, _say)
         print(f"stopped after {session.frames} frames, {session.state.reps} reps")

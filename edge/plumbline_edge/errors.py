@@ -13,6 +13,10 @@ class SourceUnavailable(PlumblineError):
     """A file, camera or stream cannot be opened, or gives no picture."""
 
 
+class NobodySeen(PlumblineError):
+    """A recording shows no person whom the model could follow."""
+
+
 class SourceTruncated(PlumblineError):
     """A video file ends before the end that it declares."""
 

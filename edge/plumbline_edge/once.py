@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plumbline_edge.draw import draw_annotated
-from plumbline_edge.errors import Interrupted, SourceUnavailable
+from plumbline_edge.errors import Interrupted, NobodySeen, SourceUnavailable
 from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.recorder import VideoRecorder
 from plumbline_edge.session import Session
@@ -46,8 +46,12 @@ def run_once(
     output: Path | None,
     stop: threading.Event,
     report: Callable[[Session], None],
+    allow_nobody: bool = False,
 ) -> Summary:
-    """Take every frame of the source through the session. Raises Interrupted, or SourceUnavailable if empty."""
+    """Take every frame of the source through the session.
+
+    Raises Interrupted, SourceUnavailable if it is empty, and NobodySeen if no frame shows a person, unless allowed.
+    """
     try:
         while (frame := _timed_read(source, metrics)) is not None:
             if stop.is_set():
@@ -61,6 +65,11 @@ def run_once(
             report(session)
         if session.frames == 0:
             raise SourceUnavailable(f"source {source.name!r}: gives no picture at all; the file is empty or damaged")
+        if session.frames_with_person == 0 and not allow_nobody:
+            raise NobodySeen(
+                f"source {source.name!r}: nobody is seen in its {session.frames} pictures; show one person from head to"
+                " foot in good light, or say --allow-nobody"
+            )
         if recorder is not None:
             recorder.finish()
     finally:

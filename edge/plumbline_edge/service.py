@@ -51,7 +51,9 @@ def new_session(
     return Session(PoseEstimator(model, metrics.observe_stage), Coach(exercise), metrics, meter)
 
 
-def run_recorded(settings: EdgeSettings, output: Path | None, stop: threading.Event) -> Summary:
+def run_recorded(
+    settings: EdgeSettings, output: Path | None, stop: threading.Event, allow_nobody: bool = False
+) -> Summary:
     """`run --once`: the whole source, unpaced."""
     metrics = EdgeMetrics()
     exercise, bundle = load_exercise(settings.exercise), chosen_bundle(settings)
@@ -62,7 +64,7 @@ def run_recorded(settings: EdgeSettings, output: Path | None, stop: threading.Ev
         recorder = None if output is None else VideoRecorder(output, source.frame_rate)
         session = new_session(settings, exercise, bundle, metrics, Meter())
         status = StatusLine(sys.stdout)
-        summary = run_once(source, session, metrics, recorder, output, stop, status.show)
+        summary = run_once(source, session, metrics, recorder, output, stop, status.show, allow_nobody)
         status.end()
         return summary
     finally:

@@ -101,6 +101,7 @@ def test_train_convert_publish_activate_infer(make_dataset: MakeDataset, tmp_pat
     run("plumbline-edge", "update", "--registry", registry, "--name", "hrnet-tiny", "--state", state)
     assert (state / "active" / "manifest.json").read_bytes() == (bundle / "manifest.json").read_bytes()
     source = ["--source", tmp_path / "clip.mp4", "--state", state, "--once", "--output", tmp_path / "annotated.mp4"]
+    source += ["--allow-nobody"]  # a net of two epochs sees nobody
     summary = run("plumbline-edge", "run", *source)
     assert "frames=40" in summary
     assert int(cv2.VideoCapture(str(tmp_path / "annotated.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == 40

@@ -102,7 +102,11 @@ def test_pictures_without_a_person(edge: Edge, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "noise.png"), noise)
     cv2.imwrite(str(tmp_path / "black.png"), picture(None))
     for source, frames in ((tmp_path, "2"), (tmp_path / "noise.png", "1")):
-        result = edge("run", "--bundle", DOTS_FP32, "--source", source, "--once")
+        command: list[str | Path] = ["run", "--bundle", DOTS_FP32, "--source", source, "--once"]
+        refused = edge(*command, "--output", tmp_path / "out.mp4")
+        assert f"nobody is seen in its {frames} pictures" in one_error_line(refused)
+        assert not (tmp_path / "out.mp4").exists()
+        result = edge(*command, "--allow-nobody")
         assert result.code == 0, result.err
         assert summary_of(result.out) == {
             "reps": "0", "faults": "none", "frames": frames, "seen": "0", "output": "none",
