@@ -17,7 +17,7 @@ ENVIRONMENT_PREFIX = "PLUMBLINE_EDGE_"
 class EdgeSettings(BaseSettings):
     """Everything that can be set; each field NAME is also the environment variable PLUMBLINE_EDGE_NAME."""
 
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
     state: Path = Field(
         default_factory=lambda: Path("~/.local/state/plumbline-edge").expanduser(),
