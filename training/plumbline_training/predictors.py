@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from plumbline_contract.box import Box, invert_affine, transform_points
@@ -105,7 +106,14 @@ def onnx_predictor(path: Path) -> HeatmapPredictor:
     text = session.get_modelmeta().custom_metadata_map.get(ONNX_METADATA_KEY)
     if text is None:
         raise UnsupportedModel(f"{str(path)!r} has no {ONNX_METADATA_KEY!r} record; export it with plumbline-export")
-    record = ExportRecord.model_validate_json(text)
+    try:
+        record = ExportRecord.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UnsupportedModel(
+            f"{str(path)!r}: its {ONNX_METADATA_KEY!r} record is invalid: "
+            f"{'.'.join(map(str, first['loc'])) or 'record'}: {first['msg']}; export it again"
+        ) from error
     name = session.get_inputs()[0].name
 
     def run(crops_NHW3: Image) -> Heatmaps:
@@ -120,11 +128,12 @@ def tflite_predictor(bundle: Path, threads: int = 2) -> HeatmapPredictor:
     try:
         manifest = parse_manifest((bundle / MANIFEST_FILE).read_bytes())
     except OSError as error:
-        raise UnsupportedModel(f"{str(bundle)!r} is no bundle: {error}") from error
-    invoke = _interpreter(bundle / "model.tflite", threads)
+        raise UnsupportedModel(f"{str(bundle)!r} is no bundle: {error.strerror} ({MANIFEST_FILE})") from error
+    model = TFLiteModel(bundle / "model.tflite", threads)
+    _check_tensors(model, manifest)
 
     def run(crops_NHW3: Image) -> Heatmaps:
-        outputs_NHWK = np.concatenate([invoke(item[None]) for item in to_tensor(crops_NHW3, manifest.input)])
+        outputs_NHWK = np.concatenate([model(item[None]) for item in to_tensor(crops_NHW3, manifest.input)])
         quantisation = manifest.output.quantisation
         if quantisation is not None:
             outputs_NHWK = dequantise(outputs_NHWK, quantisation.scale, quantisation.zero_point)
@@ -148,22 +157,47 @@ def _from_specs(
     )
 
 
-def _interpreter(path: Path, threads: int) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
-    from ai_edge_litert.interpreter import Interpreter
+class TFLiteModel:
+    """A TFLite file of one input and one output. Raises UnsupportedModel for anything else."""
 
-    try:
-        interpreter = Interpreter(model_path=os.fspath(path), num_threads=threads)
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise UnsupportedModel(f"{str(path)!r} is no TFLite model: {error}") from error
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    def __init__(self, path: Path, threads: int = 2) -> None:
+        from ai_edge_litert.interpreter import Interpreter
 
-    def invoke(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        interpreter.set_tensor(source["index"], tensor.astype(source["dtype"], copy=False))
-        interpreter.invoke()
-        return np.asarray(interpreter.get_tensor(target["index"]))
+        try:
+            self._interpreter = Interpreter(model_path=os.fspath(path), num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise UnsupportedModel(f"{str(path)!r} is no TFLite model; fetch or convert it again") from error
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if (len(inputs), len(outputs)) != (1, 1):
+            raise UnsupportedModel(f"{str(path)!r} has {len(inputs)} inputs and {len(outputs)} outputs, one is needed")
+        self._source, self._target = int(inputs[0]["index"]), int(outputs[0]["index"])
+        self.path = path
+        self.input_shape, self.output_shape = (tuple(map(int, item["shape"])) for item in (inputs[0], outputs[0]))
+        self.input_dtype, self.output_dtype = (np.dtype(item["dtype"]).name for item in (inputs[0], outputs[0]))
 
-    return invoke
+    def __call__(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        self._interpreter.set_tensor(self._source, tensor)
+        self._interpreter.invoke()
+        return np.asarray(self._interpreter.get_tensor(self._target))
+
+
+def _check_tensors(model: TFLiteModel, manifest: Manifest) -> None:
+    """Raise UnsupportedModel where the file is not what its manifest says."""
+    taken, given = manifest.input, manifest.output
+    for what, actual, expected in (
+        ("input", (model.input_shape, model.input_dtype), ((1, taken.height, taken.width, 3), taken.dtype)),
+        (
+            "output",
+            (model.output_shape, model.output_dtype),
+            ((1, given.height, given.width, len(given.keypoints)), given.dtype),
+        ),
+    ):
+        if actual != expected:
+            raise UnsupportedModel(
+                f"{str(model.path)!r}: its {what} is {actual[1]} {actual[0]}, the manifest says {expected[1]} "
+                f"{expected[0]}; convert it again"
+            )
 
 
 class MoveNet:
@@ -172,20 +206,22 @@ class MoveNet:
     stage: Stage = "tflite"
 
     def __init__(self, path: Path, threads: int = 2, box_padding: float = 1.1) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        details = Interpreter(model_path=os.fspath(path)).get_input_details()[0]
-        self._size = int(details["shape"][1])
-        self._invoke = _interpreter(path, threads)
+        self._model = TFLiteModel(path, threads)
+        self._size = self._model.input_shape[1]
+        if self._model.input_shape != (1, self._size, self._size, 3) or self._model.output_shape != (1, 1, 17, 3):
+            raise UnsupportedModel(
+                f"{str(path)!r} takes {self._model.input_shape} and gives {self._model.output_shape}: no single-pose "
+                f"MoveNet"
+            )
         self._box_padding = box_padding
-        self.precision: Precision = "int8" if details["dtype"] is np.uint8 else "fp16"
+        self.precision: Precision = "int8" if self._model.input_dtype == "uint8" else "fp16"
 
     def __call__(self, image_bgr_HW3: Image, boxes: Sequence[Box]) -> npt.NDArray[np.float32]:
         return np.stack([self._one(image_bgr_HW3, box.padded(self._box_padding)) for box in boxes])
 
     def _one(self, image_bgr_HW3: Image, box: Box) -> npt.NDArray[np.float32]:
         crop_HW3, matrix_23 = extract_crop(image_bgr_HW3, box, self._size, self._size)
-        yxs_K3 = self._invoke(crop_HW3[None])[0, 0]
+        yxs_K3 = self._model(crop_HW3[None].astype(self._model.input_dtype))[0, 0]
         points_K2 = transform_points(invert_affine(matrix_23), yxs_K3[:, 1::-1] * self._size - 0.5)
         return np.concatenate([points_K2, yxs_K3[:, 2:]], axis=1).astype(np.float32)
 
