@@ -11,8 +11,6 @@ from plumbline_contract.preprocess import Image
 from plumbline_contract.skeleton import MIRROR, Keypoint
 from plumbline_training.config import Augmentation
 
-HALF_BODY_PADDING = 1.5
-"""Half-body boxes are drawn around joints, so they need more margin than labelled boxes (the authors' value)."""
 HALF_BODY_MINIMUM = 3
 """Labelled joints that a half must have to be cropped to."""
 
@@ -22,8 +20,8 @@ def random_box(
 ) -> Box:
     """The box moved, scaled, turned, or replaced by that of half the body."""
     if generator.random() < settings.half_body_probability:
-        box = _half_body(keypoints_K3, generator) or box
-    scale = 1 + settings.scale * float(np.clip(generator.normal(0, 0.5), -1, 1))
+        box = _half_body(keypoints_K3, settings.half_body_padding, generator) or box
+    scale = 1 + settings.scale * float(np.clip(generator.normal(0, settings.scale_spread), -1, 1))
     shift_x, shift_y = settings.shift * generator.uniform(-1, 1, 2)
     angle = 0.0
     if generator.random() < settings.rotation_probability:
@@ -32,13 +30,13 @@ def random_box(
     return Box(centre_x, centre_y, box.width * scale, box.height * scale, box.angle_degrees + angle)
 
 
-def _half_body(keypoints_K3: npt.NDArray[np.float32], generator: np.random.Generator) -> Box | None:
+def _half_body(keypoints_K3: npt.NDArray[np.float32], padding: float, generator: np.random.Generator) -> Box | None:
     halves = [keypoints_K3[: Keypoint.LEFT_HIP], keypoints_K3[Keypoint.LEFT_HIP :]]
     usable = [half for half in halves if (half[:, 2] > 0).sum() >= HALF_BODY_MINIMUM]
     if len(usable) < 2:
         return None
     box = box_from_keypoints(usable[int(generator.integers(2))])
-    return None if box is None else box.padded(HALF_BODY_PADDING)
+    return None if box is None else box.padded(padding)
 
 
 def mirror(crop_HW3: Image, keypoints_K3: npt.NDArray[np.float32]) -> tuple[Image, npt.NDArray[np.float32]]:

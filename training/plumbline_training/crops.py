@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -21,6 +22,11 @@ from plumbline_training.errors import InvalidDataset
 
 MAX_BROKEN_SHARE = 0.01
 """More unreadable pictures than this stop the run."""
+DECODED_BUDGET_BYTES = 4 * 2**30
+"""Memory for decoded pictures: some 4,500 of COCO's. The rest stays encoded, an eighth of it, and costs decoding."""
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+JPEG_TAIL_BYTES = 4096
+"""Cameras may write something after the end marker; inside the picture's data it cannot occur."""
 
 
 class Sample(NamedTuple):
@@ -33,38 +39,78 @@ class Sample(NamedTuple):
 
 
 def read_image(person: Person) -> Image | None:
-    """The picture in BGR, or None when it cannot be decoded."""
-    image = cv2.imread(str(person.image), cv2.IMREAD_COLOR)
+    """The picture in BGR, or None when it cannot be read or decoded, or ends early."""
+    encoded = _read(person.image)
+    return None if encoded is None else decode(encoded)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def decode(encoded: bytes) -> Image | None:
+    """A picture in BGR. None for what is no picture, and for a JPEG without its end: decoders fill that with grey."""
+    if not encoded or (encoded.startswith(JPEG_START) and JPEG_END not in encoded[-JPEG_TAIL_BYTES:]):
+        return None
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
     return None if image is None else np.asarray(image, dtype=np.uint8)
 
 
-class ImageStore:
-    """Every picture decoded once and kept, so that workers only warp.
-
-    Unreadable pictures are left out and counted; more than MAX_BROKEN_SHARE raise InvalidDataset.
-    """
-
-    def __init__(self, datasets: Sequence[Dataset], quiet: bool = False) -> None:
-        self._images: dict[str, Image] = {}
-        self.broken: list[str] = []
-        persons = {str(person.image): person for dataset in datasets for person in dataset.persons}
-        for name, person in tqdm(persons.items(), desc="decode", unit="picture", disable=quiet or None):
-            image = read_image(person)
-            if image is None:
-                self.broken.append(name)
-            else:
-                self._images[name] = image
-        if len(self.broken) > MAX_BROKEN_SHARE * len(persons):
+def check_readable(dataset: Dataset, quiet: bool = False) -> None:
+    """Decode every picture once. Raises InvalidDataset: a picture to measure on must not be left out."""
+    persons = {person.image: person for person in dataset.persons}
+    for person in tqdm(persons.values(), desc="check", unit="picture", disable=quiet or None, leave=False):
+        if read_image(person) is None:
             raise InvalidDataset(
-                f"{len(self.broken)} of {len(persons)} pictures cannot be decoded, first {self.broken[0]!r}; "
-                f"they are truncated or no pictures: fetch them again"
+                f"{str(person.image)!r} cannot be decoded; a picture to measure on must not be left out: fetch it again"
             )
 
+
+class ImageStore:
+    """Every picture decoded once; kept decoded within a budget of memory, and beyond it as the bytes of its file.
+
+    Unreadable pictures are left out, counted and reported; more than MAX_BROKEN_SHARE raise InvalidDataset.
+    """
+
+    def __init__(
+        self, datasets: Sequence[Dataset], quiet: bool = False, budget_bytes: int = DECODED_BUDGET_BYTES
+    ) -> None:
+        self._decoded: dict[str, Image] = {}
+        self._encoded: dict[str, bytes] = {}
+        self.broken: list[str] = []
+        used_bytes = 0
+        names = {str(person.image): person.image for dataset in datasets for person in dataset.persons}
+        for name, path in tqdm(names.items(), desc="decode", unit="picture", disable=quiet or None):
+            encoded = _read(path)
+            image = None if encoded is None else decode(encoded)
+            if encoded is None or image is None:
+                self.broken.append(name)
+            elif used_bytes + image.nbytes <= budget_bytes:
+                self._decoded[name] = image
+                used_bytes += image.nbytes
+            else:
+                self._encoded[name] = encoded
+        if len(self.broken) > MAX_BROKEN_SHARE * len(names):
+            raise InvalidDataset(
+                f"{len(self.broken)} of {len(names)} pictures cannot be decoded, first {self.broken[0]!r}; "
+                f"they are truncated or no pictures: fetch them again"
+            )
+        if self.broken and not quiet:
+            tqdm.write(f"{len(self.broken)} of {len(names)} pictures are broken and left out, first {self.broken[0]!r}")
+
     def __contains__(self, person: Person) -> bool:
-        return str(person.image) in self._images
+        return str(person.image) in self._decoded or str(person.image) in self._encoded
 
     def __getitem__(self, person: Person) -> Image:
-        return self._images[str(person.image)]
+        name = str(person.image)
+        if name in self._decoded:
+            return self._decoded[name]
+        image = decode(self._encoded[name])
+        assert image is not None, "it was decoded once already"
+        return image
 
 
 class TrainingCrops(data.Dataset[Sample]):

@@ -27,3 +27,15 @@ class ParityLost(PlumblineError):
 
 class UnsupportedModel(PlumblineError):
     """A model file is of no kind that can be evaluated."""
+
+
+class InvalidSettings(PlumblineError):
+    """Options of a command contradict each other or what is possible."""
+
+
+class WriteFailed(PlumblineError):
+    """A file could not be written; what was there before is still there."""
+
+
+class RunInUse(PlumblineError):
+    """Another process is training into this folder."""

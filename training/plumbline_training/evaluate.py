@@ -15,8 +15,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from tqdm import tqdm
 
-from plumbline_contract.manifest import MANIFEST_FILE, AveragePrecision, parse_manifest
+from plumbline_contract.manifest import MANIFEST_FILE, AveragePrecision, Manifest, parse_manifest
 from plumbline_contract.skeleton import Keypoint
+from plumbline_training.checkpoint import write_atomically
 from plumbline_training.crops import read_image
 from plumbline_training.datasets import Dataset, Person
 from plumbline_training.errors import InvalidDataset, UnsupportedModel
@@ -173,18 +174,21 @@ def percentage_of_correct_keypoints(
     return correct / total if total else float("nan")
 
 
-def add_to_manifest(bundle: Path, measured: AveragePrecision) -> None:
-    """Put an AP into the manifest of a draft bundle, in place of an earlier one of the same form and dataset.
-
-    Raises UnsupportedModel for a sealed bundle: its digests are fixed.
-    """
-    path = bundle / MANIFEST_FILE
-    manifest = parse_manifest(path.read_bytes())
+def open_draft(bundle: Path) -> Manifest:
+    """The manifest of a draft bundle. Raises UnsupportedModel for a sealed bundle, whose digests are fixed, or none."""
+    try:
+        manifest = parse_manifest((bundle / MANIFEST_FILE).read_bytes())
+    except OSError as error:
+        raise UnsupportedModel(f"{str(bundle)!r} is no bundle folder ({error.strerror}); name a draft") from error
     if manifest.files:
         raise UnsupportedModel(f"{str(bundle)!r} is sealed; measure the draft, then seal it")
+    return manifest
+
+
+def add_to_manifest(bundle: Path, measured: AveragePrecision) -> None:
+    """Put an AP into the manifest of a draft bundle, in place of an earlier one of the same form and dataset."""
+    manifest = open_draft(bundle)
     key = (measured.stage, measured.precision, measured.dataset)
     kept = [item for item in manifest.metrics.average_precision if (item.stage, item.precision, item.dataset) != key]
     metrics = manifest.metrics.model_copy(update={"average_precision": (*kept, measured)})
-    temporary = path.with_name(path.name + ".partial")
-    temporary.write_text(manifest.model_copy(update={"metrics": metrics}).to_json(), encoding="utf-8")
-    temporary.replace(path)
+    write_atomically(manifest.model_copy(update={"metrics": metrics}).to_json(), bundle / MANIFEST_FILE)

@@ -31,14 +31,14 @@ from plumbline_contract.manifest import (
 from plumbline_contract.manifest import Dataset as LineageDataset
 from plumbline_contract.preprocess import Image, extract_crop, to_tensor
 from plumbline_training import engine
-from plumbline_training.checkpoint import clean_keys, load_checkpoint, save_atomically
+from plumbline_training.checkpoint import load_checkpoint, save_atomically, weights_of, write_atomically
 from plumbline_training.config import Augmentation, RunConfig, Schedule
 from plumbline_training.config import Stage as TrainingStage
 from plumbline_training.crops import read_image
 from plumbline_training.datasets import Dataset
 from plumbline_training.errors import InvalidCheckpoint, ParityLost
 from plumbline_training.hrnet import HRNet, HRNetConfig
-from plumbline_training.lineage import git_commit, tool_versions
+from plumbline_training.lineage import merged_datasets, origin
 
 OPSET = 17
 """The newest that the classic onnx-tf translator is known to take."""
@@ -54,9 +54,10 @@ def load_model(path: Path) -> tuple[HRNet, RunConfig, dict[str, Any]]:
     try:
         config = config_from_dict(checkpoint["config"])
         net = HRNet(config.model)
-        net.load_state_dict(clean_keys(checkpoint["net"]))
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise InvalidCheckpoint(f"{str(path)!r} holds no exportable net ({str(error).splitlines()[0]})") from error
+        net.load_state_dict(weights_of(checkpoint))
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidCheckpoint(f"{str(path)!r} holds no exportable net ({reason}); name a run's best.pt") from error
     return net.eval(), config, checkpoint
 
 
@@ -105,9 +106,7 @@ def export(
         metrics=Metrics(parity=(parity,), average_precision=tuple(average_precision)),
     )
     model.metadata_props.add(key=ONNX_METADATA_KEY, value=record.model_dump_json())
-    temporary = out.with_name(out.name + ".partial")
-    onnx.save(model, str(temporary))
-    temporary.replace(out)
+    write_atomically(model.SerializeToString(), out)
     return record
 
 
@@ -178,22 +177,22 @@ def measure_parity(
 
 
 def _lineage(checkpoint: Path, config: RunConfig, state: dict[str, Any]) -> Lineage:
+    commit, tools = origin(checkpoint, state)
     try:
-        datasets = tuple(LineageDataset.model_validate(item) for item in state["datasets"])
-    except (KeyError, ValidationError) as error:
+        return Lineage(
+            git_commit=commit,
+            recipe=config.recipe,
+            datasets=tuple(LineageDataset.model_validate(item) for item in merged_datasets(state)),
+            checkpoint_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+            created_at=datetime.now(timezone.utc),
+            tools=tools,
+        )
+    except (KeyError, TypeError, AttributeError, ValidationError) as error:
         raise InvalidCheckpoint(f"{str(checkpoint)!r} does not say what it was trained on; train it again") from error
-    return Lineage(
-        git_commit=git_commit(),
-        recipe=config.recipe,
-        datasets=datasets,
-        checkpoint_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
-        created_at=datetime.now(timezone.utc),
-        tools=tool_versions(),
-    )
 
 
 def export_half(checkpoint: Path, out: Path) -> None:
     """Write the weights of a checkpoint as float16, a quarter of its size: what is kept under version control."""
     _, _, state = load_model(checkpoint)
-    weights = {key: value.half() if value.is_floating_point() else value for key, value in state["net"].items()}
+    weights = {key: value.half() if value.is_floating_point() else value for key, value in weights_of(state).items()}
     save_atomically({**state, "net": weights}, out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import subprocess
@@ -10,19 +11,24 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from plumbline_training.checkpoint import write_atomically
 from plumbline_training.config import RunConfig
 from plumbline_training.datasets import Dataset
 
+RUN_RECORD = "run.json"
 TOOLS = ("torch", "numpy", "opencv-python-headless", "onnx", "onnxruntime", "pycocotools")
 
 
 def git_commit() -> str:
-    """The commit of the source tree this package lies in, or 'unknown' outside of one."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    """The commit of the source tree this package lies in, or 'unknown' where no repository tracks this very file."""
+    git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        # An installed package may lie inside somebody else's repository, in an ignored virtual environment.
+        subprocess.run([*git, "ls-files", "--error-unmatch", Path(__file__).name], check=True, capture_output=True)
+        done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return done.stdout.strip()
 
 
 def tool_versions() -> dict[str, str]:
@@ -30,7 +36,36 @@ def tool_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in TOOLS}}
 
 
-def write_run_record(config: RunConfig, train_sets: Sequence[Dataset], validation: Dataset, out: Path) -> None:
+def initial_record(checkpoint: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """What a run keeps of the checkpoint it started from: its digest and all data behind it."""
+    return {
+        "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        "datasets": merged_datasets(state),
+    }
+
+
+def merged_datasets(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """The data of a checkpoint and of those it started from, each dataset once."""
+    initial = state.get("initial") or {}
+    known: dict[tuple[str, str], dict[str, Any]] = {}
+    for dataset in [*state.get("datasets", []), *initial.get("datasets", [])]:
+        known.setdefault((dataset["id"], dataset["sha256"]), dataset)
+    return list(known.values())
+
+
+def data_digest(train_sets: Sequence[Dataset], validation: Dataset) -> str:
+    """Names the data: a run resumes only on what it began with."""
+    parts = [(dataset.sha256, dataset.entry.repeat) for dataset in train_sets]
+    return hashlib.sha256(json.dumps([parts, validation.sha256]).encode()).hexdigest()
+
+
+def write_run_record(
+    config: RunConfig,
+    train_sets: Sequence[Dataset],
+    validation: Dataset,
+    out: Path,
+    initial: dict[str, Any] | None = None,
+) -> None:
     """Write OUT/run.json."""
     record: dict[str, Any] = {
         "config": config.to_dict(),
@@ -40,5 +75,23 @@ def write_run_record(config: RunConfig, train_sets: Sequence[Dataset], validatio
         "machine": platform.platform(),
         "train": [dataset.lineage().model_dump() for dataset in train_sets],
         "validation": validation.lineage().model_dump(),
+        "initial": initial,
     }
-    (out / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_atomically(json.dumps(record, indent=2) + "\n", out / RUN_RECORD)
+
+
+def origin(checkpoint: Path, state: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """Commit and tools that a checkpoint was trained with.
+
+    From the checkpoint; for one that does not say, from the run.json beside it where that is of the same
+    configuration; else 'unknown'.
+    """
+    if "git_commit" in state and "tools" in state:
+        return state["git_commit"], state["tools"]
+    try:
+        record = json.loads((checkpoint.parent / RUN_RECORD).read_text(encoding="utf-8"))
+        if record["config"] == json.loads(json.dumps(state["config"])):
+            return record["git_commit"], record["tools"]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return "unknown", {"training": "unknown"}

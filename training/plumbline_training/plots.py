@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from plumbline_training.checkpoint import write_atomically
 
 
 def curves(lines: Sequence[dict[str, Any]], path: Path) -> None:
@@ -27,4 +30,6 @@ def curves(lines: Sequence[dict[str, Any]], path: Path) -> None:
         if before["height"] != after["height"]:
             for axes in (loss_axes, ap_axes):
                 axes.axvline(after["epoch"] - 0.5, color="grey", linestyle=":")
-    figure.savefig(path, dpi=110)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    write_atomically(picture.getvalue(), path)

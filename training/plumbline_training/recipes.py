@@ -13,6 +13,9 @@ from plumbline_training.config import Augmentation, RunConfig, Schedule, Stage
 from plumbline_training.errors import UnknownRecipe
 from plumbline_training.hrnet import HRNET_EDGE_S, HRNET_W32, HRNET_W48, HRNetConfig
 
+OFFICIAL_AUGMENTATION = Augmentation(rotation_degrees=90.0, scale_spread=1.0, half_body_padding=1.2)
+"""A turn has deviation 45 and ends at 90 degrees, a scaling deviation and ends at 0.35; a half body's box is grown by
+1.5 in all, 1.25 of which is every box's padding."""
 OFFICIAL_SCHEDULE = Schedule(learning_rate=1e-3, milestones=(170, 200), batch_size=32)
 
 
@@ -23,6 +26,7 @@ def hrnet_w32_256x192() -> RunConfig:
         bundle_name="hrnet-w32",
         model=HRNET_W32,
         stages=(Stage(256, 192, 210),),
+        augmentation=OFFICIAL_AUGMENTATION,
         schedule=OFFICIAL_SCHEDULE,
     )
 
@@ -34,6 +38,7 @@ def hrnet_w48_384x288() -> RunConfig:
         bundle_name="hrnet-w48",
         model=HRNET_W48,
         stages=(Stage(384, 288, 210, target_size=3.0),),
+        augmentation=OFFICIAL_AUGMENTATION,
         schedule=OFFICIAL_SCHEDULE,
     )
 
