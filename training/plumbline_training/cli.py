@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from plumbline_contract.errors import PlumblineError
 from plumbline_training import engine, evaluate, export, recipes
+from plumbline_training.checkpoint import write_atomically
 from plumbline_training.config import RunConfig, Stage
 from plumbline_training.datasets import DatasetList, load_dataset, load_dataset_list
+from plumbline_training.errors import InvalidSettings
 from plumbline_training.predictors import Predictor, load_predictor
 
+STAGES_EXAMPLE = "128x96:40:1.5,256x192:10"
 DATA_HELP = """
 a dataset list is a YAML file; paths are relative to it, or to --data-root:
 
@@ -43,16 +48,23 @@ def _parser(program: str, description: str, examples: str) -> argparse.ArgumentP
     return parser
 
 
-def _run(main: Callable[[], None]) -> None:
-    """One clear line and exit code 2 for what a user can mend."""
+def run_command(main: Callable[[], None], stopped: str = "stopped; nothing was written") -> None:
+    """One clear line and exit code 2 for what a user can mend; another and 130 when it is interrupted or terminated."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()
     except PlumblineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _leave(f"error: {error}", 2)
     except OSError as error:
-        print(f"error: {error.filename!r}: {error.strerror}; check the path and the space on its disk", file=sys.stderr)
-        sys.exit(2)
+        where = f"{error.filename!r}: " if error.filename is not None else ""
+        _leave(f"error: {where}{error.strerror or error}; check the path and the space on its disk", 2)
+    except KeyboardInterrupt:
+        _leave(stopped, 130)
+
+
+def _leave(line: str, code: int) -> None:
+    print(line, file=sys.stderr)
+    sys.exit(code)
 
 
 def _lists(arguments: argparse.Namespace) -> DatasetList:
@@ -63,17 +75,34 @@ def _stages(text: str) -> tuple[Stage, ...]:
     """'128x96:40:1.5,256x192:10' as stages."""
     stages = []
     for part in text.split(","):
-        size, epochs, *target = part.split(":")
-        height, width = (int(side) for side in size.split("x"))
-        stages.append(Stage(height, width, int(epochs), *(float(value) for value in target)))
+        match = re.fullmatch(r"(\d+)x(\d+):(\d+)(?::(\d+(?:\.\d+)?))?", part)
+        if match is None:
+            raise argparse.ArgumentTypeError(
+                f"{part!r} is no stage; write HxW:EPOCHS[:TARGET], such as {STAGES_EXAMPLE}"
+            )
+        height, width, epochs, target = match.groups()
+        try:
+            size = {} if target is None else {"target_size": float(target)}
+            stages.append(Stage(int(height), int(width), int(epochs), **size))
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{error}; a stage looks like {STAGES_EXAMPLE}") from error
     return tuple(stages)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
 
 
 def _overridden(config: RunConfig, arguments: argparse.Namespace) -> RunConfig:
     changes = {name: value for name in ("stages", "seed", "workers") if (value := getattr(arguments, name)) is not None}
-    if arguments.batch_size is not None:
-        changes["schedule"] = dataclasses.replace(config.schedule, batch_size=arguments.batch_size)
-    return dataclasses.replace(config, **changes)
+    try:
+        if arguments.batch_size is not None:
+            changes["schedule"] = dataclasses.replace(config.schedule, batch_size=arguments.batch_size)
+        return dataclasses.replace(config, **changes)
+    except ValueError as error:
+        raise InvalidSettings(str(error)) from error
 
 
 def train_main() -> None:
@@ -86,14 +115,26 @@ def train_main() -> None:
         "  plumbline-train --init runs/short/best.pt --data more.yaml --out runs/longer\n"
         "  plumbline-train --recipe tiny --data data.yaml --out /tmp/tiny",
     )
-    parser.add_argument("--recipe", default="edge_s", help=f"one of {', '.join(sorted(recipes.RECIPES))}")
+    parser.add_argument(
+        "--recipe", default="edge_s", help=f"one of {', '.join(sorted(recipes.RECIPES))} (default edge_s)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, metrics and curves")
-    parser.add_argument("--init", type=Path, metavar="CHECKPOINT", help="start from another run's best.pt")
-    parser.add_argument("--stages", type=_stages, metavar="HxW:EPOCHS[:TARGET],…", help="instead of the recipe's")
-    parser.add_argument("--batch-size", type=int, help="instead of the recipe's")
+    parser.add_argument(
+        "--init", type=Path, metavar="CHECKPOINT", help="start from another run's best.pt, or from a bare state dict"
+    )
+    parser.add_argument(
+        "--stages",
+        type=_stages,
+        metavar="HxW:EPOCHS[:TARGET],…",
+        help=f"instead of the recipe's, such as {STAGES_EXAMPLE}. TARGET is the deviation of the Gaussian in heatmap "
+        f"pixels, a quarter of the input's (default {Stage.target_size})",
+    )
+    parser.add_argument("--batch-size", type=_positive, help="instead of the recipe's")
     parser.add_argument("--seed", type=int, help="instead of the recipe's")
-    parser.add_argument("--workers", type=int, help="processes that prepare crops")
-    parser.add_argument("--stop-after", type=int, metavar="EPOCH", help="stop there; the same command goes on later")
+    parser.add_argument("--workers", type=int, help="processes that prepare crops (0: none besides the main one)")
+    parser.add_argument(
+        "--stop-after", type=_positive, metavar="EPOCH", help="stop there; the same command goes on later"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     arguments = parser.parse_args()
 
@@ -112,7 +153,7 @@ def train_main() -> None:
         )
         print(f"best checkpoint: {best}")
 
-    _run(main)
+    run_command(main, "stopped; the same command goes on from the last finished epoch")
 
 
 def evaluate_main() -> None:
@@ -130,12 +171,13 @@ def evaluate_main() -> None:
     arguments = parser.parse_args()
 
     def main() -> None:
+        _check_outputs(arguments)
+        predictors = [_predictor(path, arguments.flip) for path in arguments.models]
         dataset = load_dataset(_lists(arguments).validation)
         measured = {}
         print(f"{dataset.entry.id}: {dataset.images} pictures, {len(dataset.persons)} persons, ground-truth boxes")
         print(f"{'AP':>6} {'95% interval':>14} {'AP50':>6} {'AR':>6} {'PCK@.2':>6}  model")
-        for path in arguments.models:
-            predictor = _predictor(path, arguments.flip)
+        for path, predictor in zip(arguments.models, predictors, strict=True):
             result = evaluate.evaluate(dataset, predictor)
             measured[str(path)] = dataclasses.asdict(result)
             low, high = result.ap_interval or (float("nan"), float("nan"))
@@ -146,9 +188,18 @@ def evaluate_main() -> None:
             if arguments.into_manifest:
                 evaluate.add_to_manifest(path, result.record(predictor))
         if arguments.json is not None:
-            arguments.json.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+            write_atomically(json.dumps(measured, indent=2) + "\n", arguments.json)
 
-    _run(main)
+    run_command(main, "stopped; models measured so far are above")
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """What the figures go into, before the minutes it takes to have them."""
+    if arguments.into_manifest:
+        for path in arguments.models:
+            evaluate.open_draft(path)
+    if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
+        raise InvalidSettings(f"--json {str(arguments.json)!r}: its folder does not exist; make it first")
 
 
 def _predictor(path: Path, flip: bool) -> Predictor:
@@ -170,8 +221,8 @@ def export_main() -> None:
     arguments = parser.parse_args()
 
     def main() -> None:
-        dataset = load_dataset(_lists(arguments).validation)
         net, config, _ = export.load_model(arguments.checkpoint)
+        dataset = load_dataset(_lists(arguments).validation)
         predictor = engine.stage_predictor(net, config, config.final_stage)
         result = evaluate.evaluate(dataset, predictor)
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
@@ -182,4 +233,4 @@ def export_main() -> None:
             f"{result.persons} persons, parity torch -> ONNX {parity.heatmap_max_abs:.1e} on heatmaps"
         )
 
-    _run(main)
+    run_command(main)

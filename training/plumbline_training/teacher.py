@@ -17,7 +17,9 @@ from tqdm import tqdm
 
 from plumbline_contract.box import box_from_keypoints
 from plumbline_contract.skeleton import FACE, NUM_KEYPOINTS
-from plumbline_training.errors import InvalidDataset
+from plumbline_training.checkpoint import write_atomically
+from plumbline_training.cli import run_command
+from plumbline_training.errors import InvalidDataset, InvalidSettings
 from plumbline_training.predictors import MoveNet
 
 BODY_MARGIN = 1.15
@@ -61,35 +63,75 @@ def relabel(item: dict[str, Any], image: Path, teacher: MoveNet, min_score: floa
     }
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m plumbline_training.teacher", description=__doc__)
-    parser.add_argument("annotations", type=Path, help="COCO keypoint file")
-    parser.add_argument("images", type=Path, help="folder of its pictures")
-    parser.add_argument("out", type=Path, help="COCO keypoint file to write")
-    parser.add_argument("--teacher", type=Path, required=True, help="MoveNet .tflite")
-    parser.add_argument("--min-score", type=float, default=0.4, help="teacher's least score for a label (default 0.4)")
-    parser.add_argument(
-        "--hold-out", type=int, default=0, metavar="N", help="put the last N pictures into OUT.held-out"
-    )
-    arguments = parser.parse_args()
-    content = json.loads(arguments.annotations.read_text(encoding="utf-8"))
+def _content(path: Path) -> dict[str, Any]:
+    """A COCO keypoint file whose annotations are whole enough to relabel. Raises InvalidDataset."""
+    try:
+        content = json.loads(path.read_bytes())
+        numbers = {image["id"] for image in content["images"] if isinstance(image["file_name"], str)}
+        whole = all(
+            item["image_id"] in numbers and len(item["keypoints"]) == 3 * NUM_KEYPOINTS
+            for item in content["annotations"]
+        )
+    except OSError as error:
+        raise InvalidDataset(f"{str(path)!r}: {error.strerror}; name a COCO keypoint file") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidDataset(f"{str(path)!r} is no COCO keypoint file ({error!r})") from error
+    if not whole:
+        raise InvalidDataset(f"{str(path)!r}: an annotation has no listed picture or not 51 keypoint numbers")
+    return dict(content)
+
+
+def _part(content: dict[str, Any], images: list[dict[str, Any]]) -> str:
+    kept = {image["id"] for image in images}
+    persons = [item for item in content["annotations"] if item["image_id"] in kept]
+    return json.dumps({**content, "images": images, "annotations": persons})
+
+
+def teach(arguments: argparse.Namespace) -> None:
+    """Relabel a file and write the result, the held-out pictures first: OUT says that both are there."""
+    content = _content(arguments.annotations)
+    count = len(content["images"])
+    if not 0 <= arguments.hold_out < count:
+        raise InvalidSettings(f"--hold-out {arguments.hold_out}: it must be 0 to {count - 1}, of {count} pictures")
+    if not 0 <= arguments.min_score <= 1:
+        raise InvalidSettings(f"--min-score {arguments.min_score}: it must be 0 to 1")
+    if not arguments.out.absolute().parent.is_dir():
+        raise InvalidSettings(f"{str(arguments.out)!r}: its folder does not exist; make it first")
     files = {image["id"]: arguments.images / image["file_name"] for image in content["images"]}
     teacher = MoveNet(arguments.teacher)
     content["annotations"] = [
         relabel(item, files[item["image_id"]], teacher, arguments.min_score)
         for item in tqdm(content["annotations"], unit="person")
     ]
-    split = len(content["images"]) - arguments.hold_out
-    for path, images in (
-        (arguments.out, content["images"][:split]),
-        (arguments.out.with_suffix(".held-out.json"), content["images"][split:]),
-    ):
-        if images:
-            kept = {image["id"] for image in images}
-            persons = [item for item in content["annotations"] if item["image_id"] in kept]
-            part = {**content, "images": images, "annotations": persons}
-            path.write_text(json.dumps(part), encoding="utf-8")
+    split = count - arguments.hold_out
+    if arguments.hold_out:
+        write_atomically(_part(content, content["images"][split:]), arguments.out.with_suffix(".held-out.json"))
+    write_atomically(_part(content, content["images"][:split]), arguments.out)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m plumbline_training.teacher",
+        description="Fill the face keypoints that a COCO keypoint file lacks from MoveNet; draw boxes around joints.",
+        epilog="example:\n  python -m plumbline_training.teacher lspet/person_keypoints.json lspet/images "
+        "lspet/train.json --teacher movenet-thunder.tflite --hold-out 300",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("annotations", type=Path, help="COCO keypoint file")
+    parser.add_argument("images", type=Path, help="folder of its pictures")
+    parser.add_argument("out", type=Path, help="COCO keypoint file to write")
+    parser.add_argument("--teacher", type=Path, required=True, help="MoveNet .tflite")
+    parser.add_argument("--min-score", type=float, default=0.4, help="teacher's least score for a label (default 0.4)")
+    parser.add_argument(
+        "--hold-out",
+        type=int,
+        default=0,
+        metavar="N",
+        help="put the last N pictures into OUT's name with .held-out.json",
+    )
+    arguments = parser.parse_args()
+    run_command(lambda: teach(arguments))
 
 
 if __name__ == "__main__":
