@@ -45,6 +45,8 @@ class Augmentation:
     """Blur or loss of resolution, as in a moving or distant camera picture."""
     cutout_probability: float = 0.0
     """Cover a random rectangle, so that hidden joints are guessed from the rest."""
+    nobody_probability: float = 0.0
+    """Show a picture of nobody instead, whose heatmaps are empty: scores must tell whether a person is there."""
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.utils import data
 from tqdm import tqdm
 
-from plumbline_contract.box import transform_points
+from plumbline_contract.box import Box, transform_points
 from plumbline_contract.preprocess import Image, extract_crop
-from plumbline_training import augment
+from plumbline_contract.skeleton import NUM_KEYPOINTS
+from plumbline_training import augment, nobody
 from plumbline_training.config import RunConfig
 from plumbline_training.datasets import Dataset, Person
 from plumbline_training.errors import InvalidDataset
@@ -27,6 +28,12 @@ DECODED_BUDGET_BYTES = 4 * 2**30
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 JPEG_TAIL_BYTES = 4096
 """Cameras may write something after the end marker; inside the picture's data it cannot occur."""
+
+
+NOWHERE = (-1e4, -1e4, 1.0)
+"""A keypoint that is known not to be in the crop: outside of it, and labelled."""
+BACKGROUND_SHARE = 0.7
+"""Of the pictures of nobody, those cut from beside people where a dataset has such; the others are drawn."""
 
 
 class Sample(NamedTuple):
@@ -127,6 +134,10 @@ class TrainingCrops(data.Dataset[Sample]):
         self._config = config
         self._epoch = epoch
         self._stage = config.stage_at(epoch)
+        self._boxes_in: dict[Path, list[Box]] = {}
+        for dataset in datasets:
+            for person in dataset.persons if dataset.entry.background else ():
+                self._boxes_in.setdefault(person.image, []).append(person.box)
 
     def __len__(self) -> int:
         return len(self._persons)
@@ -134,6 +145,8 @@ class TrainingCrops(data.Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         generator = np.random.default_rng((self._config.seed, self._epoch, index))
         person, settings = self._persons[index], self._config.augmentation
+        if generator.random() < settings.nobody_probability:
+            return self._nobody(person, generator)
         box = augment.random_box(person.box, person.keypoints_K3, settings, generator).padded(self._config.box_padding)
         crop_HW3, matrix_23 = extract_crop(self._images[person], box, self._stage.height, self._stage.width)
         points_K2 = transform_points(matrix_23, person.keypoints_K3[:, :2])
@@ -143,3 +156,15 @@ class TrainingCrops(data.Dataset[Sample]):
             crop_HW3, keypoints_K3 = augment.mirror(crop_HW3, keypoints_K3)
         crop_HW3 = augment.random_look(crop_HW3, settings, generator)
         return Sample(torch.from_numpy(crop_HW3), torch.from_numpy(keypoints_K3))
+
+    def _nobody(self, person: Person, generator: np.random.Generator) -> Sample:
+        """A sample without a person: every keypoint is known to be nowhere in it."""
+        height, width = self._stage.height, self._stage.width
+        crop_HW3 = None
+        if generator.random() < BACKGROUND_SHARE and person.image in self._boxes_in:
+            boxes = self._boxes_in[person.image]
+            crop_HW3 = nobody.background_crop(self._images[person], boxes, height, width, generator)
+        if crop_HW3 is None:
+            crop_HW3 = nobody.drawn_sign(height, width, generator)
+        crop_HW3 = augment.random_look(crop_HW3, self._config.augmentation, generator)
+        return Sample(torch.from_numpy(crop_HW3), torch.tensor([NOWHERE]).repeat(NUM_KEYPOINTS, 1))

@@ -32,6 +32,9 @@ class DatasetEntry(BaseModel):
     annotations: Path
     images: Path
     terms: str = Field(default="not stated", min_length=1, description="licence or terms, carried into the lineage")
+    background: bool = Field(
+        default=False, description="few but the labelled persons are in the pictures: the rest shows nobody"
+    )
     repeat: int = Field(default=1, ge=1, description="times each person is seen in an epoch")
 
 

@@ -61,6 +61,7 @@ def edge_s() -> RunConfig:
             colour=0.5,
             blur_probability=0.2,
             cutout_probability=0.2,
+            nobody_probability=0.1,
         ),
         schedule=Schedule(
             optimiser="adamw",
