@@ -62,12 +62,9 @@ class Pi:
         assert found, f"{self.url}/metrics names no bundle"
         return found[1]
 
-    def is_silent(self) -> bool:
-        try:
-            httpx.get(f"{self.url}/healthz", timeout=2)
-        except httpx.TransportError:
-            return True
-        return False
+    def is_ready_since(self, start_time_seconds: float) -> bool:
+        """Whether a service that began after that is ready."""
+        return self.is_ready() and self.metric("process_start_time_seconds") > start_time_seconds
 
     def is_ready(self) -> bool:
         return httpx.get(f"{self.url}/readyz").status_code == 200
