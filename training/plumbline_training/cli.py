@@ -218,6 +218,7 @@ def export_main() -> None:
     )
     parser.add_argument("checkpoint", type=Path, help="best.pt of a run")
     parser.add_argument("--out", type=Path, required=True, metavar="MODEL.onnx", help="file to write")
+    parser.add_argument("--half", type=Path, metavar="FILE.pt", help="also keep the weights in float16, to train on from")
     arguments = parser.parse_args()
 
     def main() -> None:
@@ -227,6 +228,8 @@ def export_main() -> None:
         result = evaluate.evaluate(dataset, predictor)
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         record = export.export(arguments.checkpoint, arguments.out, dataset, [result.record(predictor)])
+        if arguments.half is not None:
+            export.export_half(arguments.checkpoint, arguments.half)
         parity = record.metrics.parity[0]
         print(
             f"{arguments.out}: {record.name} {record.input.height}x{record.input.width}, AP {result.ap:.3f} on "
