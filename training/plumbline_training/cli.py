@@ -218,7 +218,7 @@ def export_main() -> None:
     )
     parser.add_argument("checkpoint", type=Path, help="best.pt of a run")
     parser.add_argument("--out", type=Path, required=True, metavar="MODEL.onnx", help="file to write")
-    parser.add_argument("--half", type=Path, metavar="FILE.pt", help="also keep the weights in float16, to train on from")
+    parser.add_argument("--half", type=Path, metavar="FILE.pt", help="also keep float16 weights, to train on from")
     arguments = parser.parse_args()
 
     def main() -> None:
