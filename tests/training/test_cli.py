@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from plumbline_training import cli, teacher
 
 MakeDataset = Callable[[Path, int], Path]
 
@@ -41,3 +45,87 @@ def test_evaluate_says_what_is_no_model(make_dataset: MakeDataset, tmp_path: Pat
     done = program("plumbline-evaluate", "--data", data, tmp_path / "gone.onnx")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "does not exist" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--stages", "64x64"], "'64x64' is no stage; write HxW:EPOCHS[:TARGET], such as 128x96:40:1.5,256x192:10"),
+        (["--stages", "65x64:1"], "multiples of 32"),
+        (["--stages", "64x64:0"], "at least one is needed"),
+        (["--batch-size", "0"], "'0' is no whole number of at least 1"),
+        (["--stop-after", "-1"], "'-1' is no whole number of at least 1"),
+        (["--seed", "-3"], "seed -3: it must be 0"),
+        (["--workers", "-1"], "workers -1"),
+        (["--init", "gone.pt"], "'gone.pt': No such file or directory"),
+    ],
+)
+def test_an_impossible_option_is_named(
+    make_dataset: MakeDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    message: str,
+) -> None:
+    data = make_dataset(tmp_path / "data", 2)
+    command = ["plumbline-train", "--recipe", "tiny", "--data", str(data), "--out", str(tmp_path / "run"), *options]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as left:
+        cli.train_main()
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_looks_at_its_outputs_first(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", 2)
+    bundle = Path(__file__).parent.parent / "edge" / "data" / "dots-fp32"
+    for options, message in (
+        (["--json", tmp_path / "gone" / "ap.json"], "its folder does not exist"),
+        (["--into-manifest"], "is sealed"),
+    ):
+        done = program("plumbline-evaluate", "--data", data, bundle, *options)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert message in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_training_says_how_to_go_on(
+    make_dataset: MakeDataset, tmp_path: Path, number: signal.Signals
+) -> None:
+    data = make_dataset(tmp_path / "data", 16)
+    options = ["--recipe", "tiny", "--stages", "64x64:500", "--data", str(data), "--out", str(tmp_path / "run")]
+    command = [str(Path(sys.executable).parent / "plumbline-train"), *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "run" / "last.pt").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(number)
+        errors = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert errors.rstrip().endswith("stopped; the same command goes on from the last finished epoch")
+    assert "Traceback" not in errors
+    assert not list((tmp_path / "run").glob("*.partial"))
+
+
+def test_the_teacher_names_what_is_wrong(
+    make_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_dataset(tmp_path / "data", 2).parent
+    annotations, out = data / "person_keypoints.json", tmp_path / "out.json"
+    for arguments, message in (
+        ([tmp_path / "gone.json", data, out, "--teacher", "t"], "No such file or directory"),
+        ([data / "data.yaml", data, out, "--teacher", "t"], "no COCO keypoint file"),
+        ([annotations, data, out, "--teacher", "t", "--hold-out", 2], "it must be 0 to 1, of 2 pictures"),
+        ([annotations, data, out, "--teacher", "t", "--min-score", 2], "--min-score 2.0"),
+        ([annotations, data, tmp_path / "gone" / "out.json", "--teacher", "t"], "its folder does not exist"),
+        ([annotations, data, out, "--teacher", data / "data.yaml"], "no TFLite model"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["teacher", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            teacher.main()
+        errors = capsys.readouterr().err
+        assert (left.value.code, errors.count("\n")) == (2, 1), errors
+        assert message in errors
+    assert not out.exists()

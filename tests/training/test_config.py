@@ -36,7 +36,8 @@ def test_an_impossible_value_is_refused(build: Callable[[], object], message: st
 
 def test_the_digest_of_earlier_code_is_still_known() -> None:
     stages = (Stage(128, 96, 6, 1.5), Stage(192, 160, 6, 2.0))
-    config = dataclasses.replace(recipes.edge_s(), stages=stages, workers=1)
+    everybody = dataclasses.replace(recipes.edge_s().augmentation, nobody_probability=0.0)
+    config = dataclasses.replace(recipes.edge_s(), stages=stages, workers=1, augmentation=everybody)
     assert "73bf946fc2191f51fb679aef1d46a5291c302e429903e355045d7a44986be696" in config.known_as()
     assert config.digest() in dataclasses.replace(config, workers=5).known_as()
     assert config.digest() not in dataclasses.replace(config, seed=1).known_as()

@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
 from plumbline_contract.skeleton import MIRROR, Keypoint
 from plumbline_training import augment, recipes
 from plumbline_training.config import Augmentation
-from plumbline_training.crops import ImageStore, TrainingCrops
+from plumbline_training.crops import ImageStore, TrainingCrops, decode
 from plumbline_training.datasets import load_dataset, load_dataset_list
 
 MakeDataset = Callable[[Path, int], Path]
@@ -65,3 +66,22 @@ def test_every_change_of_look_keeps_shape_and_type() -> None:
         assert changed.shape == crop.shape
         assert changed.dtype == np.uint8
         assert not np.array_equal(changed, crop)
+
+
+def test_pictures_beyond_the_budget_are_kept_encoded_and_are_the_same(
+    make_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    dataset = load_dataset(load_dataset_list(make_dataset(tmp_path / "data", 4)).train[0])
+    roomy, tight = ImageStore([dataset], quiet=True), ImageStore([dataset], quiet=True, budget_bytes=2 * 96 * 96 * 3)
+    assert (len(tight._decoded), len(tight._encoded)) == (2, 2)
+    assert all(np.array_equal(roomy[person], tight[person]) for person in dataset.persons)
+
+
+def test_a_jpeg_without_its_end_is_broken_and_bytes_after_it_are_not() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    encoded = cv2.imencode(".jpg", picture)[1].tobytes()
+    assert decode(encoded) is not None
+    assert decode(encoded + b"camera" * 10) is not None
+    assert decode(encoded[: len(encoded) * 3 // 4]) is None
+    assert decode(b"") is None
+    assert decode(cv2.imencode(".png", picture)[1].tobytes()) is not None

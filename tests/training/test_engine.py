@@ -13,7 +13,8 @@ import torch
 from plumbline_training import engine, recipes
 from plumbline_training.config import RunConfig, Stage
 from plumbline_training.datasets import Dataset, load_dataset, load_dataset_list
-from plumbline_training.errors import InvalidCheckpoint, InvalidDataset, TrainingDiverged
+from plumbline_training.errors import InvalidCheckpoint, InvalidDataset, RunInUse, TrainingDiverged
+from plumbline_training.lock import locked
 
 MakeDataset = Callable[[Path, int], Path]
 
@@ -93,3 +94,76 @@ def test_fewer_persons_than_a_batch_is_said(make_dataset: MakeDataset, tmp_path:
     dataset = made(make_dataset, tmp_path / "data", count=3)
     with pytest.raises(InvalidDataset, match="one batch of 8"):
         engine.train(tiny(1), [dataset], dataset, tmp_path / "run", quiet=True)
+
+
+def test_workers_do_not_matter_for_going_on_and_data_does(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = made(make_dataset, tmp_path / "data")
+    engine.train(tiny(2), [dataset], dataset, tmp_path / "run", quiet=True, stop_after=1)
+    repeated = dataclasses.replace(dataset, entry=dataset.entry.model_copy(update={"repeat": 2}))
+    with pytest.raises(InvalidCheckpoint, match="on other data"):
+        engine.train(tiny(2), [repeated], dataset, tmp_path / "run", quiet=True)
+    engine.train(tiny(2, workers=1), [dataset], dataset, tmp_path / "run", quiet=True)
+    assert [line["epoch"] for line in metrics(tmp_path / "run")] == [1, 2]
+
+
+def test_a_checkpoint_of_earlier_code_goes_on(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = made(make_dataset, tmp_path / "data")
+    engine.train(tiny(2), [dataset], dataset, tmp_path / "run", quiet=True, stop_after=1)
+    last = tmp_path / "run" / engine.LAST_CHECKPOINT
+    state = torch.load(last, weights_only=True)
+    del state["data_digest"], state["initial"]
+    (state["config_digest"],) = tiny(2).known_as() - {tiny(2).digest()}
+    torch.save(state, last)
+    engine.train(tiny(2), [dataset], dataset, tmp_path / "run", quiet=True)
+    assert len(metrics(tmp_path / "run")) == 2
+
+
+def test_a_metrics_line_that_was_cut_short_is_left_out(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = made(make_dataset, tmp_path / "data")
+    engine.train(tiny(2), [dataset], dataset, tmp_path / "run", quiet=True, stop_after=1)
+    with (tmp_path / "run" / engine.METRICS_FILE).open("a") as file:
+        file.write('{"epoch": 2, "lo')
+    engine.train(tiny(2), [dataset], dataset, tmp_path / "run", quiet=True)
+    assert [line["epoch"] for line in metrics(tmp_path / "run")] == [1, 2]
+
+
+def test_a_folder_in_use_is_refused(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = made(make_dataset, tmp_path / "data")
+    (tmp_path / "run").mkdir()
+    with locked(tmp_path / "run"), pytest.raises(RunInUse, match="another training writes there"):
+        engine.train(tiny(1), [dataset], dataset, tmp_path / "run", quiet=True)
+    with locked(tmp_path / "run"):
+        pass
+
+
+def test_a_bare_state_dict_is_taken_and_another_architectures_is_named(
+    make_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    dataset = made(make_dataset, tmp_path / "data")
+    state = engine.start(tiny(1), 3, torch.device("cpu"))
+    bare = tmp_path / "bare.pth"
+    torch.save({f"module.{key}": value for key, value in state.net.state_dict().items()}, bare)
+    assert set(engine.initial_weights(tiny(1), bare).weights) == set(state.net.state_dict())
+    with pytest.raises(InvalidCheckpoint, match="does not fit recipe 'edge_s'"):
+        engine.initial_weights(recipes.edge_s(), bare)
+    torch.save({"net": None}, bare)
+    with pytest.raises(InvalidCheckpoint, match="does not fit"):
+        engine.train(tiny(1), [dataset], dataset, tmp_path / "run", quiet=True, initial=bare)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_broken_validation_picture_is_found_before_training(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = made(make_dataset, tmp_path / "data")
+    other = made(make_dataset, tmp_path / "other", count=3)
+    picture = other.persons[2].image
+    picture.write_bytes(picture.read_bytes()[:-100])
+    with pytest.raises(InvalidDataset, match=r"0003\.jpg.*must not be left out"):
+        engine.train(tiny(1), [dataset], other, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_time_to_go_grows_with_the_pixels() -> None:
+    config = dataclasses.replace(recipes.tiny(), stages=(Stage(64, 64, 3), Stage(128, 64, 2)))
+    assert engine.seconds_to_go(config, 1, 10.0) == pytest.approx(2 * 10 + 2 * 20)
+    assert engine.seconds_to_go(config, 4, 20.0) == pytest.approx(20)
+    assert [engine.duration(value) for value in (40, 420, 7500, 3599)] == ["40 s", "7 min", "2 h 05 min", "1 h 00 min"]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -85,3 +88,49 @@ def test_a_file_without_a_net_is_named(dataset: Dataset, tmp_path: Path) -> None
     torch.save({"net": {}}, tmp_path / "empty.pt")
     with pytest.raises(InvalidCheckpoint, match="no exportable net"):
         export.export(tmp_path / "empty.pt", tmp_path / "model.onnx", dataset)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda state: state.update(net=None),
+        lambda state: state["config"]["stages"][0].update(height=33),
+        lambda state: state["config"].pop("model"),
+        lambda state: state.update(config=None),
+    ],
+)
+def test_a_checkpoint_of_impossible_values_is_named(
+    checkpoint: Path, tmp_path: Path, damage: Callable[[dict[str, Any]], Any]
+) -> None:
+    state = torch.load(checkpoint, weights_only=True)
+    damage(state)
+    torch.save(state, tmp_path / "odd.pt")
+    with pytest.raises(InvalidCheckpoint, match=r"odd\.pt' holds no exportable net"):
+        export.load_model(tmp_path / "odd.pt")
+
+
+def test_lineage_holds_the_data_of_the_checkpoint_that_a_run_started_from(
+    dataset: Dataset, checkpoint: Path, make_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    other = load_dataset(load_dataset_list(make_dataset(tmp_path / "other", 9)).train[0])
+    config = dataclasses.replace(recipes.tiny(), stages=(Stage(64, 64, 1),))
+    second = engine.train(config, [other], other, tmp_path / "run", quiet=True, initial=checkpoint)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["initial"]["sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    exported = export.export(second, tmp_path / "model.onnx", dataset).lineage
+    assert [item.sha256 for item in exported.datasets] == [other.sha256, dataset.sha256]
+    assert (exported.git_commit, exported.tools) == (record["git_commit"], record["tools"])
+
+
+def test_lineage_of_an_earlier_checkpoint_comes_from_its_run_record_or_is_unknown(
+    dataset: Dataset, checkpoint: Path, tmp_path: Path
+) -> None:
+    state = torch.load(checkpoint, weights_only=True)
+    for key in ("git_commit", "tools", "initial"):
+        del state[key]
+    torch.save(state, tmp_path / "best.pt")
+    assert export.export(tmp_path / "best.pt", tmp_path / "model.onnx", dataset).lineage.git_commit == "unknown"
+    record = {"config": state["config"], "git_commit": "a" * 40, "tools": {"torch": "2.0"}}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    lineage = export.export(tmp_path / "best.pt", tmp_path / "model.onnx", dataset).lineage
+    assert (lineage.git_commit, lineage.tools) == ("a" * 40, {"torch": "2.0"})

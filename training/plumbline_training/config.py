@@ -15,7 +15,7 @@ from plumbline_training.hrnet import HRNetConfig
 MAX_SEED = 2**31 - 1
 MAX_SIDE_PX = 4096
 """The largest input that the manifest allows."""
-NEW_AUGMENTATION_FIELDS = ("scale_spread", "half_body_padding")
+NEW_AUGMENTATION_FIELDS = ("scale_spread", "half_body_padding", "nobody_probability")
 """Fields that the digests of version 0.1.0 lack; their defaults are what it did."""
 
 
