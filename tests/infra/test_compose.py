@@ -79,7 +79,7 @@ def test_all_services_answer(stack: Stack) -> None:
 def test_prometheus_has_the_edges_fps(stack: Stack) -> None:
     fps = wait_for("the edge's FPS", lambda: query(stack.prometheus, "plumbline_edge_fps > 1"), 90)
     assert set(fps) == {"edge:8080"}
-    assert query(stack.prometheus, "up") == {"edge:8080": 1, "registry:8100": 1}
+    wait_for("both targets to be up", lambda: query(stack.prometheus, "up") == {"edge:8080": 1, "registry:8100": 1})
     print(f"\nPrometheus: plumbline_edge_fps {fps}")
 
 

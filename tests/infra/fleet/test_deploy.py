@@ -114,16 +114,13 @@ def test_service_is_confined(fleet: Fleet) -> None:
 
 
 def test_prometheus_sees_the_fps_of_every_pi(fleet: Fleet, tmp_path: Path) -> None:
-    targets = [f"{pi.ip}:8080" for pi in PIS]
-    with prometheus_at(tmp_path / "prometheus", targets, fleet.registry.url.removeprefix("http://")) as prometheus:
-
-        def fps() -> dict[str, float] | None:
-            seen = query(prometheus, 'plumbline_edge_fps{job="edge"}')
-            return seen if set(seen) == set(targets) and min(seen.values()) > 1 else None
-
-        seen = wait_for("both Pis in Prometheus", fps)
-        assert query(prometheus, "up") == dict.fromkeys([*targets, fleet.registry.url[7:]], 1)
-        print(f"\nPrometheus: plumbline_edge_fps {seen}")
+    edges = [f"{pi.ip}:8080" for pi in PIS]
+    everything = dict.fromkeys([*edges, fleet.registry.url.removeprefix("http://")], 1.0)
+    with prometheus_at(tmp_path / "prometheus", edges, fleet.registry.url.removeprefix("http://")) as prometheus:
+        wait_for("all targets to be up", lambda: query(prometheus, "up") == everything)
+        fps = wait_for("the FPS of both Pis", lambda: query(prometheus, 'plumbline_edge_fps{job="edge"} > 1'))
+        assert set(fps) == set(edges)
+        print(f"\nPrometheus: plumbline_edge_fps {fps}")
 
 
 def test_killed_service_and_rebooted_pi_come_back(fleet: Fleet) -> None:
