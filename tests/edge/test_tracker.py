@@ -93,8 +93,8 @@ def test_short_absence_is_borne_and_a_longer_one_loses_the_person() -> None:
 
 def test_a_tracked_person_is_kept_at_a_score_that_would_not_acquire_one() -> None:
     faint = standing(320, 40, 400)
-    faint[:, 2] = 0.25
-    faint[:4, 2] = 0.4
+    faint[:, 2] = 0.4
+    faint[:4, 2] = 0.6
     assert TrackerConfig.keep_score < person_score(faint) < TrackerConfig.acquire_score
     fresh, tracking = Tracker(), Tracker()
     tracking.update(standing(320, 40, 400), 0.0, HEIGHT, WIDTH)

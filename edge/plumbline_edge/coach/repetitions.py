@@ -16,6 +16,9 @@ REST_BEFORE_SECONDS: Final[float] = 0.25
 MOST_OF_COUNTED: Final[float] = 0.7
 """However great the noise, and while it is not known yet, an attempt begins at this share of a counted one."""
 
+CAME_BACK_SHARE: Final[float] = 0.4
+"""Share of its peak below which an attempt that turns again has been one, though it did not reach rest."""
+
 Phase = Literal["rest", "out", "full", "back"]
 
 
@@ -84,9 +87,21 @@ class RepetitionCounter:
         if time_seconds - self._began_seconds > self._rules.max_seconds:
             self._give_up(progress)
             return None
-        self.peak_progress = max(self.peak_progress, progress)
+        before, lowest = self.phase, self._extreme
         self.phase = self._moving_phase(progress)
+        if before == "back" and self.phase != "back" and self._came_back(lowest):
+            attempt = self._end(time_seconds)
+            self._begin(time_seconds, progress)
+            return attempt
+        self.peak_progress = max(self.peak_progress, progress)
         return None
+
+    def _came_back(self, lowest: float) -> bool:
+        """Whether a counted attempt fell back so far before it rose again that this is the next one.
+
+        Rest is not always reached: it was learnt wrongly, the camera moved, or the person does not stand up straight.
+        """
+        return self.peak_progress >= self._rules.counts_from and lowest <= CAME_BACK_SHARE * self.peak_progress
 
     def abandon(self) -> None:
         """Forget the attempt under way; the person must be seen at rest before another begins."""

@@ -101,3 +101,15 @@ def test_jitter_at_rest_is_no_attempt_but_the_same_bend_of_a_steady_person_is() 
     steady, _ = attempts(bump(float(jitter.max()) + 0.1, 2.0))
     assert noisy.partial_repetitions == 0
     assert steady.partial_repetitions == 1
+
+
+@pytest.mark.parametrize(("valley", "counted"), [(0.3, 2), (0.6, 1)])
+def test_two_movements_without_a_rest_between_count_twice_if_most_of_the_way_was_gone_back(
+    valley: float, counted: int
+) -> None:
+    half = int(0.6 * RATE_HZ)
+    down = [math.sin(math.pi / 2 * step / half) ** 2 for step in range(half)]
+    between = [valley + (1 - valley) * math.cos(math.pi * step / (4 * half)) ** 2 for step in range(2 * half)]
+    between += between[::-1]
+    counter, ended = attempts([0.0] * (2 * RATE_HZ) + down + between + down[::-1] + [0.0] * 5)
+    assert counter.repetitions == len(ended) == counted
