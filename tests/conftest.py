@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import numpy.typing as npt
 import pytest
 
 from plumbline_contract.skeleton import KEYPOINT_NAMES, LIMBS
+
+# OpenCV reads it once, at the first video of the process: the edge's tests look at what a user sees on stderr.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 STANDING_K2 = np.array(
     [
