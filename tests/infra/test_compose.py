@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
-from tests.infra.machine import ROOT, free_port, program, require_root_and, wait_for
+from tests.infra.machine import ROOT, exclusive, free_port, program, require_root_and, wait_for
 from tests.infra.servers import query
 
 pytestmark = pytest.mark.docker
@@ -58,17 +60,18 @@ def stack() -> Iterator[Stack]:
         "EDGE_BUNDLE_DIR": str(BUNDLE),
         "PLUMBLINE_REGISTRY_WRITE_TOKEN": secrets.token_urlsafe(),
     }
-    try:
-        subprocess.run([str(DOCKER), "images"], check=True)
-        _compose(environment, "build", "--quiet")
-        _start(environment)
-        registry, edge, prometheus = (f"http://127.0.0.1:{port}" for port in ports.values())
-        yield Stack(registry, edge, prometheus, environment)
-    finally:
+    with exclusive("docker"):
         try:
-            _compose(environment, "down", "--volumes", "--timeout", "5")
+            subprocess.run([str(DOCKER), "images"], check=True)
+            _compose(environment, "build", "--quiet")
+            _start(environment)
+            registry, edge, prometheus = (f"http://127.0.0.1:{port}" for port in ports.values())
+            yield Stack(registry, edge, prometheus, environment)
         finally:
-            subprocess.run([str(DOCKER), "stop"], check=True)
+            try:
+                _compose(environment, "down", "--volumes", "--timeout", "5")
+            finally:
+                subprocess.run([str(DOCKER), "stop"], check=True)
 
 
 def test_all_services_answer(stack: Stack) -> None:
@@ -81,6 +84,15 @@ def test_prometheus_has_the_edges_fps(stack: Stack) -> None:
     assert set(fps) == {"edge:8080"}
     wait_for("both targets to be up", lambda: query(stack.prometheus, "up") == {"edge:8080": 1, "registry:8100": 1})
     print(f"\nPrometheus: plumbline_edge_fps {fps}")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "infra/grafana/dashboards").glob("*.json")), ids=lambda path: path.stem)
+def test_every_panel_has_data(stack: Stack, path: Path) -> None:
+    for panel in json.loads(path.read_text())["panels"]:
+        for target in panel["targets"]:
+            expression = target["expr"].replace("$instance", ".*").replace("$__rate_interval", "1m")
+            # The clip takes half a minute to its first fault, and a rate takes two scrapes more.
+            wait_for(f"{panel['title']}: {expression}", partial(query, stack.prometheus, expression), 180)
 
 
 def test_registry_takes_a_bundle_and_keeps_it_over_a_restart(stack: Stack) -> None:

@@ -16,13 +16,11 @@ from pathlib import Path
 
 import cv2
 import httpx
-from tests.infra.machine import ROOT, program
+from tests.infra.machine import CACHE, ROOT, program
 
 PI = ROOT / "infra/lab/pi.sh"
 HOST_IP = "10.79.0.1"
 PI_PYTHON = "3.11"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plumbline"
-LAB = Path(os.environ.get("PLUMBLINE_LAB") or CACHE / "lab")
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.infra.fleet.pis import HOST_IP, LAB, Pi, booted, deploy, thin_clip, wheelhouse
-from tests.infra.machine import ROOT, require_root_and, wait_for
+from tests.infra.fleet.pis import HOST_IP, Pi, booted, deploy, thin_clip, wheelhouse
+from tests.infra.machine import LAB, ROOT, exclusive, require_root_and, wait_for
 from tests.infra.servers import Registry, prometheus_at, query, registry_at
 
 from plumbline_contract.manifest import Manifest, parse_manifest
@@ -45,7 +45,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     require_root_and("systemd-nspawn", "debootstrap", "ssh", "ip", "prometheus")
     folder = tmp_path_factory.mktemp("fleet")
     bundle = parse_manifest((BUNDLE / "manifest.json").read_bytes())
-    with booted(*PIS), registry_at(folder / "registry", HOST_IP) as registry:
+    with exclusive("fleet"), booted(*PIS), registry_at(folder / "registry", HOST_IP) as registry:
         clip = thin_clip(CLIP, folder / "clip.mp4", keep_every=3)
         for pi in PIS:
             pi.copy(clip, CLIP_ON_PI)
