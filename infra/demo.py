@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -55,7 +56,9 @@ def run(*command: str, environment: dict[str, str] | None = None) -> str:
 
 @contextlib.contextmanager
 def registry(state: Path, port: int) -> Iterator[str]:
-    """A registry that runs while the block does; gives its URL."""
+    """A registry that starts empty and runs while the block does; gives its URL."""
+    shutil.rmtree(state, ignore_errors=True)
+    state.mkdir(parents=True)
     arguments = ["--port", str(port), "--database-url", f"sqlite:///{state / 'registry.sqlite3'}"]
     arguments += ["--blob-dir", str(state / "blobs"), "--tokens-file", str(state / "tokens.json")]
     with (state / "registry.log").open("w", encoding="utf-8") as log:
@@ -118,9 +121,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     state: Path = arguments.state
     state.mkdir(parents=True, exist_ok=True)
-    with registry(state, free_port(arguments.registry_port)) as url:
+    with registry(state / "registry", free_port(arguments.registry_port)) as url:
         print(f"registry at {url}")
-        publish(url, state)
+        publish(url, state / "registry")
         update = ["update", "--registry", url, "--name", BUNDLE.name, "--state", str(state / "edge")]
         print(run(program("plumbline-edge"), *update))
         sys.exit(coach(state, free_port(arguments.port), arguments.once))
