@@ -17,5 +17,6 @@ need() {
 mirror() {
   local found
   found=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v '^#' | grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ') || true
+  [ -n "${DEBIAN_MIRROR:-$found}" ] || die "apt's sources name no Debian archive; set DEBIAN_MIRROR to the URL of one"
   echo "${DEBIAN_MIRROR:-$found}"
 }
