@@ -18,6 +18,11 @@ from plumbline_contract.box import invert_affine, transform_points
 Heatmaps = npt.NDArray[np.floating]
 Keypoints = npt.NDArray[np.float32]
 DecodeMethod = Literal["argmax", "dark", "soft_argmax", "blob"]
+Alignment = Literal["centre", "corner"]
+"""How heatmap pixels lie over the crop's. 'centre': a heatmap pixel's centre is that of the `stride` crop pixels it
+covers, so that a mirrored crop gives mirrored heatmaps (unbiased, as in Huang et al., CVPR 2020). 'corner': heatmap
+pixel j is crop pixel `stride` * j, as in the HRNet authors' release; a mirrored heatmap is then off by up to one
+pixel."""
 
 DARK_BLUR_SIGMA: Final[float] = 2.0
 """Standard deviation in heatmap pixels of the blur before the Taylor step (kernel 11 for a target sigma of 2)."""
@@ -136,25 +141,39 @@ DECODERS: Final[dict[DecodeMethod, Callable[[Heatmaps], Keypoints]]] = {
 }
 
 
-def heatmap_to_input(points_N2: npt.NDArray[np.floating], stride: float) -> npt.NDArray[np.floating]:
-    """Heatmap pixels to crop pixels: a heatmap pixel covers `stride` crop pixels, and its centre is theirs."""
+def heatmap_to_input(
+    points_N2: npt.NDArray[np.floating], stride: float, alignment: Alignment = "centre"
+) -> npt.NDArray[np.floating]:
+    """Heatmap pixels to crop pixels."""
+    if alignment == "corner":
+        return points_N2 * stride
     return (points_N2 + 0.5) * stride - 0.5
 
 
-def input_to_heatmap(points_N2: npt.NDArray[np.floating], stride: float) -> npt.NDArray[np.floating]:
+def input_to_heatmap(
+    points_N2: npt.NDArray[np.floating], stride: float, alignment: Alignment = "centre"
+) -> npt.NDArray[np.floating]:
     """Crop pixels to heatmap pixels; the inverse of `heatmap_to_input`."""
+    if alignment == "corner":
+        return points_N2 / stride
     return (points_N2 + 0.5) / stride - 0.5
 
 
-def to_image(keypoints_K3: Keypoints, stride: float, matrix_23: npt.NDArray[np.floating]) -> Keypoints:
+def to_image(
+    keypoints_K3: Keypoints, stride: float, matrix_23: npt.NDArray[np.floating], alignment: Alignment = "centre"
+) -> Keypoints:
     """Keypoints (..., 3) in heatmap pixels as image pixels; `matrix_23` is the one `extract_crop` returned."""
-    points = heatmap_to_input(keypoints_K3[..., :2].astype(np.float64), stride)
+    points = heatmap_to_input(keypoints_K3[..., :2].astype(np.float64), stride, alignment)
     image_points = transform_points(invert_affine(matrix_23), points)
     return np.concatenate([image_points, keypoints_K3[..., 2:]], axis=-1).astype(np.float32)
 
 
 def decode(
-    heatmaps_KHW: Heatmaps, method: DecodeMethod, stride: float, matrix_23: npt.NDArray[np.floating]
+    heatmaps_KHW: Heatmaps,
+    method: DecodeMethod,
+    stride: float,
+    matrix_23: npt.NDArray[np.floating],
+    alignment: Alignment = "centre",
 ) -> Keypoints:
     """Heatmaps (K, H, W) of one crop -> keypoints (K, 3): x, y in image pixels and a score."""
-    return to_image(DECODERS[method](heatmaps_KHW), stride, matrix_23)
+    return to_image(DECODERS[method](heatmaps_KHW), stride, matrix_23, alignment)

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from plumbline_contract.decode import DecodeMethod
+from plumbline_contract.decode import Alignment, DecodeMethod
 from plumbline_contract.errors import InvalidManifest, UnpublishableBundle
 from plumbline_contract.skeleton import KEYPOINT_NAMES
 
@@ -83,6 +83,7 @@ class OutputSpec(_Model):
     quantisation: Quantisation | None = None
     keypoints: tuple[str, ...] = Field(default=KEYPOINT_NAMES, description="channel order")
     decode: DecodeMethod = "dark"
+    alignment: Alignment = Field(default="centre", description="how heatmap pixels lie over the crop's")
 
     @model_validator(mode="after")
     def _known_skeleton(self) -> OutputSpec:

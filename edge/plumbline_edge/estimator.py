@@ -49,7 +49,7 @@ class PoseEstimator:
         prepared_at = time.perf_counter()
         heatmaps_KHW = self._model.infer(tensor_NHWC)
         inferred_at = time.perf_counter()
-        raw_K3 = decode(heatmaps_KHW, output.decode, output.stride, matrix_23)
+        raw_K3 = decode(heatmaps_KHW, output.decode, output.stride, matrix_23, output.alignment)
         pose = self._follow(raw_K3, frame.timestamp_seconds, box, height, width)
         self._observe_stage("preprocess", prepared_at - started_at)
         self._observe_stage("inference", inferred_at - prepared_at)

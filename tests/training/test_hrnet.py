@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from plumbline_training.hrnet import ARCHITECTURES, HRNET_EDGE_S, HRNET_W32, HRNet
+from plumbline_training.architectures import ARCHITECTURES
+from plumbline_training.hrnet import HRNET_EDGE_S, HRNET_W32, HRNet
 
 
 @pytest.mark.parametrize(("name", "millions"), [("hrnet_w32", 28.5), ("hrnet_w48", 63.6)])

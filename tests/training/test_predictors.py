@@ -19,9 +19,9 @@ from plumbline_contract.errors import InvalidManifest
 from plumbline_contract.manifest import ONNX_METADATA_KEY, InputSpec
 from plumbline_contract.preprocess import Image, to_tensor
 from plumbline_contract.skeleton import MIRROR
-from plumbline_training import engine
 from plumbline_training.errors import UnsupportedModel
 from plumbline_training.predictors import HeatmapPredictor, load_predictor, tflite_predictor
+from plumbline_training.tasks import normalise
 
 DOTS = Path(__file__).parent.parent / "edge" / "data" / "dots-fp32"
 
@@ -129,5 +129,5 @@ def test_flipping_averages_with_the_mirrored_crop_left_and_right_exchanged() -> 
 def test_training_normalises_as_the_contract_does() -> None:
     crops_NHW3 = np.random.default_rng(0).integers(0, 256, (2, 64, 48, 3), dtype=np.uint8)
     expected = to_tensor(crops_NHW3, InputSpec(height=64, width=48, layout="NCHW"))
-    found = engine.normalise(torch.from_numpy(crops_NHW3))
+    found = normalise(torch.from_numpy(crops_NHW3))
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)

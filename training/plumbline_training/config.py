@@ -9,14 +9,18 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from plumbline_contract.decode import DecodeMethod
-from plumbline_training.hrnet import HRNetConfig
+from plumbline_contract.decode import Alignment, DecodeMethod
+from plumbline_training.architectures import ModelConfig, model_from_dict, model_to_dict
 
 MAX_SEED = 2**31 - 1
 MAX_SIDE_PX = 4096
 """The largest input that the manifest allows."""
-NEW_AUGMENTATION_FIELDS = ("scale_spread", "half_body_padding", "nobody_probability")
-"""Fields that the digests of version 0.1.0 lack; their defaults are what it did."""
+LATER_FIELDS: dict[str, tuple[str, ...]] = {
+    "": ("alignment", "distillation"),
+    "augmentation": ("scale_spread", "half_body_padding", "nobody_probability"),
+    "schedule": ("accumulate",),
+}
+"""Fields that were added later, by the part that holds them; their defaults are what runs did before."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,35 @@ class Schedule:
     warmup_steps: int = 0
     """Steps in which the rate rises from zero."""
     batch_size: int = 32
+    """Crops of one optimiser step, over all processes and accumulated parts."""
+    accumulate: int = 1
+    """Parts that a batch is computed in, where it does not fit into memory at once."""
     ema_decay: float = 0.0
     """Decay a step of the averaged weights that are evaluated and exported; 0 for none."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch size {self.batch_size!r}: at least 1 is needed")
+        if self.accumulate < 1 or self.batch_size % self.accumulate:
+            raise ValueError(f"batch size {self.batch_size!r} does not divide into {self.accumulate!r} equal parts")
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """How a student learns from a teacher beside the labels."""
+
+    teacher_sha256: str
+    """Digest of the teacher's file."""
+    weight: float = 0.5
+    """Share of the teacher in the loss of keypoints that are labelled too; the others have the teacher alone."""
+    min_score: float = 0.3
+    """Keypoints that the teacher scores lower are not learned from it."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight <= 1:
+            raise ValueError(f"distillation weight {self.weight!r}: it must be above 0 and at most 1")
+        if not 0 <= self.min_score < 1:
+            raise ValueError(f"distillation score {self.min_score!r}: it must be from 0 up to below 1")
 
 
 @dataclass(frozen=True)
@@ -99,25 +126,30 @@ class RunConfig:
 
     recipe: str
     bundle_name: str
-    model: HRNetConfig
+    model: ModelConfig
     stages: tuple[Stage, ...]
     target: Literal["gaussian", "disc"] = "gaussian"
-    loss: Literal["mse", "bce", "focal"] = "mse"
+    loss: Literal["mse", "bce", "focal", "integral"] = "mse"
     spatial_weight: float = 0.0
     """Weight of the spatial cross-entropy that is added to the loss; see `losses`."""
     decode: DecodeMethod = "argmax"
+    alignment: Alignment = "centre"
+    """How heatmap pixels lie over the crop's: unbiased, or as the HRNet authors have it."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     schedule: Schedule = field(default_factory=Schedule)
     box_padding: float = 1.25
     seed: int = 0
     workers: int = 2
-    """Processes that read and warp pictures."""
+    """Processes that read and warp pictures, for each process that trains."""
+    distillation: Distillation | None = None
 
     def __post_init__(self) -> None:
         if not self.stages:
             raise ValueError("no stages: at least one is needed")
         if self.loss in ("bce", "focal") and self.model.activation != "sigmoid":
             raise ValueError(f"loss {self.loss!r} needs a model with activation 'sigmoid'")
+        if self.loss == "integral" and (self.model.activation, self.decode) != ("linear", "soft_argmax"):
+            raise ValueError("loss 'integral' needs a model with activation 'linear' and decode 'soft_argmax'")
         if not 0 <= self.seed <= MAX_SEED:
             raise ValueError(f"seed {self.seed!r}: it must be 0 to {MAX_SEED}")
         if self.workers < 0:
@@ -143,22 +175,36 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self) | {"model": model_to_dict(self.model)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RunConfig:
+        """The inverse of `to_dict`. Raises KeyError, TypeError or ValueError for anything else."""
+        schedule = {**values["schedule"], "milestones": tuple(values["schedule"]["milestones"])}
+        distillation = values.get("distillation")
+        return cls(
+            **{
+                **values,
+                "model": model_from_dict(values["model"]),
+                "stages": tuple(Stage(**stage) for stage in values["stages"]),
+                "augmentation": Augmentation(**values["augmentation"]),
+                "schedule": Schedule(**schedule),
+                "distillation": None if distillation is None else Distillation(**distillation),
+            }
+        )
 
     def digest(self) -> str:
-        """Names the configuration: a run resumes only from one of the same. `workers` changes no result."""
+        """Names the configuration: a run resumes only from one of the same.
+
+        `workers` changes no result; a field of LATER_FIELDS counts where it is not at its default, so that a run of
+        earlier code goes on.
+        """
         values = self.to_dict()
         del values["workers"]
-        return _digest(values)
-
-    def known_as(self) -> set[str]:
-        """Every digest that this configuration may have in a checkpoint: today's, and that of version 0.1.0."""
-        values = self.to_dict()
-        for name in NEW_AUGMENTATION_FIELDS:
-            if values["augmentation"].pop(name) != getattr(Augmentation(), name):
-                return {self.digest()}
-        return {self.digest(), _digest(values)}
-
-
-def _digest(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        for part, names in LATER_FIELDS.items():
+            holder, known = (getattr(self, part), values[part]) if part else (self, values)
+            defaults = {field.name: field.default for field in dataclasses.fields(holder)}
+            for name in names:
+                if getattr(holder, name) == defaults[name]:
+                    del known[name]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -16,6 +16,7 @@ import onnx
 import onnxruntime
 import torch
 from pydantic import ValidationError
+from torch import nn
 
 from plumbline_contract.decode import DECODERS
 from plumbline_contract.manifest import (
@@ -30,15 +31,14 @@ from plumbline_contract.manifest import (
 )
 from plumbline_contract.manifest import Dataset as LineageDataset
 from plumbline_contract.preprocess import Image, extract_crop, to_tensor
-from plumbline_training import engine
+from plumbline_training.architectures import build
 from plumbline_training.checkpoint import load_checkpoint, save_atomically, weights_of, write_atomically
-from plumbline_training.config import Augmentation, RunConfig, Schedule
-from plumbline_training.config import Stage as TrainingStage
+from plumbline_training.config import RunConfig
 from plumbline_training.crops import read_image
 from plumbline_training.datasets import Dataset
 from plumbline_training.errors import InvalidCheckpoint, ParityLost
-from plumbline_training.hrnet import HRNet, HRNetConfig
 from plumbline_training.lineage import merged_datasets, origin
+from plumbline_training.tasks import STRIDE
 
 OPSET = 17
 """The newest that the classic onnx-tf translator is known to take."""
@@ -48,34 +48,17 @@ PARITY_MIN_SCORE = 0.3
 PARITY_CROPS = 32
 
 
-def load_model(path: Path) -> tuple[HRNet, RunConfig, dict[str, Any]]:
+def load_model(path: Path) -> tuple[nn.Module, RunConfig, dict[str, Any]]:
     """The net in evaluation mode, its configuration and the checkpoint itself. Raises InvalidCheckpoint."""
     checkpoint = load_checkpoint(path)
     try:
-        config = config_from_dict(checkpoint["config"])
-        net = HRNet(config.model)
+        config = RunConfig.from_dict(checkpoint["config"])
+        net = build(config.model)
         net.load_state_dict(weights_of(checkpoint))
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidCheckpoint(f"{str(path)!r} holds no exportable net ({reason}); name a run's best.pt") from error
     return net.eval(), config, checkpoint
-
-
-def config_from_dict(values: dict[str, Any]) -> RunConfig:
-    """The inverse of RunConfig.to_dict."""
-    model: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in values["model"].items()
-    }
-    schedule = {**values["schedule"], "milestones": tuple(values["schedule"]["milestones"])}
-    return RunConfig(
-        **{
-            **values,
-            "model": HRNetConfig(**model),
-            "stages": tuple(TrainingStage(**stage) for stage in values["stages"]),
-            "augmentation": Augmentation(**values["augmentation"]),
-            "schedule": Schedule(**schedule),
-        }
-    )
 
 
 def export(
@@ -90,11 +73,12 @@ def export(
     stage = config.final_stage
     input_spec = InputSpec(height=stage.height, width=stage.width, layout="NCHW", box_padding=config.box_padding)
     output_spec = OutputSpec(
-        height=int(stage.height / engine.STRIDE),
-        width=int(stage.width / engine.STRIDE),
-        stride=engine.STRIDE,
+        height=int(stage.height / STRIDE),
+        width=int(stage.width / STRIDE),
+        stride=STRIDE,
         layout="NCHW",
         decode=config.decode,
+        alignment=config.alignment,
     )
     model = trace(net, input_spec)
     parity = measure_parity(net, model, sample_crops(samples, config), input_spec, output_spec)
@@ -110,7 +94,7 @@ def export(
     return record
 
 
-def trace(net: torch.nn.Module, spec: InputSpec) -> onnx.ModelProto:
+def trace(net: nn.Module, spec: InputSpec) -> onnx.ModelProto:
     """The net as an ONNX graph: input `image` (1, 3, H, W), output `heatmaps` (1, K, h, w), constants folded."""
     buffer = io.BytesIO()
     example = torch.zeros(1, 3, spec.height, spec.width)
@@ -143,7 +127,7 @@ def sample_crops(dataset: Dataset, config: RunConfig, count: int = PARITY_CROPS)
 
 
 def measure_parity(
-    net: torch.nn.Module, model: onnx.ModelProto, crops_NHW3: Image, input_spec: InputSpec, output_spec: OutputSpec
+    net: nn.Module, model: onnx.ModelProto, crops_NHW3: Image, input_spec: InputSpec, output_spec: OutputSpec
 ) -> Parity:
     """How far onnxruntime's heatmaps and keypoints are from torch's on the same crops. Raises ParityLost."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -207,9 +207,3 @@ HRNET_EDGE_S = HRNetConfig(
     channels=(16, 32, 64, 128),
     activation="sigmoid",
 )
-
-ARCHITECTURES: dict[str, HRNetConfig] = {
-    "hrnet_w32": HRNET_W32,
-    "hrnet_w48": HRNET_W48,
-    "hrnet_edge_s": HRNET_EDGE_S,
-}

@@ -47,4 +47,22 @@ def spatial_loss(logits_BKHW: Tensor, targets: Targets) -> Tensor:
     return loss_BK.sum() / targets.inside_BK.sum().clamp(min=1)
 
 
-LOSSES = {"mse": mse_loss, "bce": bce_loss, "focal": focal_loss}
+def expectation(logits_BKHW: Tensor) -> Tensor:
+    """x, y in heatmap pixels (B, K, 2): the mean under the softmax of each map (soft-argmax)."""
+    height, width = logits_BKHW.shape[2:]
+    probability_BKHW = torch.softmax(logits_BKHW.flatten(2), dim=-1).reshape(*logits_BKHW.shape)
+    x_BK = probability_BKHW.sum(dim=2) @ torch.arange(width, device=logits_BKHW.device, dtype=torch.float32)
+    y_BK = probability_BKHW.sum(dim=3) @ torch.arange(height, device=logits_BKHW.device, dtype=torch.float32)
+    return torch.stack([x_BK, y_BK], dim=-1)
+
+
+def integral_loss(logits_BKHW: Tensor, targets: Targets) -> Tensor:
+    """L1 in heatmap pixels between soft-argmax and keypoint (integral regression, Sun et al., ECCV 2018).
+
+    Any heatmap net becomes a regressor by it; only keypoints inside the crop can be reached and count.
+    """
+    error_BK = (expectation(logits_BKHW) - targets.points_BK2).abs().sum(dim=-1)
+    return (error_BK * targets.inside_BK).sum() / targets.inside_BK.sum().clamp(min=1)
+
+
+LOSSES = {"mse": mse_loss, "bce": bce_loss, "focal": focal_loss, "integral": integral_loss}

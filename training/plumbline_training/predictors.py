@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from plumbline_contract.box import Box, invert_affine, transform_points
-from plumbline_contract.decode import DECODERS, DecodeMethod, Heatmaps, to_image
+from plumbline_contract.decode import DECODERS, Alignment, DecodeMethod, Heatmaps, to_image
 from plumbline_contract.manifest import (
     MANIFEST_FILE,
     ONNX_METADATA_KEY,
@@ -70,6 +70,7 @@ class HeatmapPredictor:
     stage: Stage
     precision: Precision
     flip: bool = False
+    alignment: Alignment = "centre"
 
     def __call__(self, image_bgr_HW3: Image, boxes: Sequence[Box]) -> npt.NDArray[np.float32]:
         padded = [box.padded(self.box_padding) for box in boxes]
@@ -81,7 +82,10 @@ class HeatmapPredictor:
             heatmaps_NKHW = (heatmaps_NKHW + mirrored_NKHW) / 2
         keypoints_NK3 = DECODERS[self.decode](heatmaps_NKHW)
         return np.stack(
-            [to_image(points, self.stride, matrix) for points, (_, matrix) in zip(keypoints_NK3, pairs, strict=True)]
+            [
+                to_image(points, self.stride, matrix, self.alignment)
+                for points, (_, matrix) in zip(keypoints_NK3, pairs, strict=True)
+            ]
         )
 
 
@@ -152,6 +156,7 @@ def _from_specs(
         stride=specs.output.stride,
         box_padding=specs.input.box_padding,
         decode=specs.output.decode,
+        alignment=specs.output.alignment,
         stage=stage,
         precision=precision,
     )

@@ -16,31 +16,87 @@ from plumbline_training.hrnet import HRNET_EDGE_S, HRNET_W32, HRNET_W48, HRNetCo
 OFFICIAL_AUGMENTATION = Augmentation(rotation_degrees=90.0, scale_spread=1.0, half_body_padding=1.2)
 """A turn has deviation 45 and ends at 90 degrees, a scaling deviation and ends at 0.35; a half body's box is grown by
 1.5 in all, 1.25 of which is every box's padding."""
-OFFICIAL_SCHEDULE = Schedule(learning_rate=1e-3, milestones=(170, 200), batch_size=32)
+OFFICIAL_SCHEDULE = Schedule(learning_rate=1e-3, milestones=(170, 200), batch_size=128, accumulate=4)
+"""32 crops on each of four GPUs; on fewer, the same batch in parts of 32, whose batch statistics are theirs."""
+
+
+def _official(name: str, model: HRNetConfig, bundle_name: str, stage: Stage) -> RunConfig:
+    return RunConfig(
+        recipe=name,
+        bundle_name=bundle_name,
+        model=model,
+        stages=(stage,),
+        alignment="corner",
+        augmentation=OFFICIAL_AUGMENTATION,
+        schedule=OFFICIAL_SCHEDULE,
+    )
+
+
+def _unbiased(official: RunConfig) -> RunConfig:
+    """With coordinates that a mirror maps onto themselves, as UDP has them (Huang et al., CVPR 2020)."""
+    return dataclasses.replace(
+        official,
+        recipe=f"{official.recipe}_unbiased",
+        bundle_name=f"{official.bundle_name}-unbiased",
+        alignment="centre",
+        decode="dark",
+    )
 
 
 def hrnet_w32_256x192() -> RunConfig:
     """HRNet-W32, the authors' schedule at 256x192."""
-    return RunConfig(
-        recipe="hrnet_w32_256x192",
-        bundle_name="hrnet-w32",
-        model=HRNET_W32,
-        stages=(Stage(256, 192, 210),),
-        augmentation=OFFICIAL_AUGMENTATION,
-        schedule=OFFICIAL_SCHEDULE,
-    )
+    return _official("hrnet_w32_256x192", HRNET_W32, "hrnet-w32", Stage(256, 192, 210))
+
+
+def hrnet_w32_384x288() -> RunConfig:
+    """HRNet-W32, the authors' schedule at 384x288."""
+    return _official("hrnet_w32_384x288", HRNET_W32, "hrnet-w32", Stage(384, 288, 210, target_size=3.0))
 
 
 def hrnet_w48_384x288() -> RunConfig:
-    """HRNet-W48, the authors' schedule at 384x288."""
+    """HRNet-W48, the authors' schedule at 384x288, 24 crops a GPU."""
+    config = _official("hrnet_w48_384x288", HRNET_W48, "hrnet-w48", Stage(384, 288, 210, target_size=3.0))
+    return dataclasses.replace(config, schedule=dataclasses.replace(OFFICIAL_SCHEDULE, batch_size=96))
+
+
+def hrnet_w32_256x192_unbiased() -> RunConfig:
+    """HRNet-W32 at 256x192 with unbiased coordinates."""
+    return _unbiased(hrnet_w32_256x192())
+
+
+def hrnet_w32_384x288_unbiased() -> RunConfig:
+    """HRNet-W32 at 384x288 with unbiased coordinates."""
+    return _unbiased(hrnet_w32_384x288())
+
+
+def hrnet_w48_384x288_unbiased() -> RunConfig:
+    """HRNet-W48 at 384x288 with unbiased coordinates."""
+    return _unbiased(hrnet_w48_384x288())
+
+
+def _paper(name: str, model: HRNetConfig, bundle_name: str) -> RunConfig:
+    """Binary discs of radius 6 in input pixels, cross-entropy, blob centroid, 10 epochs at 384x288."""
     return RunConfig(
-        recipe="hrnet_w48_384x288",
-        bundle_name="hrnet-w48",
-        model=HRNET_W48,
-        stages=(Stage(384, 288, 210, target_size=3.0),),
+        recipe=name,
+        bundle_name=bundle_name,
+        model=dataclasses.replace(model, activation="sigmoid"),
+        stages=(Stage(384, 288, 10, target_size=6.0),),
+        target="disc",
+        loss="bce",
+        decode="blob",
         augmentation=OFFICIAL_AUGMENTATION,
-        schedule=OFFICIAL_SCHEDULE,
+        schedule=Schedule(learning_rate=1e-3, batch_size=32),
     )
+
+
+def paper_simple() -> RunConfig:
+    """The source paper's "simple" model: HRNet-W32."""
+    return _paper("paper_simple", HRNET_W32, "hrnet-paper-simple")
+
+
+def paper_deep() -> RunConfig:
+    """The source paper's "deep" model: HRNet-W48."""
+    return _paper("paper_deep", HRNET_W48, "hrnet-paper-deep")
 
 
 def edge_s() -> RunConfig:
@@ -90,7 +146,19 @@ def tiny() -> RunConfig:
 
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
-    recipe.__name__: recipe for recipe in (edge_s, hrnet_w32_256x192, hrnet_w48_384x288, tiny)
+    recipe.__name__: recipe
+    for recipe in (
+        edge_s,
+        hrnet_w32_256x192,
+        hrnet_w32_256x192_unbiased,
+        hrnet_w32_384x288,
+        hrnet_w32_384x288_unbiased,
+        hrnet_w48_384x288,
+        hrnet_w48_384x288_unbiased,
+        paper_simple,
+        paper_deep,
+        tiny,
+    )
 }
 
 

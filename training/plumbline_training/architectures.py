@@ -1,0 +1,64 @@
+"""The families of networks: which configuration builds which net, and the members with a name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from plumbline_training.hrnet import HRNET_EDGE_S, HRNET_W32, HRNET_W48, HRNet, HRNetConfig
+
+ModelConfig = HRNetConfig
+
+DEFAULT_FAMILY = "hrnet"
+"""What a configuration that names no family is of: version 0.1.0 knew this one alone."""
+
+FAMILIES: dict[str, tuple[type[Any], Callable[[Any], nn.Module]]] = {
+    DEFAULT_FAMILY: (HRNetConfig, HRNet),
+}
+
+ARCHITECTURES: dict[str, ModelConfig] = {
+    "hrnet_w32": HRNET_W32,
+    "hrnet_w48": HRNET_W48,
+    "hrnet_edge_s": HRNET_EDGE_S,
+}
+
+
+def family_of(config: ModelConfig) -> str:
+    """The name of a configuration's family."""
+    return next(name for name, (kind, _) in FAMILIES.items() if type(config) is kind)
+
+
+def build(config: ModelConfig) -> nn.Module:
+    """A net with fresh weights."""
+    _, make = FAMILIES[family_of(config)]
+    return make(config)
+
+
+def model_to_dict(config: ModelConfig) -> dict[str, Any]:
+    """Plain values for JSON, with the family's name unless it is HRNet."""
+    family = family_of(config)
+    named = {} if family == DEFAULT_FAMILY else {"family": family}
+    return named | dataclasses.asdict(config)
+
+
+def model_from_dict(values: dict[str, Any]) -> ModelConfig:
+    """The inverse of `model_to_dict`. Raises KeyError for an unknown family, TypeError for unknown fields."""
+    fields = {key: _tuples(value) for key, value in values.items() if key != "family"}
+    kind, _ = FAMILIES[values.get("family", DEFAULT_FAMILY)]
+    for member in dataclasses.fields(kind):
+        if isinstance(fields.get(member.name), dict):
+            fields[member.name] = model_from_dict(fields[member.name])
+    config: ModelConfig = kind(**fields)
+    return config
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+def supervised(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Every output of a training net that has a loss, the final one last."""
+    return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
