@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
@@ -51,8 +52,27 @@ def joined() -> Iterator[Processes]:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield Processes(0, 1, device)
         return
-    distributed.init_process_group("nccl" if cuda else "gloo", timeout=TIMEOUT)
+    backend, (rank, count) = "nccl" if cuda else "gloo", (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE"))
+    distributed.init_process_group(backend, timeout=TIMEOUT, store=_store(), rank=rank, world_size=count)
     try:
-        yield Processes(distributed.get_rank(), distributed.get_world_size(), device)
+        yield Processes(rank, count, device)
     finally:
         distributed.destroy_process_group()
+
+
+def _store() -> Any:
+    """Where the processes find each other, apart for every restart.
+
+    torchrun lends the store of its own rendezvous (torch 2.13): after a restart it still holds the addresses of the
+    processes that died.
+    """
+    environment = os.environ
+    store = distributed.TCPStore(  # type: ignore[attr-defined]
+        environment["MASTER_ADDR"],
+        int(environment["MASTER_PORT"]),
+        int(environment["WORLD_SIZE"]),
+        is_master=environment.get("TORCHELASTIC_USE_AGENT_STORE") != "True" and environment["RANK"] == "0",
+        timeout=TIMEOUT,
+        multi_tenant=True,
+    )
+    return distributed.PrefixStore(f"restart-{environment['TORCHELASTIC_RESTART_COUNT']}", store)  # type: ignore[attr-defined]

@@ -50,8 +50,8 @@ class Task(Protocol):
 class Teacher(Protocol):
     """Tells a student where the keypoints of a batch are."""
 
-    def __call__(self, crops_BHW3: Tensor, height: int, width: int) -> Taught:
-        """Heatmaps of `height` rows and `width` columns for uint8 RGB crops; nothing is learned through it."""
+    def __call__(self, crops_BHW3: Tensor, config: RunConfig, stage: Stage) -> Taught:
+        """For uint8 RGB crops, at the student's heatmap size; no gradient flows through it."""
         ...
 
 
@@ -85,7 +85,7 @@ class TopDown:
         if self._teacher is None or self._config.distillation is None:
             return self._against(maps, targets)
         settings = self._config.distillation
-        taught = self._teacher(batch.crop_HW3, *targets.heatmaps_BKHW.shape[2:])
+        taught = self._teacher(batch.crop_HW3, self._config, stage)
         sure_BK = (taught.scores_BK >= settings.min_score).float()
         lesson = Targets(taught.heatmaps_BKHW, sure_BK, sure_BK, taught.points_BK2)
         by_teacher = self._against(maps, lesson)
