@@ -12,8 +12,9 @@ from pathlib import Path
 
 from plumbline_contract.errors import PlumblineError
 from plumbline_training import engine, recipes
-from plumbline_training.config import RunConfig, Stage
+from plumbline_training.config import Distillation, RunConfig, Stage
 from plumbline_training.datasets import DatasetList, load_dataset, load_dataset_list
+from plumbline_training.distillation import load_teacher
 from plumbline_training.errors import InvalidSettings
 
 STAGES_EXAMPLE = "128x96:40:1.5,256x192:10"
@@ -102,6 +103,14 @@ def _overridden(config: RunConfig, arguments: argparse.Namespace) -> RunConfig:
         raise InvalidSettings(str(error)) from error
 
 
+def _taught(config: RunConfig, digest: str, arguments: argparse.Namespace) -> RunConfig:
+    try:
+        settings = Distillation(digest, arguments.teacher_weight, arguments.teacher_min_score)
+    except ValueError as error:
+        raise InvalidSettings(str(error)) from error
+    return dataclasses.replace(config, distillation=settings)
+
+
 def train_main() -> None:
     """Entry point of plumbline-train."""
     parser = dataset_parser(
@@ -110,7 +119,10 @@ def train_main() -> None:
         "  plumbline-train --recipe edge_s --data data.yaml --out runs/edge_s\n"
         "  plumbline-train --recipe edge_s --stages 128x96:20:1.5,256x192:5 --data data.yaml --out runs/short\n"
         "  plumbline-train --init runs/short/best.pt --data more.yaml --out runs/longer\n"
-        "  plumbline-train --recipe tiny --data data.yaml --out /tmp/tiny",
+        "  plumbline-train --recipe edge_s --teacher runs/w32/best.pt --data data.yaml --out runs/student\n"
+        "  plumbline-train --recipe tiny --data data.yaml --out /tmp/tiny\n"
+        "  torchrun --nproc-per-node 4 --max-restarts 3 -m plumbline_training --recipe hrnet_w32_256x192 "
+        "--data data.yaml --out runs/w32",
     )
     parser.add_argument(
         "--recipe", default="edge_s", help=f"one of {', '.join(sorted(recipes.RECIPES))} (default edge_s)"
@@ -132,12 +144,35 @@ def train_main() -> None:
     parser.add_argument(
         "--stop-after", type=_positive, metavar="EPOCH", help="stop there; the same command goes on later"
     )
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="MODEL",
+        help="learn from this model too, on labelled and unlabelled persons: .pt, .onnx, bundle, MoveNet .tflite",
+    )
+    parser.add_argument(
+        "--teacher-weight",
+        type=float,
+        default=Distillation.weight,
+        help=f"its share in the loss of labelled keypoints (default {Distillation.weight})",
+    )
+    parser.add_argument(
+        "--teacher-min-score",
+        type=float,
+        default=Distillation.min_score,
+        help=f"keypoints that it scores lower teach nothing (default {Distillation.min_score})",
+    )
+    parser.add_argument("--compile", action="store_true", help="fuse the net by torch.compile; worth its wait on a GPU")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     arguments = parser.parse_args()
 
     def main() -> None:
         listed = dataset_list(arguments)
         config = _overridden(recipes.recipe_named(arguments.recipe), arguments)
+        teacher = None
+        if arguments.teacher is not None:
+            teacher, digest = load_teacher(arguments.teacher)
+            config = _taught(config, digest, arguments)
         train_sets = [load_dataset(entry) for entry in listed.train]
         best = engine.train(
             config,
@@ -147,6 +182,8 @@ def train_main() -> None:
             quiet=arguments.quiet,
             initial=arguments.init,
             stop_after=arguments.stop_after,
+            teacher=teacher,
+            compiled=arguments.compile,
         )
         print(f"best checkpoint: {best}")
 
