@@ -14,6 +14,7 @@ from plumbline_training import engine, recipes
 from plumbline_training.config import RunConfig, Stage
 from plumbline_training.datasets import Dataset, load_dataset, load_dataset_list
 from plumbline_training.errors import InvalidCheckpoint, InvalidDataset, RunInUse, TrainingDiverged
+from plumbline_training.hrnet import HRNetConfig
 from plumbline_training.lock import locked
 from plumbline_training.records import METRICS_FILE
 from plumbline_training.state import initial_weights, start
@@ -71,7 +72,7 @@ def test_a_run_starts_from_another_runs_weights(make_dataset: MakeDataset, tmp_p
     assert metrics(tmp_path / "second")[0]["loss"] < metrics(tmp_path / "first")[0]["loss"]
     with pytest.raises(InvalidCheckpoint, match="does not fit"):
         engine.train(
-            tiny(1, model=dataclasses.replace(recipes.tiny().model, channels=(8, 8, 8, 8))),
+            tiny(1, model=HRNetConfig(8, 1, 8, (1, 1, 1), 1, (8, 8, 8, 8), "sigmoid")),
             [dataset],
             dataset,
             tmp_path / "third",

@@ -20,7 +20,7 @@ from plumbline_contract.box import Box
 from plumbline_contract.manifest import Precision, Stage
 from plumbline_contract.preprocess import Image
 from plumbline_training.datasets import Dataset, load_dataset, load_dataset_list
-from plumbline_training.evaluate import evaluate, predict
+from plumbline_training.evaluate import Found, detail, evaluate, person_score, predict, score
 
 MakeDataset = Callable[[Path, int], Path]
 
@@ -94,7 +94,7 @@ def pycocotools_stats(dataset: Dataset, oracle: Oracle) -> list[float]:
             "image_id": person.image_id,
             "category_id": 1,
             "keypoints": found_K3.astype(float).reshape(-1).tolist(),
-            "score": float(found_K3[:, 2].mean()),
+            "score": float(found_K3[found_K3[:, 2] > 0.2, 2].mean()),
         }
         for person, found_K3 in zip(dataset.persons, predict(dataset, oracle, quiet=True), strict=True)
     ]
@@ -115,7 +115,8 @@ def test_ap_is_what_pycocotools_gives_on_the_file(make_dataset: MakeDataset, tmp
     oracle = wobbling(dataset)
     result, stats = evaluate(dataset, oracle, quiet=True), pycocotools_stats(dataset, oracle)
     assert 0.1 < result.ap < 0.9
-    assert (result.ap, result.ap50, result.ap75, result.ar) == (stats[0], stats[1], stats[2], stats[5])
+    figures = (result.ap, result.ap50, result.ap75, result.ap_medium, result.ap_large, result.ar)
+    assert figures == tuple(stats[:6])
 
 
 def odd_category(content: dict[str, Any]) -> None:
@@ -160,3 +161,33 @@ def test_an_area_that_is_missing_is_taken_from_the_box(make_dataset: MakeDataset
     width, height = content["annotations"][0]["bbox"][2:]
     assert dataset.annotations[0].area == pytest.approx(0.53 * width * height)
     assert 0.0 < evaluate(dataset, wobbling(dataset), quiet=True).ap <= 1.0
+
+
+def test_a_persons_score_is_of_the_keypoints_that_count() -> None:
+    keypoints_K3 = np.zeros((17, 3), np.float32)
+    assert person_score(keypoints_K3, 0.9) == 0.0
+    keypoints_K3[:4, 2] = (0.2, 0.19, 0.4, 0.6)
+    assert person_score(keypoints_K3, 0.5) == pytest.approx(0.25)
+
+
+def test_nobody_found_is_an_ap_of_zero(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = load_dataset(load_dataset_list(make_dataset(tmp_path / "data", 3)).validation)
+    assert score(dataset, [], "detected").ap == 0.0
+    one = dataset.persons[0]
+    assert 0.2 < score(dataset, [Found(one.image_id, one.keypoints_K3, 1.0)], "detected").ap < 0.5
+
+
+def test_the_detail_tells_keypoints_and_hidden_from_visible(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = load_dataset(load_dataset_list(make_dataset(tmp_path / "data", 4)).validation)
+    keypoints = [person.keypoints_K3.copy() for person in dataset.persons]
+    for person, found_K3 in zip(dataset.persons, keypoints, strict=True):
+        person.keypoints_K3[9, 2] = 1
+        person.keypoints_K3[10, 2] = 0
+        found_K3[9, :2] += 500
+    result = detail(dataset, keypoints)
+    assert result.oks_K[8] == pytest.approx(1.0)
+    assert result.oks_K[9] == pytest.approx(0.0, abs=1e-6)
+    assert np.isnan(result.oks_K[10])
+    assert (result.visible.keypoints, result.occluded.keypoints) == (4 * 15, 4)
+    assert (result.visible.pck, result.occluded.pck) == (1.0, 0.0)
+    assert result.oks_N == pytest.approx([15 / 16] * 4)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from plumbline_training.architectures import ARCHITECTURES
+from plumbline_training.architectures import ARCHITECTURES, build
 from plumbline_training.hrnet import HRNET_EDGE_S, HRNET_W32, HRNet
 
 
 @pytest.mark.parametrize(("name", "millions"), [("hrnet_w32", 28.5), ("hrnet_w48", 63.6)])
 def test_parameters_equal_the_published_number_within_one_percent(name: str, millions: float) -> None:
     with torch.device("meta"):
-        net = HRNet(ARCHITECTURES[name])
+        net = build(ARCHITECTURES[name])
     assert sum(parameter.numel() for parameter in net.parameters()) / 1e6 == pytest.approx(millions, rel=0.01)
 
 

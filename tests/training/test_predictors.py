@@ -14,13 +14,15 @@ import torch
 from onnx import TensorProto, helper
 
 from plumbline_contract.box import Box
-from plumbline_contract.decode import Heatmaps
+from plumbline_contract.decode import Alignment, Heatmaps, input_to_heatmap
 from plumbline_contract.errors import InvalidManifest
 from plumbline_contract.manifest import ONNX_METADATA_KEY, InputSpec
 from plumbline_contract.preprocess import Image, to_tensor
 from plumbline_contract.skeleton import MIRROR
 from plumbline_training.errors import UnsupportedModel
-from plumbline_training.predictors import HeatmapPredictor, load_predictor, tflite_predictor
+from plumbline_training.models import load_predictor
+from plumbline_training.peers import MoveNet
+from plumbline_training.predictors import HeatmapPredictor, tflite_predictor
 from plumbline_training.tasks import normalise
 
 DOTS = Path(__file__).parent.parent / "edge" / "data" / "dots-fp32"
@@ -65,10 +67,12 @@ def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "movenet.tflite").write_text("not found")
     (tmp_path / "model.onnx").write_text("not found")
     (tmp_path / "other.tflite").write_text("")
+    (tmp_path / "notes.txt").write_text("")
     for name, message in (
         ("movenet.tflite", "no TFLite model"),
         ("model.onnx", "no ONNX model"),
-        ("other.tflite", "neither"),
+        ("other.tflite", "no TFLite model"),
+        ("notes.txt", "neither a checkpoint"),
         (".", "is no bundle"),
         ("gone", "does not exist"),
     ):
@@ -81,8 +85,37 @@ def test_what_is_no_model_is_named(tmp_path: Path) -> None:
 
 def test_a_model_that_is_no_movenet_is_refused(tmp_path: Path) -> None:
     shutil.copy(DOTS / "model.tflite", tmp_path / "movenet.tflite")
-    with pytest.raises(UnsupportedModel, match="no single-pose MoveNet"):
+    with pytest.raises(UnsupportedModel, match="neither MoveNet nor BlazePose"):
         load_predictor(tmp_path / "movenet.tflite")
+    with pytest.raises(UnsupportedModel, match="no single-pose MoveNet"):
+        MoveNet(tmp_path / "movenet.tflite")
+
+
+def test_the_model_file_of_a_bundle_stands_for_the_bundle() -> None:
+    assert load_predictor(DOTS / "model.tflite", flip=True).flip  # type: ignore[attr-defined]
+    assert load_predictor(DOTS).precision == load_predictor(DOTS / "model.tflite").precision
+
+
+@pytest.mark.parametrize(("alignment", "worst_px"), [("centre", 0.01), ("corner", 0.51)])
+def test_flipping_costs_no_more_than_the_alignment_does(alignment: Alignment, worst_px: float) -> None:
+    """A net that is right in both pictures: its average must be, too, within what mirrored corners differ by."""
+
+    def right(crops_NHW3: Image) -> Heatmaps:
+        rows, columns = np.nonzero(crops_NHW3[0, :, :, 0] == 255)
+        point_2 = input_to_heatmap(np.array([columns[0], rows[0]], dtype=np.float64), 4.0, alignment)
+        y, x = np.mgrid[:16, :16]
+        heatmap = np.exp(-((x - point_2[0]) ** 2 + (y - point_2[1]) ** 2) / 8).astype(np.float32)
+        return np.broadcast_to(heatmap, (1, 17, 16, 16)).copy()
+
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[30, 21] = 255
+    box = Box.whole_image(64, 64)
+    predictor = HeatmapPredictor(right, 64, 64, 4.0, 1.0, "dark", "torch", "fp32", True, alignment)
+    found = predictor(picture, [box])[0, 0]
+    assert abs(found[0] - 21) <= worst_px
+    if alignment == "corner":
+        wrong = dataclasses.replace(predictor, alignment="centre")(picture, [box])[0, 0]
+        assert abs(wrong[0] - 1.5 - 21) > 1.4
 
 
 @pytest.mark.parametrize(("record", "message"), [(None, "has no"), ("{}", "record is invalid"), ("{", "is invalid")])

@@ -8,15 +8,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from plumbline_training.centre_net import CentreNet, CentreNetConfig
 from plumbline_training.hrnet import HRNET_EDGE_S, HRNET_W32, HRNET_W48, HRNet, HRNetConfig
 
-ModelConfig = HRNetConfig
+ModelConfig = HRNetConfig | CentreNetConfig
 
 DEFAULT_FAMILY = "hrnet"
 """What a configuration that names no family is of: version 0.1.0 knew this one alone."""
 
 FAMILIES: dict[str, tuple[type[Any], Callable[[Any], nn.Module]]] = {
     DEFAULT_FAMILY: (HRNetConfig, HRNet),
+    "centre_net": (CentreNetConfig, CentreNet),
 }
 
 ARCHITECTURES: dict[str, ModelConfig] = {

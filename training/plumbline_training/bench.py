@@ -46,7 +46,7 @@ def made_dataset(folder: Path, persons: int) -> Dataset:
     points_NK2 = generator.uniform((220, 90), (420, 390), (persons, NUM_KEYPOINTS, 2))
     keypoints_NK3 = np.concatenate([points_NK2, np.full((persons, NUM_KEYPOINTS, 1), 2)], axis=2).astype(np.float32)
     everyone = tuple(
-        Person(paths[number % PICTURES], number % PICTURES, Box(320, 240, 200, 300), keypoints_K3)
+        Person(paths[number % PICTURES], number % PICTURES, Box(320, 240, 200, 300), keypoints_K3, 30_000.0)
         for number, keypoints_K3 in enumerate(keypoints_NK3)
     )
     entry = DatasetEntry(id="made", annotations=folder / "none.json", images=folder)

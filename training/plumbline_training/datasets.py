@@ -71,6 +71,8 @@ class Person:
     image_id: int
     box: Box
     keypoints_K3: npt.NDArray[np.float32]
+    area: float
+    """In square pixels, as the annotation has it."""
 
 
 @dataclass(frozen=True)
@@ -227,4 +229,10 @@ def _person(annotation: Annotation, files: dict[int, Path]) -> Person | None:
     _, _, width, height = annotation.bbox_xywh
     if annotation.crowd or not (keypoints_K3[:, 2] > 0).any() or width <= 1 or height <= 1:
         return None
-    return Person(files[annotation.image_id], annotation.image_id, Box.from_xywh(annotation.bbox_xywh), keypoints_K3)
+    return Person(
+        files[annotation.image_id],
+        annotation.image_id,
+        Box.from_xywh(annotation.bbox_xywh),
+        keypoints_K3,
+        annotation.area,
+    )

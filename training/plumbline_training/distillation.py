@@ -17,10 +17,10 @@ from torch.nn import functional
 from plumbline_contract.box import Box
 from plumbline_contract.decode import DECODERS, heatmap_to_input
 from plumbline_training.config import RunConfig, Stage
-from plumbline_training.export import load_model
-from plumbline_training.predictors import HeatmapPredictor, Predictor, load_predictor
+from plumbline_training.models import load_predictor
+from plumbline_training.predictors import HeatmapPredictor, Predictor
 from plumbline_training.targets import gaussian_targets
-from plumbline_training.tasks import STRIDE, Taught, stage_predictor
+from plumbline_training.tasks import STRIDE, Taught
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,9 @@ def teacher_of(predictor: Predictor) -> HeatmapTeacher | KeypointTeacher:
 
 
 def load_teacher(path: Path) -> tuple[HeatmapTeacher | KeypointTeacher, str]:
-    """A checkpoint .pt, an .onnx, a bundle folder or a MoveNet .tflite, with its digest.
+    """A checkpoint .pt, an .onnx, a bundle folder or a peer's .tflite, with its digest.
 
     Raises InvalidCheckpoint or UnsupportedModel for anything else.
     """
-    if path.suffix != ".pt":
-        predictor = load_predictor(path)
-        file = path / "model.tflite" if path.is_dir() else path
-    else:
-        net, config, _ = load_model(path)
-        net.to("cuda" if torch.cuda.is_available() else "cpu")
-        predictor, file = stage_predictor(net, config, config.final_stage), path
-    return teacher_of(predictor), hashlib.sha256(file.read_bytes()).hexdigest()
+    file = path / "model.tflite" if path.is_dir() else path
+    return teacher_of(load_predictor(path)), hashlib.sha256(file.read_bytes()).hexdigest()

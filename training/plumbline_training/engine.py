@@ -16,6 +16,8 @@ from tqdm import tqdm
 
 from plumbline_training import lineage
 from plumbline_training.batches import Batches, loader
+from plumbline_training.bottom_up import BottomUp
+from plumbline_training.centre_net import CentreNetConfig
 from plumbline_training.config import RunConfig
 from plumbline_training.crops import ImageStore, check_readable
 from plumbline_training.datasets import Dataset
@@ -64,7 +66,7 @@ def train(
         if processes.first:
             check_readable(validation, quiet)
         images = ImageStore(train_sets, quiet)
-        task = TopDown(config, teacher)
+        task: Task = BottomUp(config) if isinstance(config.model, CentreNetConfig) else TopDown(config, teacher)
         steps = len(task.samples(train_sets, images, 0)) // config.schedule.batch_size
         if steps < 1:
             raise InvalidDataset(

@@ -1,13 +1,14 @@
-"""COCO keypoint AP on ground-truth boxes by pycocotools, with a bootstrap interval over images, and PCK."""
+"""COCO keypoint AP by pycocotools, with a bootstrap interval over images, PCK, and OKS keypoint by keypoint."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from pycocotools.cocoeval import COCOeval
 from tqdm import tqdm
 
 from plumbline_contract.manifest import MANIFEST_FILE, AveragePrecision, Manifest, parse_manifest
-from plumbline_contract.skeleton import Keypoint
+from plumbline_contract.skeleton import OKS_SIGMAS, Keypoint
 from plumbline_training.checkpoint import write_atomically
 from plumbline_training.crops import read_image
 from plumbline_training.datasets import Dataset, Person
@@ -25,6 +26,18 @@ from plumbline_training.predictors import Predictor
 
 BOOTSTRAP_SAMPLES = 1000
 PERSON_CATEGORY = 1
+MIN_VISIBLE = 0.2
+"""Keypoints scored lower do not count in a person's score (the HRNet authors' in_vis_thre)."""
+PCK_THRESHOLD = 0.2
+Boxes = Literal["ground-truth", "detected", "none"]
+
+
+class Found(NamedTuple):
+    """A person that a model found."""
+
+    image_id: int
+    keypoints_K3: npt.NDArray[np.float32]
+    score: float
 
 
 @dataclass(frozen=True)
@@ -32,14 +45,18 @@ class Evaluation:
     """What was measured on one dataset."""
 
     dataset: str
+    boxes: Boxes
     images: int
     persons: int
     ap: float
     ap50: float
     ap75: float
+    ap_medium: float
+    """Of persons of 32 to 96 px squared, as pycocotools has it; -1 where there are none."""
+    ap_large: float
     ar: float
-    pck: float
-    """Share of labelled keypoints within 0.2 torso lengths (shoulder centre to hip centre)."""
+    pck: float | None
+    """Share of labelled keypoints within 0.2 torso lengths (shoulder centre to hip centre); boxes of the truth only."""
     ap_interval: tuple[float, float] | None
     """95% bootstrap interval of `ap` over images."""
 
@@ -74,21 +91,50 @@ def predict(dataset: Dataset, predictor: Predictor, quiet: bool = False) -> list
     return keypoints
 
 
+def person_score(keypoints_K3: npt.NDArray[np.float32], box_score: float = 1.0) -> float:
+    """The box's score times the mean of the keypoints scored above MIN_VISIBLE, as the HRNet authors rank persons."""
+    scores_K = keypoints_K3[:, 2]
+    visible = scores_K > MIN_VISIBLE
+    return box_score * float(scores_K[visible].mean()) if visible.any() else 0.0
+
+
 def evaluate(dataset: Dataset, predictor: Predictor, intervals: bool = True, quiet: bool = False) -> Evaluation:
     """AP, AR and PCK of a predictor on ground-truth boxes."""
-    keypoints = predict(dataset, predictor, quiet)
-    results = [
+    return on_truth(dataset, predict(dataset, predictor, quiet), intervals)
+
+
+def on_truth(dataset: Dataset, keypoints: Sequence[npt.NDArray[np.float32]], intervals: bool = True) -> Evaluation:
+    """AP, AR and PCK of the keypoints that `predict` gave."""
+    pck = percentage_of_correct_keypoints(dataset.persons, keypoints)
+    return score(dataset, found_on_truth(dataset, keypoints), "ground-truth", pck, intervals)
+
+
+def found_on_truth(dataset: Dataset, keypoints: Sequence[npt.NDArray[np.float32]]) -> list[Found]:
+    """The persons that `predict` found, scored."""
+    pairs = zip(dataset.persons, keypoints, strict=True)
+    return [Found(person.image_id, found_K3, person_score(found_K3)) for person, found_K3 in pairs]
+
+
+def results(found: Sequence[Found]) -> list[dict[str, Any]]:
+    """COCO keypoint results, as pycocotools reads them."""
+    return [
         {
             "image_id": person.image_id,
             "category_id": PERSON_CATEGORY,
-            "keypoints": found_K3.astype(float).reshape(-1).tolist(),
-            "score": float(found_K3[:, 2].mean()),
+            "keypoints": person.keypoints_K3.astype(float).reshape(-1).tolist(),
+            "score": person.score,
         }
-        for person, found_K3 in zip(dataset.persons, keypoints, strict=True)
+        for person in found
     ]
+
+
+def score(
+    dataset: Dataset, found: Sequence[Found], boxes: Boxes, pck: float | None = None, intervals: bool = True
+) -> Evaluation:
+    """AP and AR of persons found in the dataset's pictures; nobody found is an AP of 0."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = ground_truth(dataset)
-        coco_eval = COCOeval(truth, truth.loadRes(results), "keypoints")
+        coco_eval = COCOeval(truth, truth.loadRes(results(found)) if found else COCO(), "keypoints")
         coco_eval.params.imgIds = sorted({person.image_id for person in dataset.persons})
         coco_eval.evaluate()
         coco_eval.accumulate()
@@ -97,15 +143,67 @@ def evaluate(dataset: Dataset, predictor: Predictor, intervals: bool = True, qui
     stats = [float(value) for value in coco_eval.stats]
     return Evaluation(
         dataset=dataset.entry.id,
+        boxes=boxes,
         images=dataset.images,
         persons=len(dataset.persons),
         ap=stats[0],
         ap50=stats[1],
         ap75=stats[2],
+        ap_medium=stats[3],
+        ap_large=stats[4],
         ar=stats[5],
-        pck=percentage_of_correct_keypoints(dataset.persons, keypoints),
+        pck=pck,
         ap_interval=interval,
     )
+
+
+class Share(NamedTuple):
+    """How well one kind of keypoint is found."""
+
+    keypoints: int
+    oks: float
+    """Mean of the keypoints' similarity; NaN where there are none."""
+    pck: float
+
+
+@dataclass(frozen=True)
+class Detail:
+    """Where the errors are, on ground-truth boxes."""
+
+    oks_K: tuple[float, ...]
+    """Mean similarity of each keypoint over the persons that have it labelled; NaN for none."""
+    visible: Share
+    """Keypoints labelled as visible."""
+    occluded: Share
+    """Keypoints labelled, and hidden in the picture."""
+    oks_N: tuple[float, ...]
+    """Of each person: what AP's thresholds are applied to."""
+
+
+def detail(dataset: Dataset, keypoints: Sequence[npt.NDArray[np.float32]]) -> Detail:
+    """From the keypoints that `predict` gave."""
+    truth_NK3 = np.stack([person.keypoints_K3 for person in dataset.persons]).astype(np.float64)
+    found_NK3 = np.stack(keypoints).astype(np.float64)
+    areas_N1 = np.array([[person.area] for person in dataset.persons])
+    distance_NK = np.linalg.norm(found_NK3[..., :2] - truth_NK3[..., :2], axis=-1)
+    oks_NK = np.exp(-(distance_NK**2) / (2 * (2 * OKS_SIGMAS) ** 2 * (areas_N1 + np.spacing(1))))
+    labelled_NK = truth_NK3[..., 2] > 0
+    correct_NK = distance_NK <= PCK_THRESHOLD * torso_lengths(truth_NK3)[:, None]
+
+    def share(chosen_NK: npt.NDArray[np.bool_]) -> Share:
+        whole_NK = chosen_NK & np.isfinite(torso_lengths(truth_NK3))[:, None]
+        return Share(int(chosen_NK.sum()), _mean(oks_NK[chosen_NK]), _mean(correct_NK[whole_NK]))
+
+    return Detail(
+        oks_K=tuple(_mean(oks_NK[labelled_NK[:, keypoint], keypoint]) for keypoint in Keypoint),
+        visible=share(truth_NK3[..., 2] == 2),
+        occluded=share(truth_NK3[..., 2] == 1),
+        oks_N=tuple(_mean(row[labelled]) for row, labelled in zip(oks_NK, labelled_NK, strict=True)),
+    )
+
+
+def _mean(values: npt.NDArray[Any]) -> float:
+    return float(values.mean()) if values.size else float("nan")
 
 
 def ground_truth(dataset: Dataset) -> COCO:
@@ -156,22 +254,23 @@ def _bootstrap_interval(coco_eval: Any) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def torso_lengths(truth_NK3: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Shoulder centre to hip centre of each person in pixels; NaN where one of the four is not labelled."""
+    torso = [Keypoint.LEFT_SHOULDER, Keypoint.RIGHT_SHOULDER, Keypoint.LEFT_HIP, Keypoint.RIGHT_HIP]
+    shoulders_N2, hips_N2 = (truth_NK3[:, pair, :2].mean(axis=1) for pair in (torso[:2], torso[2:]))
+    whole_N = (truth_NK3[:, torso, 2] > 0).all(axis=1)
+    return np.where(whole_N, np.linalg.norm(shoulders_N2 - hips_N2, axis=1), np.nan)
+
+
 def percentage_of_correct_keypoints(
-    persons: tuple[Person, ...], keypoints: list[npt.NDArray[np.float32]], threshold: float = 0.2
+    persons: Sequence[Person], keypoints: Sequence[npt.NDArray[np.float32]], threshold: float = PCK_THRESHOLD
 ) -> float:
     """PCK: share of labelled keypoints within `threshold` torso lengths; persons without a whole torso are left out."""
-    correct = total = 0
-    torso = [Keypoint.LEFT_SHOULDER, Keypoint.RIGHT_SHOULDER, Keypoint.LEFT_HIP, Keypoint.RIGHT_HIP]
-    for person, found_K3 in zip(persons, keypoints, strict=True):
-        truth_K3 = person.keypoints_K3
-        if (truth_K3[torso, 2] == 0).any():
-            continue
-        length = np.linalg.norm(truth_K3[torso[:2], :2].mean(axis=0) - truth_K3[torso[2:], :2].mean(axis=0))
-        labelled = truth_K3[:, 2] > 0
-        distance = np.linalg.norm(found_K3[:, :2] - truth_K3[:, :2], axis=1)
-        correct += int((distance[labelled] <= threshold * length).sum())
-        total += int(labelled.sum())
-    return correct / total if total else float("nan")
+    truth_NK3, found_NK3 = np.stack([person.keypoints_K3 for person in persons]), np.stack(keypoints)
+    lengths_N = torso_lengths(truth_NK3)
+    counted_NK = (truth_NK3[..., 2] > 0) & np.isfinite(lengths_N)[:, None]
+    correct_NK = np.linalg.norm(found_NK3[..., :2] - truth_NK3[..., :2], axis=-1) <= threshold * lengths_N[:, None]
+    return _mean(correct_NK[counted_NK])
 
 
 def open_draft(bundle: Path) -> Manifest:

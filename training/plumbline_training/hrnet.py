@@ -179,6 +179,13 @@ class HRNet(nn.Module):
         nn.init.constant_(self.final_layer.bias, -4.6 if self.config.activation == "sigmoid" else 0.0)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
+        logits_BKHW = self.heatmaps(images_BCHW)
+        if self.config.activation == "sigmoid" and not self.training:
+            return torch.sigmoid(logits_BKHW)
+        return logits_BKHW
+
+    def heatmaps(self, images_BCHW: Tensor) -> Tensor:
+        """The final layer's output, without activation."""
         x_BCHW = functional.relu(self.bn1(self.conv1(images_BCHW)))
         x_BCHW = functional.relu(self.bn2(self.conv2(x_BCHW)))
         branches = [self.layer1(x_BCHW)]
@@ -191,8 +198,6 @@ class HRNet(nn.Module):
             branches = [path(branches[min(index, len(branches) - 1)]) for index, path in enumerate(transition)]
             branches = stage(branches)
         logits_BKHW: Tensor = self.final_layer(branches[0])
-        if self.config.activation == "sigmoid" and not self.training:
-            return torch.sigmoid(logits_BKHW)
         return logits_BKHW
 
 

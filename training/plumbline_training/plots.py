@@ -23,7 +23,7 @@ def curves(lines: Sequence[dict[str, Any]], path: Path) -> None:
     loss_axes.plot(epochs, [line["loss"] for line in lines], color="tab:red")
     loss_axes.set(title="training loss", xlabel="epoch", yscale="log")
     for key, colour in (("ap", "tab:blue"), ("ap50", "tab:cyan"), ("pck", "tab:green")):
-        ap_axes.plot(epochs, [line[key] for line in lines], label=key.upper(), color=colour)
+        ap_axes.plot(epochs, [line.get(key, float("nan")) for line in lines], label=key.upper(), color=colour)
     ap_axes.set(title="validation, ground-truth boxes", xlabel="epoch", ylim=(0, 1))
     ap_axes.legend(loc="upper left")
     for before, after in itertools.pairwise(lines):

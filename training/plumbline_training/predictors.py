@@ -18,7 +18,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from plumbline_contract.box import Box, invert_affine, transform_points
+from plumbline_contract.box import Box
 from plumbline_contract.decode import DECODERS, Alignment, DecodeMethod, Heatmaps, to_image
 from plumbline_contract.manifest import (
     MANIFEST_FILE,
@@ -59,7 +59,10 @@ HeatmapModel = Callable[[Image], Heatmaps]
 
 @dataclass(frozen=True)
 class HeatmapPredictor:
-    """Crop, heatmaps, decode; with `flip`, heatmaps are averaged with those of the mirrored crop."""
+    """Crop, heatmaps, decode; with `flip`, heatmaps are averaged with those of the mirrored crop.
+
+    Maps aligned by pixel centres mirror onto themselves; those aligned by corners are first shifted by a pixel.
+    """
 
     model: HeatmapModel
     height: int
@@ -79,6 +82,9 @@ class HeatmapPredictor:
         heatmaps_NKHW = self.model(crops_NHW3)
         if self.flip:
             mirrored_NKHW = self.model(np.ascontiguousarray(crops_NHW3[:, :, ::-1]))[:, list(MIRROR), :, ::-1]
+            if self.alignment == "corner":
+                # Heatmap j is crop pixel 4j; mirrored it lies over 4j + 3, which is nearer to j + 1.
+                mirrored_NKHW = np.concatenate([mirrored_NKHW[..., :1], mirrored_NKHW[..., :-1]], axis=-1)
             heatmaps_NKHW = (heatmaps_NKHW + mirrored_NKHW) / 2
         keypoints_NK3 = DECODERS[self.decode](heatmaps_NKHW)
         return np.stack(
@@ -163,9 +169,12 @@ def _from_specs(
 
 
 class TFLiteModel:
-    """A TFLite file of one input and one output. Raises UnsupportedModel for anything else."""
+    """A TFLite file of one input; `output` names the one of its outputs that is read.
 
-    def __init__(self, path: Path, threads: int = 2) -> None:
+    Raises UnsupportedModel for anything else.
+    """
+
+    def __init__(self, path: Path, threads: int = 2, output: int = 0) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
@@ -174,12 +183,13 @@ class TFLiteModel:
         except (ValueError, RuntimeError) as error:
             raise UnsupportedModel(f"{str(path)!r} is no TFLite model; fetch or convert it again") from error
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        if (len(inputs), len(outputs)) != (1, 1):
+        if len(inputs) != 1 or output >= len(outputs):
             raise UnsupportedModel(f"{str(path)!r} has {len(inputs)} inputs and {len(outputs)} outputs, one is needed")
-        self._source, self._target = int(inputs[0]["index"]), int(outputs[0]["index"])
-        self.path = path
-        self.input_shape, self.output_shape = (tuple(map(int, item["shape"])) for item in (inputs[0], outputs[0]))
-        self.input_dtype, self.output_dtype = (np.dtype(item["dtype"]).name for item in (inputs[0], outputs[0]))
+        read = outputs[output]
+        self._source, self._target = int(inputs[0]["index"]), int(read["index"])
+        self.path, self.outputs = path, len(outputs)
+        self.input_shape, self.output_shape = (tuple(map(int, item["shape"])) for item in (inputs[0], read))
+        self.input_dtype, self.output_dtype = (np.dtype(item["dtype"]).name for item in (inputs[0], read))
 
     def __call__(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
         self._interpreter.set_tensor(self._source, tensor)
@@ -203,42 +213,3 @@ def _check_tensors(model: TFLiteModel, manifest: Manifest) -> None:
                 f"{str(model.path)!r}: its {what} is {actual[1]} {actual[0]}, the manifest says {expected[1]} "
                 f"{expected[0]}; convert it again"
             )
-
-
-class MoveNet:
-    """MoveNet single-pose: a square crop of RGB 0-255 in, (1, 1, 17, 3) y, x, score as parts of the crop out."""
-
-    stage: Stage = "tflite"
-
-    def __init__(self, path: Path, threads: int = 2, box_padding: float = 1.1) -> None:
-        self._model = TFLiteModel(path, threads)
-        self._size = self._model.input_shape[1]
-        if self._model.input_shape != (1, self._size, self._size, 3) or self._model.output_shape != (1, 1, 17, 3):
-            raise UnsupportedModel(
-                f"{str(path)!r} takes {self._model.input_shape} and gives {self._model.output_shape}: no single-pose "
-                f"MoveNet"
-            )
-        self._box_padding = box_padding
-        self.precision: Precision = "int8" if self._model.input_dtype == "uint8" else "fp16"
-
-    def __call__(self, image_bgr_HW3: Image, boxes: Sequence[Box]) -> npt.NDArray[np.float32]:
-        return np.stack([self._one(image_bgr_HW3, box.padded(self._box_padding)) for box in boxes])
-
-    def _one(self, image_bgr_HW3: Image, box: Box) -> npt.NDArray[np.float32]:
-        crop_HW3, matrix_23 = extract_crop(image_bgr_HW3, box, self._size, self._size)
-        yxs_K3 = self._model(crop_HW3[None].astype(self._model.input_dtype))[0, 0]
-        points_K2 = transform_points(invert_affine(matrix_23), yxs_K3[:, 1::-1] * self._size - 0.5)
-        return np.concatenate([points_K2, yxs_K3[:, 2:]], axis=1).astype(np.float32)
-
-
-def load_predictor(path: Path) -> Predictor:
-    """By what the path holds: a bundle folder, an .onnx file, or a MoveNet .tflite. Raises UnsupportedModel."""
-    if path.is_dir():
-        return tflite_predictor(path)
-    if not path.is_file():
-        raise UnsupportedModel(f"{str(path)!r} does not exist; name a bundle folder, an .onnx or a MoveNet .tflite")
-    if path.suffix == ".onnx":
-        return onnx_predictor(path)
-    if path.suffix == ".tflite" and "movenet" in path.name.lower():
-        return MoveNet(path)
-    raise UnsupportedModel(f"{str(path)!r} is neither a bundle folder, nor .onnx, nor a MoveNet .tflite")

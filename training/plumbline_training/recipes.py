@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from plumbline_training.centre_net import CentreNetConfig
 from plumbline_training.config import Augmentation, RunConfig, Schedule, Stage
 from plumbline_training.errors import UnknownRecipe
 from plumbline_training.hrnet import HRNET_EDGE_S, HRNET_W32, HRNET_W48, HRNetConfig
@@ -131,6 +132,19 @@ def edge_s() -> RunConfig:
     )
 
 
+def centre_net() -> RunConfig:
+    """People without boxes: a bottom-up net on edge_s's trunk, over whole pictures (Zhou et al., 2019)."""
+    edge = edge_s()
+    return dataclasses.replace(
+        edge,
+        recipe="centre_net",
+        bundle_name="centre-net",
+        model=CentreNetConfig(dataclasses.replace(HRNET_EDGE_S, activation="linear")),
+        stages=(Stage(256, 256, 140, target_size=1.0),),
+        schedule=dataclasses.replace(edge.schedule, learning_rate=5e-4, batch_size=32),
+    )
+
+
 def tiny() -> RunConfig:
     """Two epochs of a net of a few thousand weights at 64x64: proves the path, learns nothing of use."""
     edge = edge_s()
@@ -149,6 +163,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     recipe.__name__: recipe
     for recipe in (
         edge_s,
+        centre_net,
         hrnet_w32_256x192,
         hrnet_w32_256x192_unbiased,
         hrnet_w32_384x288,

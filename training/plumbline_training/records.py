@@ -85,9 +85,10 @@ def progress(config: RunConfig, line: dict[str, Any], epoch_seconds: float) -> s
         ahead = "done"
     else:
         ahead = f"{config.epochs - epoch} epochs, about {duration(seconds_to_go(config, epoch, epoch_seconds))} to go"
+    pck = f"PCK {line['pck']:.3f} " if "pck" in line else ""
     return (
         f"epoch {epoch}/{config.epochs} {stage.height}x{stage.width} loss {line['loss']:.4f} AP {line['ap']:.3f} "
-        f"AP50 {line['ap50']:.3f} PCK {line['pck']:.3f} {line['images_per_second']:.0f} images/s, {ahead}"
+        f"AP50 {line['ap50']:.3f} {pck}{line['images_per_second']:.0f} images/s, {ahead}"
     )
 
 

@@ -20,7 +20,7 @@ from plumbline_contract.skeleton import FACE, NUM_KEYPOINTS
 from plumbline_training.checkpoint import write_atomically
 from plumbline_training.cli import run_command
 from plumbline_training.errors import InvalidDataset, InvalidSettings
-from plumbline_training.predictors import MoveNet
+from plumbline_training.peers import MoveNet
 
 BODY_MARGIN = 1.15
 """COCO's boxes hold the whole body; this much wider than the joints' own box matches them."""
