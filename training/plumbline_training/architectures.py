@@ -9,15 +9,21 @@ from typing import Any
 from torch import Tensor, nn
 
 from plumbline_training.centre_net import CentreNet, CentreNetConfig
+from plumbline_training.efficient_pose import EFFICIENT_POSE, EfficientPose, EfficientPoseConfig
+from plumbline_training.hourglass import HOURGLASS_8, HourglassConfig, StackedHourglass
 from plumbline_training.hrnet import HRNET_EDGE_S, HRNET_W32, HRNET_W48, HRNet, HRNetConfig
+from plumbline_training.simple_baseline import RESNET_50, SimpleBaseline, SimpleBaselineConfig
 
-ModelConfig = HRNetConfig | CentreNetConfig
+ModelConfig = HRNetConfig | SimpleBaselineConfig | HourglassConfig | EfficientPoseConfig | CentreNetConfig
 
 DEFAULT_FAMILY = "hrnet"
 """What a configuration that names no family is of: version 0.1.0 knew this one alone."""
 
 FAMILIES: dict[str, tuple[type[Any], Callable[[Any], nn.Module]]] = {
     DEFAULT_FAMILY: (HRNetConfig, HRNet),
+    "simple_baseline": (SimpleBaselineConfig, SimpleBaseline),
+    "hourglass": (HourglassConfig, StackedHourglass),
+    "efficient_pose": (EfficientPoseConfig, EfficientPose),
     "centre_net": (CentreNetConfig, CentreNet),
 }
 
@@ -25,6 +31,10 @@ ARCHITECTURES: dict[str, ModelConfig] = {
     "hrnet_w32": HRNET_W32,
     "hrnet_w48": HRNET_W48,
     "hrnet_edge_s": HRNET_EDGE_S,
+    "simple_baseline_50": RESNET_50,
+    "hourglass_8": HOURGLASS_8,
+    "efficient_pose": EFFICIENT_POSE,
+    "centre_net": CentreNetConfig(HRNET_EDGE_S),
 }
 
 

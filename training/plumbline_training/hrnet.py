@@ -48,6 +48,24 @@ def conv_bn(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: b
     return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
 
 
+def initialise(net: nn.Module) -> None:
+    """Fresh weights of every convolution."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def initialise_final(layer: nn.Conv2d, activation: Literal["linear", "sigmoid"]) -> None:
+    """Fresh weights of a layer that gives heatmaps.
+
+    Small, so that training starts from nearly flat maps: from larger ones it does not start at all. With a sigmoid most
+    of a map is background: it starts where that says 0.01, as focal losses need.
+    """
+    nn.init.normal_(layer.weight, std=1e-3)
+    assert layer.bias is not None
+    nn.init.constant_(layer.bias, -4.6 if activation == "sigmoid" else 0.0)
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions around an identity."""
 
@@ -66,16 +84,17 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolutions around an identity, or a 1x1 projection where the channels change."""
 
-    def __init__(self, inputs: int, channels: int) -> None:
+    def __init__(self, inputs: int, channels: int, stride: int = 1) -> None:
         super().__init__()
         outputs = channels * BOTTLENECK_EXPANSION
         self.conv1 = nn.Conv2d(inputs, channels, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, stride, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
         self.conv3 = nn.Conv2d(channels, outputs, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(outputs)
-        self.downsample = conv_bn(inputs, outputs, kernel=1, relu=False) if inputs != outputs else None
+        changes = inputs != outputs or stride != 1
+        self.downsample = conv_bn(inputs, outputs, kernel=1, stride=stride, relu=False) if changes else None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         identity = x_BCHW if self.downsample is None else self.downsample(x_BCHW)
@@ -147,7 +166,8 @@ class HRNet(nn.Module):
         self.transition3 = self._transition(widths[:3], widths)
         self.stage4 = self._stage(widths, config.modules[2], last=True)
         self.final_layer = nn.Conv2d(widths[0], keypoints, 1)
-        self._initialise()
+        initialise(self)
+        initialise_final(self.final_layer, config.activation)
 
     @staticmethod
     def _transition(before: tuple[int, ...], after: tuple[int, ...]) -> nn.ModuleList:
@@ -167,16 +187,6 @@ class HRNet(nn.Module):
         if last:
             outputs[-1] = 1
         return nn.Sequential(*(HighResolutionModule(channels, self.config.blocks, count) for count in outputs))
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        # Small, so that training starts from nearly flat maps: from larger ones it does not start at all.
-        nn.init.normal_(self.final_layer.weight, std=1e-3)
-        assert self.final_layer.bias is not None
-        # With a sigmoid most of a map is background: start where it says 0.01, as focal losses need.
-        nn.init.constant_(self.final_layer.bias, -4.6 if self.config.activation == "sigmoid" else 0.0)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         logits_BKHW = self.heatmaps(images_BCHW)

@@ -11,8 +11,11 @@ from collections.abc import Callable
 
 from plumbline_training.centre_net import CentreNetConfig
 from plumbline_training.config import Augmentation, RunConfig, Schedule, Stage
+from plumbline_training.efficient_pose import EFFICIENT_POSE
 from plumbline_training.errors import UnknownRecipe
+from plumbline_training.hourglass import HOURGLASS_8
 from plumbline_training.hrnet import HRNET_EDGE_S, HRNET_W32, HRNET_W48, HRNetConfig
+from plumbline_training.simple_baseline import RESNET_50
 
 OFFICIAL_AUGMENTATION = Augmentation(rotation_degrees=90.0, scale_spread=1.0, half_body_padding=1.2)
 """A turn has deviation 45 and ends at 90 degrees, a scaling deviation and ends at 0.35; a half body's box is grown by
@@ -132,6 +135,44 @@ def edge_s() -> RunConfig:
     )
 
 
+def simple_baseline_50() -> RunConfig:
+    """SimpleBaseline with a ResNet-50 at 256x192: 140 epochs, steps at 90 and 120 (Xiao et al., 2018)."""
+    return RunConfig(
+        recipe="simple_baseline_50",
+        bundle_name="simple-baseline-50",
+        model=RESNET_50,
+        stages=(Stage(256, 192, 140),),
+        alignment="corner",
+        augmentation=Augmentation(rotation_degrees=80.0, scale=0.3, scale_spread=1.0, half_body_probability=0.0),
+        schedule=Schedule(learning_rate=1e-3, milestones=(90, 120), batch_size=128, accumulate=4),
+    )
+
+
+def hourglass_8() -> RunConfig:
+    """Eight stacked hourglasses under HRNet's schedule at 256x192, each with a loss of its own."""
+    return dataclasses.replace(hrnet_w32_256x192(), recipe="hourglass_8", bundle_name="hourglass-8", model=HOURGLASS_8)
+
+
+def efficient_pose() -> RunConfig:
+    """The EfficientPose-style net under edge_s's schedule."""
+    return dataclasses.replace(edge_s(), recipe="efficient_pose", bundle_name="efficient-pose", model=EFFICIENT_POSE)
+
+
+def edge_s_integral() -> RunConfig:
+    """edge_s as a regressor: soft-argmax and L1 in place of heatmap targets (Sun et al., ECCV 2018)."""
+    edge = edge_s()
+    return dataclasses.replace(
+        edge,
+        recipe="edge_s_integral",
+        bundle_name="hrnet-edge-s-integral",
+        model=dataclasses.replace(HRNET_EDGE_S, activation="linear"),
+        loss="integral",
+        spatial_weight=0.0,
+        decode="soft_argmax",
+        augmentation=dataclasses.replace(edge.augmentation, nobody_probability=0.0),
+    )
+
+
 def centre_net() -> RunConfig:
     """People without boxes: a bottom-up net on edge_s's trunk, over whole pictures (Zhou et al., 2019)."""
     edge = edge_s()
@@ -163,7 +204,11 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     recipe.__name__: recipe
     for recipe in (
         edge_s,
+        edge_s_integral,
         centre_net,
+        efficient_pose,
+        hourglass_8,
+        simple_baseline_50,
         hrnet_w32_256x192,
         hrnet_w32_256x192_unbiased,
         hrnet_w32_384x288,

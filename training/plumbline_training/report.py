@@ -30,7 +30,8 @@ LABEL_BGR = (80, 200, 80)
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; }
 table { border-collapse: collapse; } th, td { padding: .3rem .8rem; border-bottom: 1px solid #bbb; text-align: right; }
-th { overflow-wrap: anywhere; } th:first-child, td:first-child { text-align: left; } img { max-width: 100%; height: auto; }
+th { overflow-wrap: anywhere; }
+th:first-child, td:first-child { text-align: left; } img { max-width: 100%; height: auto; }
 ol.worst { display: flex; flex-wrap: wrap; gap: 1rem; padding: 0; list-style: none; } figure { margin: 0; }
 figcaption { font-size: .85rem; }
 """
