@@ -118,6 +118,15 @@ def test_a_metrics_line_that_was_cut_short_is_left_out(make_dataset: MakeDataset
     assert [line["epoch"] for line in metrics(tmp_path / "run")] == [1, 2]
 
 
+def test_what_a_kill_left_half_written_is_cleared_away(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = made(make_dataset, tmp_path / "data")
+    engine.train(tiny(2), [dataset], dataset, tmp_path / "run", quiet=True, stop_after=1)
+    (tmp_path / "run" / "best.pt.partial").write_bytes(b"half")
+    (tmp_path / "run" / "older.pt.partial").write_bytes(b"half")
+    engine.train(tiny(2), [dataset], dataset, tmp_path / "run", quiet=True)
+    assert not list((tmp_path / "run").glob("*.partial"))
+
+
 def test_a_folder_in_use_is_refused(make_dataset: MakeDataset, tmp_path: Path) -> None:
     dataset = made(make_dataset, tmp_path / "data")
     (tmp_path / "run").mkdir()

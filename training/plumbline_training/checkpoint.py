@@ -18,12 +18,18 @@ STATE_PREFIXES = ("module.", "_orig_mod.")
 """What DistributedDataParallel and torch.compile put before every key."""
 
 
+PARTIAL = ".partial"
+"""What the name of a file ends in while it is written."""
+WRAPPERS = ("net", "state_dict", "model", "model_state_dict")
+"""Keys under which a checkpoint holds its weights."""
+
+
 def write_atomically(data: bytes | str, path: Path) -> None:
     """Write bytes, or text as UTF-8, to a file beside `path`, flush it to disk, then rename over it.
 
     Raises WriteFailed, with whatever was at `path` untouched, when the disk is full or the folder is not writable.
     """
-    temporary = path.with_name(path.name + ".partial")
+    temporary = path.with_name(path.name + PARTIAL)
     try:
         with temporary.open("wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
@@ -87,7 +93,7 @@ def clean_keys(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def weights_of(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
     """The weights in a run's checkpoint, or in a bare state dict such as the authors release. Raises KeyError."""
-    weights = checkpoint.get("net", checkpoint.get("state_dict", checkpoint))
+    weights = next((checkpoint[key] for key in WRAPPERS if key in checkpoint), checkpoint)
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise KeyError("it holds no weights")
     return clean_keys(weights)

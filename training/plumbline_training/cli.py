@@ -132,6 +132,9 @@ def train_main() -> None:
         "--init", type=Path, metavar="CHECKPOINT", help="start from another run's best.pt, or from a bare state dict"
     )
     parser.add_argument(
+        "--init-partial", action="store_true", help="take of --init what fits, such as a trunk trained on ImageNet"
+    )
+    parser.add_argument(
         "--stages",
         type=_stages,
         metavar="HxW:EPOCHS[:TARGET],…",
@@ -181,6 +184,7 @@ def train_main() -> None:
             arguments.out,
             quiet=arguments.quiet,
             initial=arguments.init,
+            initial_partial=arguments.init_partial,
             stop_after=arguments.stop_after,
             teacher=teacher,
             compiled=arguments.compile,

@@ -18,6 +18,7 @@ from plumbline_training import lineage
 from plumbline_training.batches import Batches, loader
 from plumbline_training.bottom_up import BottomUp
 from plumbline_training.centre_net import CentreNetConfig
+from plumbline_training.checkpoint import PARTIAL
 from plumbline_training.config import RunConfig
 from plumbline_training.crops import ImageStore, check_readable
 from plumbline_training.datasets import Dataset
@@ -42,6 +43,7 @@ def train(
     *,
     quiet: bool = False,
     initial: Path | None = None,
+    initial_partial: bool = False,
     stop_after: int | None = None,
     teacher: Teacher | None = None,
     trackers: Sequence[Tracker] = (),
@@ -49,13 +51,14 @@ def train(
 ) -> Path:
     """Train to the end, or go on from OUT/last.pt; returns the path of the best checkpoint.
 
-    A fresh run starts from the weights of the checkpoint `initial` where one is given. It ends early after epoch
+    A fresh run starts from the weights of the checkpoint `initial` where one is given, or, with
+    `initial_partial`, from those of them that fit. It ends early after epoch
     `stop_after`, its schedule unchanged, and a later call goes on.
     What can be wrong is looked for before the long work, and OUT is made only then. Raises InvalidCheckpoint when OUT
     holds another configuration's run, RunInUse when another process trains into it, TrainingDiverged on a loss that is
     not finite.
     """
-    source = None if initial is None else initial_weights(config, initial)
+    source = None if initial is None else initial_weights(config, initial, initial_partial)
     digest = lineage.data_digest(train_sets, validation)
     with contextlib.ExitStack() as held:
         processes = held.enter_context(joined())
@@ -77,6 +80,8 @@ def train(
         state.data_digest = digest
         if source is not None:
             initialise(state, source)
+            if not quiet:
+                tqdm.write(f"{initial}: {source.report}")
         if not out.is_dir():
             processes.wait()
             out.mkdir(parents=True, exist_ok=True)
@@ -90,8 +95,11 @@ def train(
 
 
 def _claim(held: contextlib.ExitStack, processes: Processes, out: Path) -> None:
+    """Hold the run's folder, and clear away what a kill left half-written."""
     if processes.first:
         held.enter_context(locked(out))
+        for partial in out.glob(f"*{PARTIAL}"):
+            partial.unlink()
 
 
 class Run:

@@ -17,6 +17,7 @@ from plumbline_training.architectures import build
 from plumbline_training.checkpoint import load_checkpoint, weights_of
 from plumbline_training.config import RunConfig
 from plumbline_training.errors import InvalidCheckpoint
+from plumbline_training.public_checkpoints import MatchReport, match
 
 
 @dataclass
@@ -95,19 +96,23 @@ class Initial:
 
     weights: dict[str, Tensor]
     record: dict[str, Any]
+    report: MatchReport
 
 
-def initial_weights(config: RunConfig, checkpoint: Path) -> Initial:
-    """The weights of another run or of a bare state dict. Raises InvalidCheckpoint for another architecture's."""
+def initial_weights(config: RunConfig, checkpoint: Path, partial: bool = False) -> Initial:
+    """The weights of another run, or those that others released.
+
+    Raises InvalidCheckpoint for another architecture's; with `partial` for none that fits.
+    """
     saved = load_checkpoint(checkpoint)
+    torch.manual_seed(config.seed)
     try:
-        weights = weights_of(saved)
-        with torch.device("meta"):
-            build(config.model).load_state_dict({key: value.to("meta") for key, value in weights.items()})
-    except (KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InvalidCheckpoint(f"{str(checkpoint)!r} does not fit recipe {config.recipe!r} ({reason})") from error
-    return Initial(weights, lineage.initial_record(checkpoint, saved))
+        weights, report = match(weights_of(saved), build(config.model), partial)
+    except (KeyError, InvalidCheckpoint) as error:
+        raise InvalidCheckpoint(
+            f"{str(checkpoint)!r} does not fit recipe {config.recipe!r} ({error.args[0]})"
+        ) from error
+    return Initial(weights, lineage.initial_record(checkpoint, saved), report)
 
 
 def initialise(state: TrainingState, initial: Initial) -> None:
