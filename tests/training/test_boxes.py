@@ -17,6 +17,7 @@ from plumbline_training.boxes import evaluate_detected, load_detections, oks_nms
 from plumbline_training.crops import read_image
 from plumbline_training.datasets import load_dataset, load_dataset_list
 from plumbline_training.errors import InvalidDataset
+from plumbline_training.evaluate import Found, score
 
 MakeDataset = Callable[[Path, int], Path]
 STANDING_K3 = np.concatenate([np.random.default_rng(0).uniform(20, 80, (17, 2)), np.ones((17, 1))], axis=1)
@@ -53,10 +54,10 @@ def test_two_boxes_of_one_person_count_once(make_dataset: MakeDataset, tmp_path:
         known_K3 = person.keypoints_K3.copy()
         known_K3[:, 2] = 0.8
         answers[image.tobytes()] = known_K3
-        for shift, score in ((0.0, 0.9), (3.0, 0.6)):
+        for shift, sure in ((0.0, 0.9), (3.0, 0.6)):
             box = person.box
             xywh = [box.centre_x - box.width / 2 + shift, box.centre_y - box.height / 2, box.width, box.height]
-            boxes.append({"image_id": person.image_id, "category_id": 1, "bbox": xywh, "score": score})
+            boxes.append({"image_id": person.image_id, "category_id": 1, "bbox": xywh, "score": sure})
     boxes += [{**boxes[0], "category_id": 2}, {**boxes[0], "image_id": 999}, {**boxes[0], "bbox": [1, 1, 0, 9]}]
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
     detections = load_detections(tmp_path / "boxes.json")
@@ -66,6 +67,22 @@ def test_two_boxes_of_one_person_count_once(make_dataset: MakeDataset, tmp_path:
     assert result.ap == pytest.approx(1.0)
     assert [person.score for person in found] == pytest.approx([0.72] * 5)
     assert len(load_detections(tmp_path / "boxes.json", min_score=0.7)) == 6
+
+
+def test_somebody_found_in_a_picture_of_nobody_counts_against_the_model(
+    make_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    path = make_dataset(tmp_path / "data", 4)
+    file = path.parent / "person_keypoints.json"
+    content = json.loads(file.read_text())
+    content["annotations"] = content["annotations"][1:]
+    file.write_text(json.dumps(content))
+    dataset = load_dataset(load_dataset_list(path).validation)
+    known = {person.image_id: person.keypoints_K3 for person in dataset.persons}
+    right = [Found(number, keypoints_K3, 0.5) for number, keypoints_K3 in known.items()]
+    assert score(dataset, right, "detected").ap == pytest.approx(1.0)
+    wrong = Found(1, known[2], 0.9)
+    assert score(dataset, [wrong, *right], "detected").ap < 0.8
 
 
 @pytest.mark.parametrize(

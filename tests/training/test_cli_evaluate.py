@@ -57,6 +57,7 @@ def test_everything_is_written_and_agrees(run: tuple[Path, Path], tmp_path: Path
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if line.endswith(str(best))]
     assert ["ground-truth" in lines[0], "detected" in lines[1]] == [True, True]
+    assert "NaN" not in (tmp_path / "ap.json").read_text()
     figures = json.loads((tmp_path / "ap.json").read_text())[str(best)]
     assert [item["boxes"] for item in figures["evaluations"]] == ["ground-truth", "detected"]
     assert len(figures["oks_by_keypoint"]) == 17

@@ -15,6 +15,7 @@ from plumbline_training import augment, recipes
 from plumbline_training.config import Augmentation
 from plumbline_training.crops import ImageStore, TrainingCrops, decode
 from plumbline_training.datasets import load_dataset, load_dataset_list
+from plumbline_training.scenes import Scenes
 
 MakeDataset = Callable[[Path, int], Path]
 
@@ -68,13 +69,27 @@ def test_every_change_of_look_keeps_shape_and_type() -> None:
         assert not np.array_equal(changed, crop)
 
 
-def test_pictures_beyond_the_budget_are_kept_encoded_and_are_the_same(
+def test_pictures_beyond_the_budget_are_read_when_their_turn_comes(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = load_dataset(load_dataset_list(make_dataset(tmp_path / "data", 4)).train[0])
+    roomy, tight = ImageStore([dataset], quiet=True), ImageStore([dataset], quiet=True, budget_bytes=2 * 96 * 96 * 3)
+    assert (len(roomy._decoded), len(tight._decoded)) == (4, 2)
+    pairs = [(roomy[person], tight[person]) for person in dataset.persons]
+    assert all(one is not None and other is not None and np.array_equal(one, other) for one, other in pairs)
+
+
+def test_a_picture_that_turns_out_to_be_broken_is_a_sample_without_labels(
     make_dataset: MakeDataset, tmp_path: Path
 ) -> None:
     dataset = load_dataset(load_dataset_list(make_dataset(tmp_path / "data", 4)).train[0])
-    roomy, tight = ImageStore([dataset], quiet=True), ImageStore([dataset], quiet=True, budget_bytes=2 * 96 * 96 * 3)
-    assert (len(tight._decoded), len(tight._encoded)) == (2, 2)
-    assert all(np.array_equal(roomy[person], tight[person]) for person in dataset.persons)
+    images = ImageStore([dataset], quiet=True, budget_bytes=2 * 96 * 96 * 3)
+    dataset.persons[3].image.write_bytes(b"")
+    config = dataclasses.replace(
+        recipes.tiny(), augmentation=dataclasses.replace(recipes.tiny().augmentation, nobody_probability=0.0)
+    )
+    for samples in (TrainingCrops([dataset], images, config, 0), Scenes([dataset], images, config, 0)):
+        assert [float(samples[index].broken) for index in range(4)] == [0, 0, 0, 1]
+        assert float(samples[3][1].abs().sum()) == 0
+        assert samples[3][0].shape == samples[0][0].shape
 
 
 def test_a_jpeg_without_its_end_is_broken_and_bytes_after_it_are_not() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from plumbline_training import engine, recipes
 from plumbline_training.crops import ImageStore
 from plumbline_training.datasets import load_dataset, load_dataset_list
-from plumbline_training.errors import InvalidDataset
+from plumbline_training.errors import InvalidDataset, InvalidSettings
 
 MakeDataset = Callable[[Path, int], Path]
 Change = Callable[[dict[str, Any]], Any]
@@ -107,3 +108,57 @@ def test_too_many_broken_pictures_stop_and_few_are_left_out(make_dataset: MakeDa
     (path.parent / "images" / "0002.jpg").write_bytes(b"")
     with pytest.raises(InvalidDataset, match="2 of 120 pictures cannot be decoded"):
         ImageStore([dataset], quiet=True)
+
+
+def test_a_file_that_labels_some_keypoints_is_mapped_into_the_seventeen(
+    make_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    path = make_dataset(tmp_path / "data", 3)
+    entry = load_dataset_list(path).train[0]
+    whole = load_dataset(entry)
+    file = path.parent / "person_keypoints.json"
+    content = json.loads(file.read_text())
+    for item in content["annotations"]:
+        item["keypoints"] = item["keypoints"][27:30] + item["keypoints"][:3]
+    content["categories"][0]["keypoints"] = ["left_wrist", "nose"]
+    file.write_text(json.dumps(content))
+    with pytest.raises(InvalidDataset, match="under `keypoints` of the dataset list"):
+        load_dataset(entry)
+    some = load_dataset(entry.model_copy(update={"keypoints": ("left_wrist", "nose")}))
+    assert [int(value) for value in some.persons[0].keypoints_K3[:, 2]] == [2] + 8 * [0] + [2] + 7 * [0]
+    for joint in (0, 9):
+        assert some.persons[1].keypoints_K3[joint].tolist() == whole.persons[1].keypoints_K3[joint].tolist()
+    with pytest.raises(InvalidDataset, match="annotation 1: has 6 keypoint numbers, 3 are needed"):
+        load_dataset(entry.model_copy(update={"keypoints": ("nose",), "annotations": without_categories(file)}))
+
+
+def without_categories(file: Path) -> Path:
+    content = json.loads(file.read_text())
+    del content["categories"]
+    bare = file.with_name("bare.json")
+    bare.write_text(json.dumps(content))
+    return bare
+
+
+@pytest.mark.parametrize("names", ["[nose, nose]", "[tail]", "[]"])
+def test_unknown_and_double_keypoints_are_refused(make_dataset: MakeDataset, tmp_path: Path, names: str) -> None:
+    path = make_dataset(tmp_path / "data", 2)
+    path.write_text(path.read_text().replace("images: images,", f"images: images, keypoints: {names},"))
+    with pytest.raises(InvalidDataset, match="each must be one of COCO's 17"):
+        load_dataset_list(path)
+
+
+def test_boxes_alone_are_persons_where_a_teacher_is_to_label_them(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    path = make_dataset(tmp_path / "data", 24)
+    entry = load_dataset_list(path).train[0]
+    labelled = load_dataset(entry)
+    file = path.parent / "person_keypoints.json"
+    content = json.loads(file.read_text())
+    for item in content["annotations"]:
+        del item["keypoints"]
+    file.write_text(json.dumps(content))
+    boxes = load_dataset(entry.model_copy(update={"unlabelled": True}))
+    assert len(boxes.persons) == 24
+    assert float(boxes.persons[0].keypoints_K3[:, 2].max()) == 0
+    with pytest.raises(InvalidSettings, match="'made' is unlabelled and teaches nothing alone"):
+        engine.train(recipes.tiny(), [boxes], labelled, tmp_path / "run", quiet=True)

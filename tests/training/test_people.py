@@ -44,7 +44,8 @@ def two_people() -> Scene:
         people[0, number, :, :2] = generator.uniform((x - 18, 14), (x + 18, 114), (17, 2))
         people[0, number, :, 2] = 1
         centres[0, number] = (x, 64, 34)
-    return Scene(torch.zeros(1, 128, 128, 3, dtype=torch.uint8), torch.from_numpy(people), torch.from_numpy(centres))
+    picture = torch.zeros(1, 128, 128, 3, dtype=torch.uint8)
+    return Scene(picture, torch.from_numpy(people), torch.from_numpy(centres), torch.zeros(1))
 
 
 def test_the_loss_is_least_for_outputs_that_decode_to_the_people() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ def evaluate_main() -> None:
     def main() -> None:
         _check_outputs(arguments)
         predictors = [load_people_predictor(path) or load_predictor(path, arguments.flip) for path in arguments.models]
+        if arguments.html and all(isinstance(predictor, PeoplePredictor) for predictor in predictors):
+            raise InvalidSettings("--html shows crops, and a bottom-up net has none; name a top-down model too")
         dataset = load_dataset(dataset_list(arguments).validation)
         detections = None
         if arguments.detections is not None:
@@ -67,7 +70,7 @@ def evaluate_main() -> None:
         ]
         if arguments.json is not None:
             figures = {str(path): record for path, (record, _) in zip(arguments.models, measured, strict=True)}
-            write_atomically(json.dumps(figures, indent=2) + "\n", arguments.json)
+            write_atomically(json.dumps(_finite(figures), indent=2) + "\n", arguments.json)
         if arguments.html is not None:
             write_atomically(report.page(dataset, [model for _, model in measured if model]), arguments.html)
 
@@ -105,7 +108,7 @@ def _measure(
         "visible": detail.visible._asdict(),
         "occluded": detail.occluded._asdict(),
     }
-    return record, report.Measured(path.name, path, evaluations, detail, keypoints)
+    return record, report.Measured("/".join(path.parts[-2:]), path, evaluations, detail, keypoints)
 
 
 def _line(result: evaluate.Evaluation, path: Path) -> str:
@@ -113,6 +116,15 @@ def _line(result: evaluate.Evaluation, path: Path) -> str:
     figures = (result.ap50, result.ap75, result.ap_medium, result.ap_large, result.ar, result.pck)
     columns = " ".join(f"{report.number(value):>6}" for value in figures)
     return f"{report.number(result.ap):>6} {f'{low} to {high}':>14} {columns}  {result.boxes:<12}  {path}"
+
+
+def _finite(value: Any) -> Any:
+    """The same figures, with null for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:

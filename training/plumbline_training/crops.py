@@ -24,7 +24,7 @@ from plumbline_training.errors import InvalidDataset
 MAX_BROKEN_SHARE = 0.01
 """More unreadable pictures than this stop the run."""
 DECODED_BUDGET_BYTES = 4 * 2**30
-"""Memory for decoded pictures: some 4,500 of COCO's. The rest stays encoded, an eighth of it, and costs decoding."""
+"""Memory for decoded pictures: some 4,500 of COCO's. The rest is read from disk when its turn comes."""
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 JPEG_TAIL_BYTES = 4096
 """Cameras may write something after the end marker; inside the picture's data it cannot occur."""
@@ -43,11 +43,18 @@ class Sample(NamedTuple):
     """uint8 RGB."""
     keypoints_K3: Tensor
     """x, y in crop pixels, and 1 where labelled, else 0."""
+    broken: Tensor
+    """1 where the picture could not be read: black, with nothing labelled; else 0."""
 
 
 def read_image(person: Person) -> Image | None:
     """The picture in BGR, or None when it cannot be read or decoded, or ends early."""
-    encoded = _read(person.image)
+    return read_path(person.image)
+
+
+def read_path(path: Path) -> Image | None:
+    """As `read_image`."""
+    encoded = _read(path)
     return None if encoded is None else decode(encoded)
 
 
@@ -77,47 +84,46 @@ def check_readable(dataset: Dataset, quiet: bool = False) -> None:
 
 
 class ImageStore:
-    """Every picture decoded once; kept decoded within a budget of memory, and beyond it as the bytes of its file.
+    """Pictures decoded once within a budget of memory; the others are read and decoded when they are asked for.
 
-    Unreadable pictures are left out, counted and reported; more than MAX_BROKEN_SHARE raise InvalidDataset.
+    Unreadable pictures among the first are left out, counted and reported; more than MAX_BROKEN_SHARE raise
+    InvalidDataset.
     """
 
     def __init__(
         self, datasets: Sequence[Dataset], quiet: bool = False, budget_bytes: int = DECODED_BUDGET_BYTES
     ) -> None:
         self._decoded: dict[str, Image] = {}
-        self._encoded: dict[str, bytes] = {}
         self.broken: list[str] = []
         used_bytes = 0
         names = {str(person.image): person.image for dataset in datasets for person in dataset.persons}
         for name, path in tqdm(names.items(), desc="decode", unit="picture", disable=quiet or None):
             encoded = _read(path)
             image = None if encoded is None else decode(encoded)
-            if encoded is None or image is None:
+            if image is None:
                 self.broken.append(name)
-            elif used_bytes + image.nbytes <= budget_bytes:
-                self._decoded[name] = image
-                used_bytes += image.nbytes
-            else:
-                self._encoded[name] = encoded
-        if len(self.broken) > MAX_BROKEN_SHARE * len(names):
+                continue
+            used_bytes += image.nbytes
+            if used_bytes > budget_bytes:
+                break
+            self._decoded[name] = image
+        seen = len(self._decoded) + len(self.broken)
+        if len(self.broken) > MAX_BROKEN_SHARE * seen:
             raise InvalidDataset(
-                f"{len(self.broken)} of {len(names)} pictures cannot be decoded, first {self.broken[0]!r}; "
+                f"{len(self.broken)} of {seen} pictures cannot be decoded, first {self.broken[0]!r}; "
                 f"they are truncated or no pictures: fetch them again"
             )
         if self.broken and not quiet:
-            tqdm.write(f"{len(self.broken)} of {len(names)} pictures are broken and left out, first {self.broken[0]!r}")
+            tqdm.write(f"{len(self.broken)} of {seen} pictures are broken and left out, first {self.broken[0]!r}")
+        self._left_out = frozenset(self.broken)
 
     def __contains__(self, person: Person) -> bool:
-        return str(person.image) in self._decoded or str(person.image) in self._encoded
+        return str(person.image) not in self._left_out
 
-    def __getitem__(self, person: Person) -> Image:
-        name = str(person.image)
-        if name in self._decoded:
-            return self._decoded[name]
-        image = decode(self._encoded[name])
-        assert image is not None, "it was decoded once already"
-        return image
+    def __getitem__(self, person: Person) -> Image | None:
+        """The picture in BGR; None for one beyond the budget that turns out to be broken."""
+        image = self._decoded.get(str(person.image))
+        return read_image(person) if image is None else image
 
 
 class TrainingCrops(data.Dataset[Sample]):
@@ -148,23 +154,28 @@ class TrainingCrops(data.Dataset[Sample]):
         if generator.random() < settings.nobody_probability:
             return self._nobody(person, generator)
         box = augment.random_box(person.box, person.keypoints_K3, settings, generator).padded(self._config.box_padding)
-        crop_HW3, matrix_23 = extract_crop(self._images[person], box, self._stage.height, self._stage.width)
+        image = self._images[person]
+        if image is None:
+            blank = torch.zeros(self._stage.height, self._stage.width, 3, dtype=torch.uint8)
+            return Sample(blank, torch.zeros(NUM_KEYPOINTS, 3), torch.ones(()))
+        crop_HW3, matrix_23 = extract_crop(image, box, self._stage.height, self._stage.width)
         points_K2 = transform_points(matrix_23, person.keypoints_K3[:, :2])
         labelled_K1 = (person.keypoints_K3[:, 2:] > 0).astype(np.float32)
         keypoints_K3 = np.concatenate([points_K2, labelled_K1], axis=1).astype(np.float32)
         if generator.random() < settings.flip_probability:
             crop_HW3, keypoints_K3 = augment.mirror(crop_HW3, keypoints_K3)
         crop_HW3 = augment.random_look(crop_HW3, settings, generator)
-        return Sample(torch.from_numpy(crop_HW3), torch.from_numpy(keypoints_K3))
+        return Sample(torch.from_numpy(crop_HW3), torch.from_numpy(keypoints_K3), torch.zeros(()))
 
     def _nobody(self, person: Person, generator: np.random.Generator) -> Sample:
         """A sample without a person: every keypoint is known to be nowhere in it."""
         height, width = self._stage.height, self._stage.width
         crop_HW3 = None
         if generator.random() < BACKGROUND_SHARE and person.image in self._boxes_in:
-            boxes = self._boxes_in[person.image]
-            crop_HW3 = nobody.background_crop(self._images[person], boxes, height, width, generator)
+            image, boxes = self._images[person], self._boxes_in[person.image]
+            if image is not None:
+                crop_HW3 = nobody.background_crop(image, boxes, height, width, generator)
         if crop_HW3 is None:
             crop_HW3 = nobody.drawn_sign(height, width, generator)
         crop_HW3 = augment.random_look(crop_HW3, self._config.augmentation, generator)
-        return Sample(torch.from_numpy(crop_HW3), torch.tensor([NOWHERE]).repeat(NUM_KEYPOINTS, 1))
+        return Sample(torch.from_numpy(crop_HW3), torch.tensor([NOWHERE]).repeat(NUM_KEYPOINTS, 1), torch.zeros(()))

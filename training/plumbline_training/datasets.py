@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from plumbline_contract import manifest
 from plumbline_contract.box import Box
@@ -35,7 +35,20 @@ class DatasetEntry(BaseModel):
     background: bool = Field(
         default=False, description="few but the labelled persons are in the pictures: the rest shows nobody"
     )
+    keypoints: tuple[str, ...] | None = Field(
+        default=None, description="names of the keypoints that the file labels, in its order; COCO's 17 if not given"
+    )
+    unlabelled: bool = Field(default=False, description="boxes alone count: a teacher tells where the keypoints are")
     repeat: int = Field(default=1, ge=1, description="times each person is seen in an epoch")
+
+    @field_validator("keypoints")
+    @classmethod
+    def _known_keypoints(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is not None and (not names or len(set(names)) < len(names) or not set(names) <= set(KEYPOINT_NAMES)):
+            raise ValueError(
+                f"keypoints {list(names)!r}: each must be one of COCO's 17 ({', '.join(KEYPOINT_NAMES)}), once"
+            )
+        return names
 
 
 class DatasetList(BaseModel):
@@ -85,6 +98,8 @@ class Dataset:
     sha256: str
     annotations: tuple[Annotation, ...] = field(repr=False)
     """What there is to find, in the file's order: the persons, and what an evaluation must ignore."""
+    pictures: dict[int, Path] = field(default_factory=dict, repr=False)
+    """Every picture of the file by its id, those without persons too."""
 
     def lineage(self) -> manifest.Dataset:
         """What the manifest says of it."""
@@ -116,14 +131,15 @@ def load_dataset(entry: DatasetEntry) -> Dataset:
     """
     raw, content = _read_json(entry.annotations)
     files = _files(content, entry)
-    others = _other_categories(content, entry.annotations)
+    others = _other_categories(content, entry)
     annotations, persons = [], []
     for position, item in enumerate(_items(content, "annotations", entry.annotations)):
         if item.get("category_id") in others:
             continue
-        annotation = _annotation(item, files, f"{str(entry.annotations)!r}, annotation {item.get('id', position)!r}")
+        where = f"{str(entry.annotations)!r}, annotation {item.get('id', position)!r}"
+        annotation = _annotation(item, files, where, entry)
         annotations.append(annotation)
-        if (person := _person(annotation, files)) is not None:
+        if (person := _person(annotation, files, entry.unlabelled)) is not None:
             persons.append(person)
     if not persons:
         raise InvalidDataset(f"{str(entry.annotations)!r} labels no person with keypoints; nothing can be learned")
@@ -133,7 +149,7 @@ def load_dataset(entry: DatasetEntry) -> Dataset:
             f"{str(entry.annotations)!r} names {len(missing)} missing picture(s), first {str(missing[0])!r}; "
             f"check the dataset's `images` folder"
         )
-    return Dataset(entry, tuple(persons), len(used), hashlib.sha256(raw).hexdigest(), tuple(annotations))
+    return Dataset(entry, tuple(persons), len(used), hashlib.sha256(raw).hexdigest(), tuple(annotations), files)
 
 
 def _read_json(path: Path) -> tuple[bytes, dict[str, Any]]:
@@ -174,21 +190,25 @@ def _files(content: dict[str, Any], entry: DatasetEntry) -> dict[int, Path]:
     return files
 
 
-def _other_categories(content: dict[str, Any], path: Path) -> list[Any]:
+def _other_categories(content: dict[str, Any], entry: DatasetEntry) -> list[Any]:
     """Ids of the categories that are no persons: those without keypoints, where another has them."""
+    path, expected = entry.annotations, entry.keypoints or KEYPOINT_NAMES
+    known = "COCO's 17 in COCO order" if entry.keypoints is None else repr(list(expected))
     categories = _items(content, "categories", path) if content.get("categories") else []
     for category in categories:
         names = category.get("keypoints")
-        if names is not None and (not isinstance(names, list) or tuple(names) != KEYPOINT_NAMES):
+        if names is not None and (not isinstance(names, list) or tuple(names) != expected):
             raise InvalidDataset(
-                f"{str(path)!r}: category {category.get('name')!r} has keypoints that are not COCO's 17 in COCO order"
+                f"{str(path)!r}: category {category.get('name')!r} has keypoints that are not "
+                f"{known}; "
+                f"name those of the file under `keypoints` of the dataset list"
             )
     if not any("keypoints" in category for category in categories):
         return []
     return [category.get("id") for category in categories if "keypoints" not in category]
 
 
-def _annotation(item: dict[str, Any], files: dict[int, Path], where: str) -> Annotation:
+def _annotation(item: dict[str, Any], files: dict[int, Path], where: str, entry: DatasetEntry) -> Annotation:
     for key in ("id", "image_id"):
         if not isinstance(item.get(key), int):
             raise InvalidDataset(f"{where}: {key} is {item.get(key)!r:.40}, an integer is needed")
@@ -197,8 +217,10 @@ def _annotation(item: dict[str, Any], files: dict[int, Path], where: str) -> Ann
     crowd = bool(item.get("iscrowd"))
     left, top, width, height = _numbers(item, "bbox", 4, where).tolist()
     keypoints_V = np.zeros(3 * NUM_KEYPOINTS)
-    if not crowd or "keypoints" in item:
-        keypoints_V = _numbers(item, "keypoints", 3 * NUM_KEYPOINTS, where)
+    if "keypoints" in item or not (crowd or entry.unlabelled):
+        names = entry.keypoints or KEYPOINT_NAMES
+        places = [KEYPOINT_NAMES.index(name) for name in names]
+        keypoints_V.reshape(-1, 3)[places] = _numbers(item, "keypoints", 3 * len(names), where).reshape(-1, 3)
     area = item.get("area")
     if area is None:
         area = TYPICAL_AREA * width * height
@@ -224,10 +246,11 @@ def _numbers(item: dict[str, Any], key: str, count: int, where: str) -> npt.NDAr
     return array.astype(np.float64)
 
 
-def _person(annotation: Annotation, files: dict[int, Path]) -> Person | None:
+def _person(annotation: Annotation, files: dict[int, Path], unlabelled: bool) -> Person | None:
     keypoints_K3 = annotation.keypoints_V.astype(np.float32).reshape(NUM_KEYPOINTS, 3)
     _, _, width, height = annotation.bbox_xywh
-    if annotation.crowd or not (keypoints_K3[:, 2] > 0).any() or width <= 1 or height <= 1:
+    labelled = unlabelled or bool((keypoints_K3[:, 2] > 0).any())
+    if annotation.crowd or not labelled or width <= 1 or height <= 1:
         return None
     return Person(
         files[annotation.image_id],

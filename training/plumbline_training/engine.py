@@ -20,10 +20,10 @@ from plumbline_training.bottom_up import BottomUp
 from plumbline_training.centre_net import CentreNetConfig
 from plumbline_training.checkpoint import PARTIAL
 from plumbline_training.config import RunConfig
-from plumbline_training.crops import ImageStore, check_readable
+from plumbline_training.crops import MAX_BROKEN_SHARE, ImageStore, check_readable
 from plumbline_training.datasets import Dataset
 from plumbline_training.distributed import Processes, joined
-from plumbline_training.errors import InvalidDataset, TrainingDiverged
+from plumbline_training.errors import InvalidDataset, InvalidSettings, TrainingDiverged
 from plumbline_training.lock import locked
 from plumbline_training.records import BEST_CHECKPOINT, LAST_CHECKPOINT, progress, record
 from plumbline_training.state import TrainingState, check_resumable, initial_weights, initialise, resume, start
@@ -59,6 +59,8 @@ def train(
     not finite.
     """
     source = None if initial is None else initial_weights(config, initial, initial_partial)
+    if teacher is None and (mute := [item.entry.id for item in train_sets if item.entry.unlabelled]):
+        raise InvalidSettings(f"dataset {mute[0]!r} is unlabelled and teaches nothing alone; name a --teacher")
     digest = lineage.data_digest(train_sets, validation)
     with contextlib.ExitStack() as held:
         processes = held.enter_context(joined())
@@ -143,16 +145,29 @@ class Run:
         samples = self._task.samples(self._train_sets, self._images, state.epoch)
         batches = Batches(len(samples), config, state.epoch, self._processes)
         prepared = loader(samples, batches, config.workers, self._processes.device)
-        started, total = time.monotonic(), torch.zeros((), device=self._processes.device)
+        started, (total, broken) = time.monotonic(), torch.zeros(2, device=self._processes.device).unbind()
         label = f"epoch {state.epoch + 1}/{config.epochs} {stage.height}x{stage.width}"
         bar = tqdm(prepared, desc=label, unit="batch", disable=self._quiet or None, leave=False)
         for done, batch in enumerate(bar, start=1):
             total += step(batch, stage)
+            broken += batch.broken.sum().to(broken.device)
             if done % STEPS_BETWEEN_LOOKS == 0 or done == len(batches):
                 mean = self._finite(self._processes.mean(total / done), state.epoch)
                 speed = done * config.schedule.batch_size / (time.monotonic() - started)
                 bar.set_postfix(loss=f"{mean:.4f}", images_s=f"{speed:.0f}")
-        return {"loss": mean, "images_per_second": speed}
+        figures = {"loss": mean, "images_per_second": speed}
+        left_out = round(float(self._processes.mean(broken)) * self._processes.count)
+        return figures | self._checked(left_out, len(batches) * config.schedule.batch_size)
+
+    def _checked(self, broken: int, samples: int) -> dict[str, float]:
+        """Say how many samples had a picture that could not be read; raise InvalidDataset when they are many."""
+        if broken > MAX_BROKEN_SHARE * samples:
+            raise InvalidDataset(
+                f"{broken} of {samples} samples have a picture that cannot be decoded; fetch the pictures again"
+            )
+        if broken and not self._quiet:
+            tqdm.write(f"{broken} of {samples} samples are left out: their pictures are broken")
+        return {"broken": broken} if broken else {}
 
     @staticmethod
     def _finite(loss: torch.Tensor, epoch: int) -> float:

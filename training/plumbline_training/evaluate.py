@@ -135,7 +135,11 @@ def score(
     with contextlib.redirect_stdout(io.StringIO()):
         truth = ground_truth(dataset)
         coco_eval = COCOeval(truth, truth.loadRes(results(found)) if found else COCO(), "keypoints")
-        coco_eval.params.imgIds = sorted({person.image_id for person in dataset.persons})
+        # Without the truth's boxes somebody may be found in a picture of nobody, and that counts against the model.
+        with_persons = {person.image_id for person in dataset.persons}
+        coco_eval.params.imgIds = sorted(
+            with_persons if boxes == "ground-truth" else with_persons | set(dataset.pictures)
+        )
         coco_eval.evaluate()
         coco_eval.accumulate()
         coco_eval.summarize()
@@ -215,7 +219,9 @@ def ground_truth(dataset: Dataset) -> COCO:
     truth = COCO()
     truth.dataset = {
         "info": {},
-        "images": [{"id": number} for number in sorted({item.image_id for item in dataset.annotations})],
+        "images": [
+            {"id": number} for number in sorted({item.image_id for item in dataset.annotations} | set(dataset.pictures))
+        ],
         "categories": [{"id": PERSON_CATEGORY, "name": "person"}],
         "annotations": [
             {

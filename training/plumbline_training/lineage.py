@@ -55,7 +55,10 @@ def merged_datasets(state: dict[str, Any]) -> list[dict[str, Any]]:
 
 def data_digest(train_sets: Sequence[Dataset], validation: Dataset) -> str:
     """Names the data: a run resumes only on what it began with."""
-    parts = [(dataset.sha256, dataset.entry.repeat) for dataset in train_sets]
+    parts = [
+        (dataset.sha256, dataset.entry.repeat, *((dataset.entry.keypoints,) if dataset.entry.keypoints else ()))
+        for dataset in train_sets
+    ]
     return hashlib.sha256(json.dumps([parts, validation.sha256]).encode()).hexdigest()
 
 

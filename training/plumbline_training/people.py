@@ -14,7 +14,7 @@ from plumbline_contract.decode import heatmap_to_input
 from plumbline_contract.preprocess import Image, extract_crop
 from plumbline_contract.skeleton import NUM_KEYPOINTS
 from plumbline_training.centre_net import MAPS
-from plumbline_training.crops import read_image
+from plumbline_training.crops import read_path
 from plumbline_training.datasets import Dataset
 from plumbline_training.errors import InvalidDataset
 from plumbline_training.evaluate import Evaluation, Found, score
@@ -84,11 +84,10 @@ def evaluate_people(
     dataset: Dataset, predictor: PeoplePredictor, intervals: bool = True, quiet: bool = False
 ) -> Evaluation:
     """AP and AR of everybody found, without boxes."""
-    pictures = {person.image_id: person for person in dataset.persons}
-    found = []
-    for number, person in tqdm(pictures.items(), desc="evaluate", unit="picture", disable=quiet or None, leave=False):
-        image = read_image(person)
+    found, files = [], dataset.pictures
+    for number, path in tqdm(files.items(), desc="evaluate", unit="picture", disable=quiet or None, leave=False):
+        image = read_path(path)
         if image is None:
-            raise InvalidDataset(f"{str(person.image)!r} cannot be decoded; fetch it again")
+            raise InvalidDataset(f"{str(path)!r} cannot be decoded; fetch it again")
         found += [Found(number, keypoints_K3, float(keypoints_K3[:, 2].mean())) for keypoints_K3 in predictor(image)]
     return score(dataset, found, "none", intervals=intervals)

@@ -32,6 +32,8 @@ class Scene(NamedTuple):
     """x, y in the picture's pixels, and 1 where labelled, else 0."""
     centres_P3: Tensor
     """x, y of the middle of the person's box, and half its mean side; a size of 0 where there is nobody."""
+    broken: Tensor
+    """1 where the picture could not be read: black, with nobody; else 0."""
 
 
 class Scenes(data.Dataset[Scene]):
@@ -57,6 +59,10 @@ class Scenes(data.Dataset[Scene]):
         generator = np.random.default_rng((self._config.seed, self._epoch, index))
         people, stage = self._people[index][:MAX_PEOPLE], self._stage
         image = self._images[people[0]]
+        if image is None:
+            blank = torch.zeros(stage.height, stage.width, 3, dtype=torch.uint8)
+            nobody_PK3, nowhere_P3 = torch.zeros(MAX_PEOPLE, NUM_KEYPOINTS, 3), torch.zeros(MAX_PEOPLE, 3)
+            return Scene(blank, nobody_PK3, nowhere_P3, torch.ones(()))
         height, width = image.shape[:2]
         whole = Box((width - 1) / 2, (height - 1) / 2, width, height)
         nobody_K3 = np.zeros((NUM_KEYPOINTS, 3), np.float32)
@@ -78,4 +84,5 @@ class Scenes(data.Dataset[Scene]):
         if mirrored:
             picture_HW3 = np.ascontiguousarray(picture_HW3[:, ::-1])
         picture_HW3 = augment.random_look(picture_HW3, self._augmentation, generator)
-        return Scene(torch.from_numpy(picture_HW3), torch.from_numpy(keypoints_PK3), torch.from_numpy(centres_P3))
+        picture, people_PK3 = torch.from_numpy(picture_HW3), torch.from_numpy(keypoints_PK3)
+        return Scene(picture, people_PK3, torch.from_numpy(centres_P3), torch.zeros(()))
