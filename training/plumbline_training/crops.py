@@ -16,7 +16,7 @@ from tqdm import tqdm
 from plumbline_contract.box import Box, transform_points
 from plumbline_contract.preprocess import Image, extract_crop
 from plumbline_contract.skeleton import NUM_KEYPOINTS
-from plumbline_training import augment, nobody
+from plumbline_training import augment, nobody, shards
 from plumbline_training.config import RunConfig
 from plumbline_training.datasets import Dataset, Person
 from plumbline_training.errors import InvalidDataset
@@ -60,7 +60,7 @@ def read_path(path: Path) -> Image | None:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return shards.read_bytes(path)
     except OSError:
         return None
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from plumbline_contract import manifest
 from plumbline_contract.box import Box
 from plumbline_contract.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS
+from plumbline_training import shards
 from plumbline_training.errors import InvalidDataset
 
 TYPICAL_AREA = 0.53
@@ -30,7 +31,7 @@ class DatasetEntry(BaseModel):
 
     id: str = Field(min_length=1)
     annotations: Path
-    images: Path
+    images: Path = Field(description="folder of pictures, tar shard, or folder of tar shards")
     terms: str = Field(default="not stated", min_length=1, description="licence or terms, carried into the lineage")
     background: bool = Field(
         default=False, description="few but the labelled persons are in the pictures: the rest shows nobody"
@@ -144,7 +145,7 @@ def load_dataset(entry: DatasetEntry) -> Dataset:
     if not persons:
         raise InvalidDataset(f"{str(entry.annotations)!r} labels no person with keypoints; nothing can be learned")
     used = {person.image for person in persons}
-    if missing := sorted(image for image in used if not image.is_file()):
+    if missing := sorted(image for image in used if not shards.exists(image)):
         raise InvalidDataset(
             f"{str(entry.annotations)!r} names {len(missing)} missing picture(s), first {str(missing[0])!r}; "
             f"check the dataset's `images` folder"
@@ -178,7 +179,7 @@ def _items(content: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]
 
 def _files(content: dict[str, Any], entry: DatasetEntry) -> dict[int, Path]:
     """Image id -> picture."""
-    files = {}
+    files, packed = {}, shards.picture_paths(entry.images)
     for position, image in enumerate(_items(content, "images", entry.annotations)):
         number, name = image.get("id"), image.get("file_name")
         if not isinstance(number, int) or not isinstance(name, str) or not name:
@@ -186,7 +187,7 @@ def _files(content: dict[str, Any], entry: DatasetEntry) -> dict[int, Path]:
                 f"{str(entry.annotations)!r}: images[{position}] has id {number!r:.40} and file_name {name!r:.40}; "
                 f"an integer and a path are needed"
             )
-        files[number] = entry.images / name
+        files[number] = packed.get(name, entry.images / name)
     return files
 
 

@@ -17,6 +17,7 @@ from plumbline_training.architectures import build
 from plumbline_training.checkpoint import load_checkpoint, weights_of
 from plumbline_training.config import RunConfig
 from plumbline_training.errors import InvalidCheckpoint
+from plumbline_training.numerics import fast_numerics
 from plumbline_training.public_checkpoints import MatchReport, match
 
 
@@ -61,7 +62,7 @@ class TrainingState:
 def start(config: RunConfig, steps_an_epoch: int, device: torch.device) -> TrainingState:
     """A fresh net with its optimiser and learning-rate schedule."""
     schedule = config.schedule
-    net = build(config.model).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = build(config.model).to(device).to(memory_format=fast_numerics(device).memory_format)  # type: ignore[call-overload]
     optimisers: dict[str, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     arguments: dict[str, Any] = {"lr": schedule.learning_rate, "weight_decay": schedule.weight_decay, "fused": True}
     optimiser = optimisers[schedule.optimiser](net.parameters(), **arguments)

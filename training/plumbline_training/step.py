@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from plumbline_training.config import RunConfig, Stage
 from plumbline_training.distributed import Processes
 from plumbline_training.errors import InvalidSettings
+from plumbline_training.numerics import fast_numerics
 from plumbline_training.state import TrainingState
 from plumbline_training.tasks import Task, normalise
 
@@ -42,6 +43,7 @@ class Stepper:
     ) -> None:
         self._state, self._task, self._processes = state, task, processes
         self._parts = parts_of(config, processes)
+        self._numerics = fast_numerics(processes.device)
         net = state.net
         if compiled:
             net = torch.compile(net)  # type: ignore[assignment]
@@ -72,8 +74,9 @@ class Stepper:
     def _loss(self, batch: Any, stage: Stage) -> Tensor:
         device = self._processes.device
         batch = type(batch)(*(field.to(device, non_blocking=True) for field in batch))
-        with torch.autocast(device.type, torch.bfloat16):
-            outputs = self._net(normalise(batch[0]))
+        pictures_BCHW = normalise(batch[0]).contiguous(memory_format=self._numerics.memory_format)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._numerics.dtype == torch.bfloat16):
+            outputs = self._net(pictures_BCHW)
         return self._task.loss(outputs, batch, stage)
 
     @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Fills keypoints that a dataset does not label from a teacher, and tightens boxes to the joints.
+"""Fills keypoints that a dataset does not label from teachers, mends noisy ones and draws boxes around the joints.
 
 `python -m plumbline_training.teacher IN.json IMAGES OUT.json --teacher movenet-thunder.tflite`
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +22,75 @@ from plumbline_contract.skeleton import FACE, NUM_KEYPOINTS
 from plumbline_training.checkpoint import write_atomically
 from plumbline_training.cli import run_command
 from plumbline_training.errors import InvalidDataset, InvalidSettings
-from plumbline_training.peers import MoveNet
+from plumbline_training.label_noise import drop_unbelieved, exchange_sides, exchanged, person_size
+from plumbline_training.models import load_predictor
+from plumbline_training.predictors import Predictor
 
 BODY_MARGIN = 1.15
 """COCO's boxes hold the whole body; this much wider than the joints' own box matches them."""
 
 
-def fill(labelled_K3: npt.NDArray[np.float32], taught_K3: npt.NDArray[np.float32], min_score: float) -> None:
+@dataclass
+class Tally:
+    """What was changed in a file."""
+
+    persons: int = 0
+    unseen: int = 0
+    """Persons of whom no teacher sees what is labelled: left as they were."""
+    filled: int = 0
+    exchanged: int = 0
+    dropped: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.persons} persons: {self.filled} face keypoints filled, {self.exchanged} joints had left and right "
+            f"exchanged, {self.dropped} joints dropped; no teacher sees {self.unseen} persons as they are labelled"
+        )
+
+
+def fill(labelled_K3: npt.NDArray[np.float32], taught_K3: npt.NDArray[np.float32], min_score: float) -> int:
     """Give unlabelled face keypoints the teacher's place where it is sure, in place; other joints are left alone."""
+    filled = 0
     for keypoint in FACE:
         if labelled_K3[keypoint, 2] == 0 and taught_K3[keypoint, 2] >= min_score:
             labelled_K3[keypoint] = (*taught_K3[keypoint, :2], 2)
+            filled += 1
+    return filled
 
 
 def agrees(labelled_K3: npt.NDArray[np.float32], taught_K3: npt.NDArray[np.float32], tolerance: float = 0.25) -> bool:
-    """Whether the teacher looks at the same person: half of the labelled joints lie within `tolerance` of the size."""
+    """Whether the teacher looks at the same person: half of the labelled joints lie within `tolerance` of the size.
+
+    Labels whose sides are exchanged are those of the same person.
+    """
     labelled = labelled_K3[:, 2] > 0
-    points_K2 = labelled_K3[labelled, :2]
-    size = float(np.linalg.norm(np.ptp(points_K2, axis=0)))
-    return bool(np.median(np.linalg.norm(points_K2 - taught_K3[labelled, :2], axis=1)) < tolerance * size)
+    medians = [
+        float(np.median(np.linalg.norm(points_K3[labelled, :2] - taught_K3[labelled, :2], axis=1)))
+        for points_K3 in (labelled_K3, exchanged(labelled_K3))
+    ]
+    return min(medians) < tolerance * person_size(labelled_K3)
 
 
-def relabel(item: dict[str, Any], image: Path, teacher: MoveNet, min_score: float) -> dict[str, Any]:
-    """One annotation with its face filled and its box drawn around the joints."""
+def relabel(
+    item: dict[str, Any], image: Path, teachers: Sequence[Predictor], min_score: float, mend: bool, tally: Tally
+) -> dict[str, Any]:
+    """One annotation with its face filled, with `mend` its noise mended, and its box drawn around the joints."""
     picture = cv2.imread(str(image), cv2.IMREAD_COLOR)
     if picture is None:
         raise InvalidDataset(f"{str(image)!r} cannot be decoded; fetch it again")
     keypoints_K3 = np.array(item["keypoints"], np.float32).reshape(NUM_KEYPOINTS, 3)
+    tally.persons += 1
     box = box_from_keypoints(keypoints_K3)
     if box is None:
         return item
-    taught_K3 = teacher(np.asarray(picture, np.uint8), [box.padded(1.3)])[0]
-    if agrees(keypoints_K3, taught_K3):
-        fill(keypoints_K3, taught_K3, min_score)
+    seen = [teacher(np.asarray(picture, np.uint8), [box.padded(1.3)])[0] for teacher in teachers]
+    opinions = [taught_K3 for taught_K3 in seen if agrees(keypoints_K3, taught_K3)]
+    tally.unseen += not opinions
+    if opinions and mend:
+        tally.exchanged += exchange_sides(keypoints_K3, opinions[0], min_score)
+        tally.dropped += drop_unbelieved(keypoints_K3, opinions, min_score)
+    if opinions:
+        tally.filled += fill(keypoints_K3, opinions[0], min_score)
     box = (box_from_keypoints(keypoints_K3) or box).padded(BODY_MARGIN)
     left, top = box.centre_x - (box.width - 1) / 2, box.centre_y - (box.height - 1) / 2
     return {
@@ -98,11 +136,21 @@ def teach(arguments: argparse.Namespace) -> None:
     if not arguments.out.absolute().parent.is_dir():
         raise InvalidSettings(f"{str(arguments.out)!r}: its folder does not exist; make it first")
     files = {image["id"]: arguments.images / image["file_name"] for image in content["images"]}
-    teacher = MoveNet(arguments.teacher)
+    teachers, tally = [load_predictor(path) for path in arguments.teacher], Tally()
+    # What is held out to measure on keeps its labels: only faces are filled.
+    held_out = {image["id"] for image in content["images"][count - arguments.hold_out :]}
     content["annotations"] = [
-        relabel(item, files[item["image_id"]], teacher, arguments.min_score)
-        for item in tqdm(content["annotations"], unit="person")
+        relabel(
+            item,
+            files[item["image_id"]],
+            teachers,
+            arguments.min_score,
+            arguments.mend and item["image_id"] not in held_out,
+            tally,
+        )
+        for item in tqdm(content["annotations"], unit="person", disable=None)
     ]
+    tqdm.write(str(tally))
     split = count - arguments.hold_out
     if arguments.hold_out:
         write_atomically(_part(content, content["images"][split:]), arguments.out.with_suffix(".held-out.json"))
@@ -113,15 +161,23 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
         prog="python -m plumbline_training.teacher",
-        description="Fill the face keypoints that a COCO keypoint file lacks from MoveNet; draw boxes around joints.",
+        description="Fill the face keypoints that a COCO keypoint file lacks from a teacher, mend noisy labels by what "
+        "teachers see, and draw boxes around the joints.",
         epilog="example:\n  python -m plumbline_training.teacher lspet/person_keypoints.json lspet/images "
-        "lspet/train.json --teacher movenet-thunder.tflite --hold-out 300",
+        "lspet/train.json --teacher movenet-thunder.tflite --mend --hold-out 300",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("annotations", type=Path, help="COCO keypoint file")
     parser.add_argument("images", type=Path, help="folder of its pictures")
     parser.add_argument("out", type=Path, help="COCO keypoint file to write")
-    parser.add_argument("--teacher", type=Path, required=True, help="MoveNet .tflite")
+    parser.add_argument(
+        "--teacher", type=Path, nargs="+", required=True, help="MoveNet .tflite or any model; the first one fills faces"
+    )
+    parser.add_argument(
+        "--mend",
+        action="store_true",
+        help="exchange left and right where that explains the error, unlabel joints that no teacher believes",
+    )
     parser.add_argument("--min-score", type=float, default=0.4, help="teacher's least score for a label (default 0.4)")
     parser.add_argument(
         "--hold-out",

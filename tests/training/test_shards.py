@@ -1,0 +1,104 @@
+"""Pictures in tar shards are read as those in a folder are, and what is wrong with a shard is said."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plumbline_training import engine, recipes
+from plumbline_training.crops import read_image
+from plumbline_training.datasets import load_dataset, load_dataset_list
+from plumbline_training.errors import InvalidDataset
+from plumbline_training.records import METRICS_FILE
+from plumbline_training.shards import SUFFIX, members, read_bytes
+
+MakeDataset = Callable[[Path, int], Path]
+
+
+def packed(data: Path, out: Path, *more: object) -> Path:
+    command = [sys.executable, "-m", "plumbline_training.pack", "--data", data, "--out", out, *more]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return out / "data.yaml"
+
+
+def losses(out: Path) -> list[tuple[float, float]]:
+    lines = [json.loads(line) for line in (out / METRICS_FILE).read_text().splitlines()]
+    return [(line["loss"], line["ap"]) for line in lines]
+
+
+def test_a_run_on_shards_is_the_run_on_the_folder(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "data", 12)
+    shards = packed(folder, tmp_path / "kit")
+    for path, out in ((folder, tmp_path / "one"), (shards, tmp_path / "two")):
+        listed = load_dataset_list(path)
+        engine.train(recipes.tiny(), [load_dataset(listed.train[0])], load_dataset(listed.validation), out, quiet=True)
+    assert losses(tmp_path / "one") == losses(tmp_path / "two")
+
+
+def test_shards_stay_below_their_size_and_hold_every_picture(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", 3)
+    generator = np.random.default_rng(0)
+    for number in range(1, 4):
+        noise = generator.integers(0, 255, 700_000, dtype=np.uint8).tobytes()
+        picture = tmp_path / "data" / "images" / f"{number:04d}.jpg"
+        picture.write_bytes(
+            picture.read_bytes()[:-2] + b"\xff\xfe\xff\xff" + noise[:65533] + b"\xff\xd9" + noise[:1000]
+        )
+    for name in ("first", "again"):
+        packed(data, tmp_path / name, "--max-mb", 1)
+    files = sorted((tmp_path / "first" / "made").glob(f"*{SUFFIX}"))
+    assert all(path.stat().st_size <= 1_000_000 for path in files)
+    assert sorted(name for path in files for name in members(path)) == ["0001.jpg", "0002.jpg", "0003.jpg"]
+    assert [path.read_bytes() for path in files] == [
+        path.read_bytes() for path in sorted((tmp_path / "again" / "made").glob(f"*{SUFFIX}"))
+    ]
+    original = (tmp_path / "data" / "images" / "0002.jpg").read_bytes()
+    assert read_bytes(next(path for path in files if "0002.jpg" in members(path)) / "0002.jpg") == original
+
+
+def test_smaller_pictures_carry_their_labels_along(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", 2)
+    before = load_dataset(load_dataset_list(data).train[0])
+    after = load_dataset(load_dataset_list(packed(data, tmp_path / "kit", "--max-side", 48)).train[0])
+    picture = read_image(after.persons[1])
+    assert picture is not None
+    assert picture.shape == (48, 48, 3)
+    whole_K2, half_K2 = (dataset.persons[1].keypoints_K3[:, :2] for dataset in (before, after))
+    assert half_K2 == pytest.approx((whole_K2 + 0.5) / 2 - 0.5, abs=1e-2)
+    assert after.persons[1].area == pytest.approx(before.persons[1].area / 4)
+
+
+def test_bad_shards_are_refused(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    path = packed(make_dataset(tmp_path / "data", 4), tmp_path / "kit")
+    shard = tmp_path / "kit" / "made" / "made-000.tar"
+    whole = shard.read_bytes()
+    for content, message in (
+        (whole[:5000], "ends early|no uncompressed tar"),
+        (b"nothing of the sort" * 100, "no uncompressed tar"),
+    ):
+        shard.write_bytes(content)
+        members.cache_clear()
+        with pytest.raises(InvalidDataset, match=message):
+            load_dataset(load_dataset_list(path).train[0])
+    shard.write_bytes(whole)
+    members.cache_clear()
+    with pytest.raises(OSError, match="Not a directory"):
+        read_bytes(shard / "other.jpg")
+
+
+def test_an_archive_without_a_named_picture_is_refused(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    path = packed(make_dataset(tmp_path / "data", 2), tmp_path / "kit")
+    with tarfile.open(tmp_path / "kit" / "made" / "made-000.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("else.jpg"), io.BytesIO())
+    members.cache_clear()
+    with pytest.raises(InvalidDataset, match="missing picture"):
+        load_dataset(load_dataset_list(path).train[0])
