@@ -31,7 +31,7 @@ setup: $(VENV)/.ready ## make .venv for development: every part, editable, and t
 
 $(VENV)/.ready: $(wildcard requirements/dev-$(PYTAG).txt) requirements/dev.in $(SOURCES:=/pyproject.toml) | check-python
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(PIP) install -c requirements/dev-$(PYTAG).txt -r requirements/dev.in $(SOURCES:%=-e ./%) -e "./training[render]"
+	$(BIN)/python $(PIP) install -c requirements/dev-$(PYTAG).txt -r requirements/dev.in $(SOURCES:%=-e ./%) -e "./training[render,tracking]"
 	touch $@
 
 $(DEMO_VENV)/.ready: $(wildcard requirements/edge-$(PYTAG).txt requirements/registry-$(PYTAG).txt) $(SOURCES:=/pyproject.toml) | check-python

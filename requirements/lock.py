@@ -28,6 +28,8 @@ PARTS = {
 # Torch's CPU build is at hand for one Python only, and resolving its GPU build downloads gigabytes: these locks are
 # resolved once and serve every Python; the wheels they name exist for all of them.
 ONE_FOR_ALL = ("dev", "training", "conversion")
+EXTRAS = {"dev": ("render", "tracking"), "training": ("tracking",)}
+"""Extras that a part's lock covers too."""
 FOLDERS = {"training": "training", "conversion": "conversion", "registry": "services/registry", "edge": "edge"}
 PIP_TOOLS = "pip-tools==7.6.2"
 
@@ -39,8 +41,8 @@ def dependencies(part: str) -> list[str]:
     for folder in folders:
         project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         wanted += project["dependencies"]
-        if part == "dev":
-            wanted += project.get("optional-dependencies", {}).get("render", [])
+        extras = project.get("optional-dependencies", {})
+        wanted += [item for extra in EXTRAS.get(part, ()) for item in extras.get(extra, [])]
     if part == "dev":
         wanted += (ROOT / "requirements" / "dev.in").read_text(encoding="utf-8").splitlines()
     return sorted({item for item in wanted if item and not item.startswith(("plumbline", "#"))})

@@ -42,6 +42,14 @@ def test_a_folder_becomes_overlays_and_a_coco_file(photographs: Path, tmp_path: 
     assert np.abs(overlay.astype(int) - original).max() > 100
 
 
+def test_boxes_may_come_from_a_coco_file(photographs: Path, tmp_path: Path) -> None:
+    boxes = photographs.parent / "person_keypoints.json"
+    done = predict(photographs, "--model", MODEL, "--out", tmp_path / "out", "--boxes", boxes)
+    assert done.returncode == 0, done.stderr
+    found = COCO(str(tmp_path / "out" / "keypoints.json"))
+    assert [item["image_id"] for item in found.dataset["annotations"]] == [1, 2, 3]
+
+
 def test_given_boxes_are_used_and_a_picture_without_one_says_so(photographs: Path, tmp_path: Path) -> None:
     (tmp_path / "boxes.json").write_text(json.dumps({"0001.jpg": [[5, 5, 80, 85], [1, 1, 40, 90]]}))
     done = predict(photographs, "--model", MODEL, "--out", tmp_path / "out", "--boxes", tmp_path / "boxes.json")

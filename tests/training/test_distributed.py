@@ -14,13 +14,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from plumbline_training import recipes
+from plumbline_training.architectures import build
 from plumbline_training.batches import Batches
 from plumbline_training.distributed import Processes
 from plumbline_training.errors import InvalidSettings
 from plumbline_training.records import BEST_CHECKPOINT, METRICS_FILE
-from plumbline_training.step import parts_of
+from plumbline_training.step import parts_of, synchronised
 
 MakeDataset = Callable[[Path, int], Path]
 STEPS = Path(__file__).with_name("steps.py")
@@ -78,6 +80,20 @@ def test_a_killed_worker_is_replaced_and_the_run_ends_at_the_same_weights(
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
     one, other = (torch.load(folder / BEST_CHECKPOINT, weights_only=True)["net"] for folder in (whole, broken))
     assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_batch_statistics_over_all_gpus_keep_weights_and_names() -> None:
+    net = build(recipes.tiny().model)
+    names, first = list(net.state_dict()), next(net.parameters())
+    alone = Processes(0, 1, torch.device("cpu"))
+    converted = synchronised(net, alone)
+    kinds = {type(module) for module in converted.modules()}
+    assert nn.SyncBatchNorm in kinds
+    assert nn.BatchNorm2d not in kinds
+    assert list(converted.state_dict()) == names
+    assert next(converted.parameters()) is first
+    with pytest.raises(InvalidSettings, match="needs GPUs"):
+        synchronised(net, Processes(0, 2, torch.device("cpu")))
 
 
 def test_processes_share_each_batch_and_leave_none_out() -> None:

@@ -16,6 +16,7 @@ from plumbline_training.datasets import Dataset, load_dataset, load_dataset_list
 from plumbline_training.errors import InvalidCheckpoint, InvalidDataset, RunInUse, TrainingDiverged
 from plumbline_training.hrnet import HRNetConfig
 from plumbline_training.lock import locked
+from plumbline_training.numerics import fast_numerics
 from plumbline_training.records import METRICS_FILE
 from plumbline_training.state import initial_weights, start
 
@@ -43,6 +44,9 @@ def test_a_run_learns_and_keeps_its_figures(make_dataset: MakeDataset, tmp_path:
     assert best.is_file()
     assert (tmp_path / "run" / "curves.png").stat().st_size > 5000
     assert json.loads((tmp_path / "run" / "run.json").read_text())["train"][0]["sha256"] == dataset.sha256
+    machine = json.loads((tmp_path / "run" / "run.json").read_text())["machine"]
+    assert machine["numerics"] == str(fast_numerics(torch.device("cpu")))
+    assert machine["processor"]
 
 
 def test_a_stopped_run_goes_on_and_ends_at_the_same_weights(make_dataset: MakeDataset, tmp_path: Path) -> None:

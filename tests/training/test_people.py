@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,15 +12,19 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from plumbline_contract.manifest import InputSpec
 from plumbline_training import engine, recipes
 from plumbline_training.bottom_up import BottomUp, people_predictor
 from plumbline_training.centre_net import CHANNELS, MAPS, CentreNet, CentreNetConfig
+from plumbline_training.cli_evaluate import evaluate_main
 from plumbline_training.config import RunConfig, Stage
 from plumbline_training.crops import ImageStore
 from plumbline_training.datasets import load_dataset, load_dataset_list
 from plumbline_training.errors import UnsupportedModel
+from plumbline_training.evaluate import ground_truth
 from plumbline_training.export import load_model, trace
 from plumbline_training.hrnet import HRNET_EDGE_S, HRNetConfig
 from plumbline_training.models import load_people_predictor, load_predictor
@@ -89,7 +95,9 @@ def test_a_scene_holds_everybody_where_they_are(make_dataset: MakeDataset, tmp_p
     assert torch.equal(one.people_PK3, other.people_PK3)
 
 
-def test_it_learns_is_measured_without_boxes_and_exports(make_dataset: MakeDataset, tmp_path: Path) -> None:
+def test_it_learns_is_measured_without_boxes_and_exports(
+    make_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = load_dataset(load_dataset_list(make_dataset(tmp_path / "data", 24)).train[0])
     best = engine.train(tiny(4), [dataset], dataset, tmp_path / "run", quiet=True)
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
@@ -98,6 +106,21 @@ def test_it_learns_is_measured_without_boxes_and_exports(make_dataset: MakeDatas
     predictor = load_people_predictor(best)
     assert predictor is not None
     assert evaluate_people(dataset, predictor, quiet=True).boxes == "none"
+    figures, results = tmp_path / "ap.json", tmp_path / "found.json"
+    command = [*map(str, ["plumbline-evaluate", "--data", tmp_path / "data" / "data.yaml", best])]
+    monkeypatch.setattr(sys, "argv", [*command, "--json", str(figures), "--results", str(results)])
+    evaluate_main()
+    monkeypatch.setattr(sys, "argv", [*command, "--flip"])
+    with pytest.raises(SystemExit, match="2"):
+        evaluate_main()
+    truth = ground_truth(dataset)
+    people = json.loads(results.read_text())
+    again = COCOeval(truth, truth.loadRes(people) if people else COCO(), "keypoints")
+    again.evaluate()
+    again.accumulate()
+    again.summarize()
+    (measured,) = json.loads(figures.read_text())[str(best)]["evaluations"]
+    assert measured["ap"] == pytest.approx(again.stats[0])
     with pytest.raises(UnsupportedModel, match="finds people without boxes"):
         load_predictor(best)
     net, config, _ = load_model(best)

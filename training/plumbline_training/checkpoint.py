@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from plumbline_training import foreign_pickle
 from plumbline_training.errors import InvalidCheckpoint, WriteFailed
 
 STATE_PREFIXES = ("module.", "_orig_mod.")
@@ -52,11 +53,15 @@ def save_atomically(state: dict[str, Any], path: Path) -> None:
     write_atomically(buffer.getvalue(), path)
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of tensors and plain values; no code in it is run. Raises InvalidCheckpoint."""
+def load_checkpoint(path: Path, foreign: bool = False) -> dict[str, Any]:
+    """Read a checkpoint of tensors and plain values; no code in it is run. Raises InvalidCheckpoint.
+
+    Of a `foreign` one, objects of other classes are left out.
+    """
+    options: dict[str, Any] = {"weights_only": False, "pickle_module": foreign_pickle} if foreign else {}
     try:
         _check_sums(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", **({"weights_only": True} | options))
     except OSError as error:
         raise InvalidCheckpoint(f"{str(path)!r}: {error.strerror}; name a checkpoint that a run wrote") from error
     except pickle.UnpicklingError as error:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import re
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from plumbline_contract.errors import PlumblineError
 from plumbline_training import engine, recipes
@@ -16,6 +18,7 @@ from plumbline_training.config import Distillation, RunConfig, Stage
 from plumbline_training.datasets import DatasetList, load_dataset, load_dataset_list
 from plumbline_training.distillation import load_teacher
 from plumbline_training.errors import InvalidSettings
+from plumbline_training.tracking import MlflowTracker, local_uri
 
 STAGES_EXAMPLE = "128x96:40:1.5,256x192:10"
 DATA_HELP = """
@@ -96,8 +99,12 @@ def _positive(text: str) -> int:
 def _overridden(config: RunConfig, arguments: argparse.Namespace) -> RunConfig:
     changes = {name: value for name in ("stages", "seed", "workers") if (value := getattr(arguments, name)) is not None}
     try:
+        schedule: dict[str, Any] = {}
         if arguments.batch_size is not None:
-            changes["schedule"] = dataclasses.replace(config.schedule, batch_size=arguments.batch_size)
+            schedule["batch_size"] = arguments.batch_size
+        if arguments.sync_batch_norm:
+            schedule["sync_batch_norm"] = True
+        changes["schedule"] = dataclasses.replace(config.schedule, **schedule)
         return dataclasses.replace(config, **changes)
     except ValueError as error:
         raise InvalidSettings(str(error)) from error
@@ -142,6 +149,11 @@ def train_main() -> None:
         f"pixels, a quarter of the input's (default {Stage.target_size})",
     )
     parser.add_argument("--batch-size", type=_positive, help="instead of the recipe's")
+    parser.add_argument(
+        "--sync-batch-norm",
+        action="store_true",
+        help="batch statistics over all GPUs, for batches that leave few crops on each",
+    )
     parser.add_argument("--seed", type=int, help="instead of the recipe's")
     parser.add_argument("--workers", type=int, help="processes that prepare crops (0: none besides the main one)")
     parser.add_argument(
@@ -166,6 +178,14 @@ def train_main() -> None:
         help=f"keypoints that it scores lower teach nothing (default {Distillation.min_score})",
     )
     parser.add_argument("--compile", action="store_true", help="fuse the net by torch.compile; worth its wait on a GPU")
+    parser.add_argument(
+        "--mlflow",
+        nargs="?",
+        const="",
+        metavar="URI",
+        help="track the run in MLflow too: a server's address, or without URI MLFLOW_TRACKING_URI, else a database "
+        "beside --out (needs the extra 'tracking'); `mlflow ui --backend-store-uri sqlite:///runs/mlflow.db` shows it",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     arguments = parser.parse_args()
 
@@ -177,6 +197,10 @@ def train_main() -> None:
             teacher, digest = load_teacher(arguments.teacher)
             config = _taught(config, digest, arguments)
         train_sets = [load_dataset(entry) for entry in listed.train]
+        trackers = []
+        if arguments.mlflow is not None:
+            uri = arguments.mlflow or os.environ.get("MLFLOW_TRACKING_URI") or local_uri(arguments.out)
+            trackers.append(MlflowTracker(uri))
         best = engine.train(
             config,
             train_sets,
@@ -188,6 +212,7 @@ def train_main() -> None:
             stop_after=arguments.stop_after,
             teacher=teacher,
             compiled=arguments.compile,
+            trackers=trackers,
         )
         print(f"best checkpoint: {best}")
 

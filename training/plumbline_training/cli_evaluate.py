@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from plumbline_training.cli import dataset_list, dataset_parser, run_command
 from plumbline_training.datasets import Dataset, load_dataset
 from plumbline_training.errors import InvalidSettings
 from plumbline_training.models import load_people_predictor, load_predictor
-from plumbline_training.people import PeoplePredictor, evaluate_people
+from plumbline_training.people import PeoplePredictor, find_people
 from plumbline_training.predictors import Predictor
 
 HEADER = "    AP   95% interval   AP50   AP75    APm    APl     AR    PCK  boxes         model"
@@ -59,6 +60,7 @@ def evaluate_main() -> None:
         predictors = [load_people_predictor(path) or load_predictor(path, arguments.flip) for path in arguments.models]
         if arguments.html and all(isinstance(predictor, PeoplePredictor) for predictor in predictors):
             raise InvalidSettings("--html shows crops, and a bottom-up net has none; name a top-down model too")
+        _check_people(arguments, predictors)
         dataset = load_dataset(dataset_list(arguments).validation)
         detections = None
         if arguments.detections is not None:
@@ -86,8 +88,11 @@ def _measure(
 ) -> tuple[dict[str, Any], report.Measured | None]:
     """Print a line a kind of boxes; the figures for JSON, and what the page shows of a top-down model."""
     if isinstance(predictor, PeoplePredictor):
-        result = evaluate_people(dataset, predictor)
+        found = find_people(dataset, predictor)
+        result = evaluate.score(dataset, found, "none")
         print(_line(result, path), flush=True)
+        if arguments.results is not None:
+            write_atomically(json.dumps(evaluate.results(found)) + "\n", arguments.results)
         return {"evaluations": [dataclasses.asdict(result)]}, None
     keypoints = evaluate.predict(dataset, predictor)
     evaluations = [evaluate.on_truth(dataset, keypoints)]
@@ -125,6 +130,14 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _check_people(arguments: argparse.Namespace, predictors: Sequence[Predictor | PeoplePredictor]) -> None:
+    """Boxes and mirrored crops are of no use to a net that takes whole pictures."""
+    for path, predictor in zip(arguments.models, predictors, strict=True):
+        if isinstance(predictor, PeoplePredictor) and (arguments.flip or arguments.detections):
+            option = "--flip" if arguments.flip else "--detections"
+            raise InvalidSettings(f"{option}: {str(path)!r} finds people in whole pictures; measure it by itself")
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:

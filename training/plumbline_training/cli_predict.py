@@ -19,7 +19,8 @@ def predict_main() -> None:
         epilog="examples:\n"
         "  plumbline-predict holiday/ --model models/hrnet-edge-s --out found/\n"
         "  plumbline-predict gym/ --model runs/w32/best.pt --flip --boxes boxes.json --out found/\n\n"
-        'boxes.json says where the people are, in pixels: {"photo.jpg": [[left, top, width, height], …]}.\n'
+        'boxes.json says where the people are, in pixels: {"photo.jpg": [[left, top, width, height], …]},\n'
+        "or is a COCO annotation file, such as a detector's or an earlier run's keypoints.json.\n"
         "Without it each photograph is searched for one person: a look at the whole, then two from close by.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

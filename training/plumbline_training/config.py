@@ -18,7 +18,7 @@ MAX_SIDE_PX = 4096
 LATER_FIELDS: dict[str, tuple[str, ...]] = {
     "": ("alignment", "distillation"),
     "augmentation": ("scale_spread", "half_body_padding", "nobody_probability"),
-    "schedule": ("accumulate",),
+    "schedule": ("accumulate", "sync_batch_norm"),
 }
 """Fields that were added later, by the part that holds them; their defaults are what runs did before."""
 
@@ -92,6 +92,8 @@ class Schedule:
     """Crops of one optimiser step, over all processes and accumulated parts."""
     accumulate: int = 1
     """Parts that a batch is computed in, where it does not fit into memory at once."""
+    sync_batch_norm: bool = False
+    """Batch statistics over all GPUs instead of over the part of the batch that each computes at once."""
     ema_decay: float = 0.0
     """Decay a step of the averaged weights that are evaluated and exported; 0 for none."""
 

@@ -91,7 +91,9 @@ def train(
         resume(state, config, out / LAST_CHECKPOINT)
         run = Run(config, task, train_sets, validation, images, out, processes, quiet)
         if processes.first:
-            lineage.write_run_record(config, train_sets, validation, out, state.initial)
+            lineage.write_run_record(config, train_sets, validation, out, state.initial, processes.device)
+            for tracker in trackers:
+                tracker.start(config, out)
         run.epochs(state, Stepper(state, task, config, processes, compiled), stop_after, trackers)
     return out / BEST_CHECKPOINT
 

@@ -37,5 +37,9 @@ class WriteFailed(PlumblineError):
     """A file could not be written; what was there before is still there."""
 
 
+class TrackingFailed(PlumblineError):
+    """A tracking server does not take the run."""
+
+
 class RunInUse(PlumblineError):
     """Another process is training into this folder."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -11,24 +12,58 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from plumbline_training.checkpoint import write_atomically
 from plumbline_training.config import RunConfig
 from plumbline_training.datasets import Dataset
+from plumbline_training.numerics import fast_numerics
 
 RUN_RECORD = "run.json"
+CPU = torch.device("cpu")
 TOOLS = ("torch", "numpy", "opencv-python-headless", "onnx", "onnxruntime", "pycocotools")
 
 
-def git_commit() -> str:
-    """The commit of the source tree this package lies in, or 'unknown' where no repository tracks this very file."""
+def _git(*arguments: str) -> str | None:
+    """What git says of the source tree that this package lies in, or None where no repository tracks this very file."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
         # An installed package may lie inside somebody else's repository, in an ignored virtual environment.
         subprocess.run([*git, "ls-files", "--error-unmatch", Path(__file__).name], check=True, capture_output=True)
-        done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+        done = subprocess.run([*git, *arguments], check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return None
     return done.stdout.strip()
+
+
+def uncommitted() -> list[str]:
+    """Files of the package that differ from the commit: a run with any is not made again from the commit alone."""
+    return (_git("diff", "--name-only", "HEAD", "--", ".") or "").splitlines()
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """What a run is computed on, and in which numbers."""
+    processor = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "system": platform.platform(),
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "processes": int(os.environ.get("WORLD_SIZE", 1)),
+        "numerics": str(fast_numerics(device)),
+    }
+
+
+def _processor() -> str:
+    """The name of the CPU, as far as the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+def git_commit() -> str:
+    """The commit of the source tree this package lies in, or 'unknown' where no repository tracks this very file."""
+    return _git("rev-parse", "HEAD") or "unknown"
 
 
 def tool_versions() -> dict[str, str]:
@@ -68,6 +103,7 @@ def write_run_record(
     validation: Dataset,
     out: Path,
     initial: dict[str, Any] | None = None,
+    device: torch.device = CPU,
 ) -> None:
     """Write OUT/run.json."""
     record: dict[str, Any] = {
@@ -75,7 +111,8 @@ def write_run_record(
         "config_digest": config.digest(),
         "git_commit": git_commit(),
         "tools": tool_versions(),
-        "machine": platform.platform(),
+        "uncommitted": uncommitted(),
+        "machine": hardware(device),
         "train": [dataset.lineage().model_dump() for dataset in train_sets],
         "validation": validation.lineage().model_dump(),
         "initial": initial,

@@ -84,10 +84,16 @@ def evaluate_people(
     dataset: Dataset, predictor: PeoplePredictor, intervals: bool = True, quiet: bool = False
 ) -> Evaluation:
     """AP and AR of everybody found, without boxes."""
-    found, files = [], dataset.pictures
+    return score(dataset, find_people(dataset, predictor, quiet), "none", intervals=intervals)
+
+
+def find_people(dataset: Dataset, predictor: PeoplePredictor, quiet: bool = False) -> list[Found]:
+    """Everybody in every picture of the dataset."""
+    found: list[Found] = []
+    files = dataset.pictures
     for number, path in tqdm(files.items(), desc="evaluate", unit="picture", disable=quiet or None, leave=False):
         image = read_path(path)
         if image is None:
             raise InvalidDataset(f"{str(path)!r} cannot be decoded; fetch it again")
         found += [Found(number, keypoints_K3, float(keypoints_K3[:, 2].mean())) for keypoints_K3 in predictor(image)]
-    return score(dataset, found, "none", intervals=intervals)
+    return found

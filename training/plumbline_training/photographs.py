@@ -54,14 +54,27 @@ def photographs_in(folder: Path, out: Path) -> list[Path]:
 
 
 def load_boxes(path: Path) -> dict[str, list[Box]]:
-    """Boxes [x, y, w, h] by file name: {"photo.jpg": [[10, 20, 200, 400]]}. Raises InvalidSettings."""
+    """Boxes by file name, from {"photo.jpg": [[x, y, w, h]]} or a COCO annotation file. Raises InvalidSettings."""
     try:
         content = json.loads(path.read_bytes())
+        if "annotations" in content:
+            content = _boxes_of_coco(content)
         return {name: [Box.from_xywh(xywh) for xywh in boxes] for name, boxes in content.items()}
     except OSError as error:
         raise InvalidSettings(f"--boxes {str(path)!r}: {error.strerror}") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InvalidSettings(f"--boxes {str(path)!r}: not of the form {{name: [[x, y, w, h]]}} ({error!r})") from error
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise InvalidSettings(
+            f"--boxes {str(path)!r}: neither {{name: [[x, y, w, h]]}} nor COCO annotations ({error!r})"
+        ) from error
+
+
+def _boxes_of_coco(content: dict[str, Any]) -> dict[str, list[Any]]:
+    names = {image["id"]: image["file_name"] for image in content["images"]}
+    boxes: dict[str, list[Any]] = {}
+    for item in content["annotations"]:
+        if not item.get("iscrowd"):
+            boxes.setdefault(names[item["image_id"]], []).append(item["bbox"])
+    return boxes
 
 
 def search(image_bgr_HW3: Image, predictor: Predictor) -> npt.NDArray[np.float32]:

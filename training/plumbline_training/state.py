@@ -105,7 +105,7 @@ def initial_weights(config: RunConfig, checkpoint: Path, partial: bool = False) 
 
     Raises InvalidCheckpoint for another architecture's; with `partial` for none that fits.
     """
-    saved = load_checkpoint(checkpoint)
+    saved = load_checkpoint(checkpoint, foreign=True)
     torch.manual_seed(config.seed)
     try:
         weights, report = match(weights_of(saved), build(config.model), partial)

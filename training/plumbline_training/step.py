@@ -31,6 +31,18 @@ def parts_of(config: RunConfig, processes: Processes) -> int:
     return parts
 
 
+def synchronised(net: nn.Module, processes: Processes) -> nn.Module:
+    """The net with batch statistics over all processes; its weights stay the same objects under the same names.
+
+    Raises InvalidSettings where several processes have no GPUs: torch exchanges batch statistics on GPUs alone.
+    """
+    if processes.count > 1 and processes.device.type != "cuda":
+        raise InvalidSettings("--sync-batch-norm with several processes needs GPUs; leave it out or run one process")
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(net)  # type: ignore[no-untyped-call]
+    assert isinstance(converted, nn.Module)
+    return converted
+
+
 class Stepper:
     """Computes the loss of a batch and moves the weights.
 
@@ -45,6 +57,8 @@ class Stepper:
         self._parts = parts_of(config, processes)
         self._numerics = fast_numerics(processes.device)
         net = state.net
+        if config.schedule.sync_batch_norm:
+            net = synchronised(net, processes)
         if compiled:
             net = torch.compile(net)  # type: ignore[assignment]
         self._net = net

@@ -2,13 +2,124 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from tqdm import tqdm
+
+from plumbline_training.checkpoint import write_atomically
+from plumbline_training.config import RunConfig
+from plumbline_training.errors import InvalidSettings, TrackingFailed
+from plumbline_training.lineage import RUN_RECORD, git_commit
+from plumbline_training.records import CURVES_FILE
+
+RUN_ID_FILE = "mlflow.json"
+LOCAL_DATABASE = "mlflow.db"
+LOCAL_ARTIFACTS = "mlflow-artifacts"
+ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+"""Nothing is told to anybody but the server that the user names; one that is down does not hold up the run."""
+
 
 class Tracker(Protocol):
-    """Hears of every epoch."""
+    """Hears of a run's start and of every epoch, on the process that writes."""
+
+    def start(self, config: RunConfig, out: Path) -> None:
+        """Before the first epoch, or before the next one of a run that goes on; OUT exists."""
+        ...
 
     def epoch(self, line: dict[str, Any], out: Path) -> None:
         """The figures of the epoch that ended, as metrics.jsonl has them; OUT holds plots and checkpoints."""
         ...
+
+
+class MlflowTracker:
+    """One MLflow run for one run folder, however often it is stopped and goes on.
+
+    Raises InvalidSettings where MLflow is not installed, and from `start` TrackingFailed where the server does not
+    answer; one that stops answering later is reported, and the training goes on.
+    """
+
+    def __init__(self, uri: str) -> None:
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        try:
+            from mlflow.exceptions import MlflowException
+            from mlflow.tracking import MlflowClient
+        except ImportError as error:
+            raise InvalidSettings(
+                f"--mlflow needs {error.name!r}; install it with: pip install 'plumbline-training[tracking]'"
+            ) from error
+        self._uri, self._client, self._failures = uri, MlflowClient, (MlflowException, OSError)
+        self._run_id = ""
+
+    def start(self, config: RunConfig, out: Path) -> None:
+        try:
+            self._api = self._client(self._uri)
+            self._run_id = self._known_run(out) or self._new_run(config, out)
+        except self._failures as error:
+            raise TrackingFailed(
+                f"MLflow at {self._uri!r} does not take the run ({_first_line(error)}); check --mlflow, or leave it out"
+            ) from error
+
+    def epoch(self, line: dict[str, Any], out: Path) -> None:
+        try:
+            for name, value in _numbers(line):
+                self._api.log_metric(self._run_id, name, value, step=line["epoch"])
+            for name in (CURVES_FILE, RUN_RECORD):
+                self._api.log_artifact(self._run_id, str(out / name))
+        except self._failures as error:
+            tqdm.write(f"MLflow missed epoch {line['epoch']} ({_first_line(error)}); {out} has it", file=sys.stderr)
+
+    def _known_run(self, out: Path) -> str | None:
+        """The run that the folder began, where this server still has it."""
+        try:
+            record = json.loads((out / RUN_ID_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        if record.get("uri") != self._uri:
+            return None
+        self._api.get_run(record["run_id"])
+        return str(record["run_id"])
+
+    def _new_run(self, config: RunConfig, out: Path) -> str:
+        experiment = self._api.get_experiment_by_name(config.bundle_name)
+        if experiment is None:
+            place = None
+            if self._uri.startswith("sqlite:"):
+                place = (Path(self._uri.removeprefix("sqlite:///")).parent / LOCAL_ARTIFACTS).absolute().as_uri()
+            number = self._api.create_experiment(config.bundle_name, artifact_location=place)
+        else:
+            number = experiment.experiment_id
+        run = self._api.create_run(number, run_name=out.name, tags={"git_commit": git_commit()})
+        write_atomically(json.dumps({"uri": self._uri, "run_id": run.info.run_id}) + "\n", out / RUN_ID_FILE)
+        for name, value in _settings(config.to_dict()):
+            self._api.log_param(run.info.run_id, name, value)
+        return str(run.info.run_id)
+
+
+def local_uri(out: Path) -> str:
+    """A database beside the run folders: all runs of a folder are compared in one place."""
+    return f"sqlite:///{out.absolute().parent / LOCAL_DATABASE}"
+
+
+def _numbers(line: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in line.items():
+        if isinstance(value, int | float) and name != "epoch":
+            yield name, float(value)
+
+
+def _settings(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """A configuration's values by dotted names."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _settings(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", str(value)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,81 @@
+"""Runs in a real MLflow database: one run however often it is stopped, and a broken server ends no training."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from plumbline_training import engine, recipes
+from plumbline_training.datasets import load_dataset, load_dataset_list
+from plumbline_training.errors import TrackingFailed
+from plumbline_training.records import METRICS_FILE
+from plumbline_training.tracking import LOCAL_DATABASE, RUN_ID_FILE, MlflowTracker, local_uri
+
+MakeDataset = Callable[[Path, int], Path]
+
+
+def test_a_run_that_goes_on_is_one_run_with_settings_figures_and_curves(
+    make_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    dataset = load_dataset(load_dataset_list(make_dataset(tmp_path / "data", 12)).train[0])
+    out = tmp_path / "runs" / "first"
+    out.parent.mkdir()
+    for last in (1, None):
+        trackers = [MlflowTracker(local_uri(out))]
+        engine.train(recipes.tiny(), [dataset], dataset, out, quiet=True, stop_after=last, trackers=trackers)
+    client = MlflowClient(local_uri(out))
+    experiment = client.get_experiment_by_name("hrnet-tiny")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.run_name == "first"
+    assert run.data.params["schedule.batch_size"] == "8"
+    lines = [json.loads(line) for line in (out / METRICS_FILE).read_text().splitlines()]
+    history = client.get_metric_history(run.info.run_id, "loss")
+    assert {item.step: item.value for item in history} == pytest.approx({line["epoch"]: line["loss"] for line in lines})
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"curves.png", "run.json"}
+
+
+def test_a_server_that_does_not_answer_is_said_before_the_work(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", 12)
+    options = ["--data", data, "--out", tmp_path / "run", "--recipe", "tiny", "--mlflow", "http://127.0.0.1:9"]
+    command = [sys.executable, "-m", "plumbline_training", *map(str, options)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "MLflow at 'http://127.0.0.1:9' does not take the run" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_breaks_in_mid_run_ends_no_training(
+    make_dataset: MakeDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = load_dataset(load_dataset_list(make_dataset(tmp_path / "data", 12)).train[0])
+
+    class Breaking(MlflowTracker):
+        def epoch(self, line: dict[str, object], out: Path) -> None:
+            (tmp_path / LOCAL_DATABASE).write_bytes(b"no database any more" * 1000)
+            super().epoch(line, out)
+
+    out = tmp_path / "run"
+    best = engine.train(recipes.tiny(), [dataset], dataset, out, quiet=True, trackers=[Breaking(local_uri(out))])
+    assert best.is_file()
+    assert "MLflow missed epoch 1" in capsys.readouterr().err
+    assert len((out / METRICS_FILE).read_text().splitlines()) == 2
+
+
+def test_a_run_that_the_server_has_lost_is_said(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = load_dataset(load_dataset_list(make_dataset(tmp_path / "data", 12)).train[0])
+    out = tmp_path / "run"
+    engine.train(
+        recipes.tiny(), [dataset], dataset, out, quiet=True, stop_after=1, trackers=[MlflowTracker(local_uri(out))]
+    )
+    record = json.loads((out / RUN_ID_FILE).read_text())
+    (out / RUN_ID_FILE).write_text(json.dumps({**record, "run_id": "0" * 32}))
+    with pytest.raises(TrackingFailed, match="not found"):
+        engine.train(recipes.tiny(), [dataset], dataset, out, quiet=True, trackers=[MlflowTracker(local_uri(out))])
