@@ -22,6 +22,7 @@ from plumbline_training.hourglass import HourglassConfig
 from plumbline_training.hrnet import HRNetConfig
 from plumbline_training.predictors import onnx_predictor
 from plumbline_training.simple_baseline import SimpleBaselineConfig
+from plumbline_training.trunk_hrnet import TrunkHRNetConfig
 
 MakeDataset = Callable[[Path, int], Path]
 TINY: dict[str, ModelConfig] = {
@@ -29,8 +30,9 @@ TINY: dict[str, ModelConfig] = {
     "simple_baseline": SimpleBaselineConfig((1, 1, 1, 1), 8, 16),
     "hourglass": HourglassConfig(2, 16, 4),
     "efficient_pose": EfficientPoseConfig((8, 8, 16, 16, 24), (1, 1, 1, 1, 1), 2, 16, 2, "linear"),
+    "trunk_hrnet": TrunkHRNetConfig(0.25, 0.4, (8, 8, 16, 16), 2, 1, "linear"),
 }
-OUTPUTS = {"hrnet": 1, "simple_baseline": 1, "hourglass": 2, "efficient_pose": 2}
+OUTPUTS = {"hrnet": 1, "simple_baseline": 1, "hourglass": 2, "efficient_pose": 2, "trunk_hrnet": 1}
 
 
 @pytest.mark.parametrize("family", TINY)
@@ -88,7 +90,7 @@ def tiny_run(family: str) -> RunConfig:
     return dataclasses.replace(config, stages=(Stage(64, 64, 1),))
 
 
-@pytest.mark.parametrize("change", ["simple_baseline", "hourglass", "efficient_pose", "integral"])
+@pytest.mark.parametrize("change", ["simple_baseline", "hourglass", "efficient_pose", "trunk_hrnet", "integral"])
 def test_a_comparator_trains_is_measured_and_exports(make_dataset: MakeDataset, tmp_path: Path, change: str) -> None:
     dataset = load_dataset(load_dataset_list(make_dataset(tmp_path / "data", 16)).train[0])
     config = tiny_run("hrnet" if change == "integral" else change)

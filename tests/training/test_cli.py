@@ -120,7 +120,7 @@ def test_the_teacher_names_what_is_wrong(
         ([annotations, data, out, "--teacher", "t", "--hold-out", 2], "it must be 0 to 1, of 2 pictures"),
         ([annotations, data, out, "--teacher", "t", "--min-score", 2], "--min-score 2.0"),
         ([annotations, data, tmp_path / "gone" / "out.json", "--teacher", "t"], "its folder does not exist"),
-        ([annotations, data, out, "--teacher", data / "data.yaml"], "no TFLite model"),
+        ([annotations, data, out, "--teacher", data / "data.yaml"], "neither a checkpoint .pt"),
     ):
         monkeypatch.setattr(sys, "argv", ["teacher", *map(str, arguments)])
         with pytest.raises(SystemExit) as left:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from plumbline_training.errors import InvalidCheckpoint
 from plumbline_training.hrnet import HRNET_W32, HRNet
 from plumbline_training.public_checkpoints import match
 from plumbline_training.state import initial_weights
+from plumbline_training.trunk_hrnet import TRUNK_HRNET_LITE0
 
 WIDTHS = (32, 64, 128, 256)
 Shapes = dict[str, tuple[int, ...]]
@@ -142,6 +144,20 @@ def test_a_trunk_of_timm_is_taken_when_asked_for(released: dict[str, Tensor]) ->
     assert (report.layout, report.missing) == ("timm", ("final_layer.bias", "final_layer.weight"))
     assert torch.equal(weights["final_layer.weight"], net.state_dict()["final_layer.weight"])
     assert torch.equal(weights["conv1.weight"], released["conv1.weight"])
+
+
+def test_efficientnet_lite_starts_the_trunk() -> None:
+    net = build(TRUNK_HRNET_LITE0)
+    released = {
+        re.sub(r"(^|\.)(conv_stem|bn\d|blocks|\w+_conv)(?=\.)", r"\1_\2", name.removeprefix("trunk.")): value + 1
+        for name, value in net.state_dict().items()
+        if name.startswith("trunk.")
+    }
+    assert "_blocks.3._depthwise_conv.weight" in released
+    released |= {"_conv_head.weight": torch.zeros(1280, 320, 1, 1), "_fc.bias": torch.zeros(1000)}
+    weights, report = match(released, net, partial=True)
+    assert (report.layout, report.matched) == ("efficientnet", len(released) - 2)
+    assert torch.equal(weights["trunk.blocks.3.bn1.weight"], released["_blocks.3._bn1.weight"])
 
 
 def test_another_shape_is_named_and_nothing_that_fits_is_refused(released: dict[str, Tensor]) -> None:

@@ -13,8 +13,11 @@ from plumbline_training.efficient_pose import EFFICIENT_POSE, EfficientPose, Eff
 from plumbline_training.hourglass import HOURGLASS_8, HourglassConfig, StackedHourglass
 from plumbline_training.hrnet import HRNET_EDGE_S, HRNET_W32, HRNET_W48, HRNet, HRNetConfig
 from plumbline_training.simple_baseline import RESNET_50, SimpleBaseline, SimpleBaselineConfig
+from plumbline_training.trunk_hrnet import TRUNK_HRNET_LITE0, TrunkHRNet, TrunkHRNetConfig
 
-ModelConfig = HRNetConfig | SimpleBaselineConfig | HourglassConfig | EfficientPoseConfig | CentreNetConfig
+ModelConfig = (
+    HRNetConfig | SimpleBaselineConfig | HourglassConfig | EfficientPoseConfig | CentreNetConfig | TrunkHRNetConfig
+)
 
 DEFAULT_FAMILY = "hrnet"
 """What a configuration that names no family is of: version 0.1.0 knew this one alone."""
@@ -25,6 +28,7 @@ FAMILIES: dict[str, tuple[type[Any], Callable[[Any], nn.Module]]] = {
     "hourglass": (HourglassConfig, StackedHourglass),
     "efficient_pose": (EfficientPoseConfig, EfficientPose),
     "centre_net": (CentreNetConfig, CentreNet),
+    "trunk_hrnet": (TrunkHRNetConfig, TrunkHRNet),
 }
 
 ARCHITECTURES: dict[str, ModelConfig] = {
@@ -35,6 +39,7 @@ ARCHITECTURES: dict[str, ModelConfig] = {
     "hourglass_8": HOURGLASS_8,
     "efficient_pose": EFFICIENT_POSE,
     "centre_net": CentreNetConfig(HRNET_EDGE_S),
+    "trunk_hrnet_lite0": TRUNK_HRNET_LITE0,
 }
 
 

@@ -1,11 +1,12 @@
 """Weights that others released, under our names, with a report of what matched.
 
-Known layouts: the HRNet authors' (ours too), mmpose's 0.x and 1.x, timm's, and any of them behind the prefixes of
-wrappers.
+Known layouts: the HRNet authors' (ours too), mmpose's 0.x and 1.x, timm's, EfficientNet-Lite's for the trunk of
+`trunk_hrnet`, and any of them behind the prefixes of wrappers.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ RENAMED: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """Beginnings of names, by layout, and what they are called here."""
 TIMM_PARTS = ("incre_modules.", "downsamp_modules.", "classifier.")
+EFFICIENTNET_STEM = "_conv_stem.weight"
 OPTIONAL = "num_batches_tracked"
 """Old files lack these counters, and nothing depends on them."""
 SHOWN = 3
@@ -65,6 +67,8 @@ def layout_of(names: Sequence[str]) -> str:
         return "mmpose"
     if any(name.startswith(TIMM_PARTS) for name in names):
         return "timm"
+    if EFFICIENTNET_STEM in names:
+        return "efficientnet"
     return "official"
 
 
@@ -102,6 +106,8 @@ def match(weights: dict[str, Tensor], net: nn.Module, partial: bool = False) -> 
 
 
 def _renamed(key: str, layout: str) -> str:
+    if layout == "efficientnet":
+        return "trunk." + re.sub(r"(^|\.)_", r"\1", key)
     for beginning, ours in RENAMED.get(layout, ()):
         if key.startswith(beginning):
             return ours + key[len(beginning) :]

@@ -16,6 +16,7 @@ from plumbline_training.errors import UnknownRecipe
 from plumbline_training.hourglass import HOURGLASS_8
 from plumbline_training.hrnet import HRNET_EDGE_S, HRNET_W32, HRNET_W48, HRNetConfig
 from plumbline_training.simple_baseline import RESNET_50
+from plumbline_training.trunk_hrnet import TRUNK_HRNET_LITE0
 
 OFFICIAL_AUGMENTATION = Augmentation(rotation_degrees=90.0, scale_spread=1.0, half_body_padding=1.2)
 """A turn has deviation 45 and ends at 90 degrees, a scaling deviation and ends at 0.35; a half body's box is grown by
@@ -158,6 +159,21 @@ def efficient_pose() -> RunConfig:
     return dataclasses.replace(edge_s(), recipe="efficient_pose", bundle_name="efficient-pose", model=EFFICIENT_POSE)
 
 
+def trunk_hrnet() -> RunConfig:
+    """HRNet's fusion on an EfficientNet-Lite0 trunk, under edge_s's schedule at half its rate.
+
+    Started from the trunk's ImageNet weights: `--init efficientnet-lite0.pth --init-partial`.
+    """
+    edge = edge_s()
+    return dataclasses.replace(
+        edge,
+        recipe="trunk_hrnet",
+        bundle_name="trunk-hrnet-lite0",
+        model=TRUNK_HRNET_LITE0,
+        schedule=dataclasses.replace(edge.schedule, learning_rate=1e-3),
+    )
+
+
 def edge_s_integral() -> RunConfig:
     """edge_s as a regressor: soft-argmax and L1 in place of heatmap targets (Sun et al., ECCV 2018)."""
     edge = edge_s()
@@ -206,6 +222,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         edge_s,
         edge_s_integral,
         centre_net,
+        trunk_hrnet,
         efficient_pose,
         hourglass_8,
         simple_baseline_50,

@@ -20,6 +20,8 @@ from plumbline_training.errors import InvalidCheckpoint
 from plumbline_training.numerics import fast_numerics
 from plumbline_training.public_checkpoints import MatchReport, match
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 @dataclass
 class TrainingState:
@@ -76,17 +78,18 @@ def start(config: RunConfig, steps_an_epoch: int, device: torch.device) -> Train
 
     averaged = None
     if schedule.ema_decay:
-        averaged = swa_utils.AveragedModel(net, avg_fn=moving_average(schedule.ema_decay), use_buffers=True)
+        averaged = swa_utils.AveragedModel(net, multi_avg_fn=moving_average(schedule.ema_decay), use_buffers=True)
     return TrainingState(net, averaged, optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, rate))
 
 
-def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """An exponential moving average, quick at first: after n updates its decay is at most (1 + n) / (10 + n)."""
 
-    def average(averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
-        if not averaged.is_floating_point():
-            return current
-        return torch.lerp(averaged, current, 1 - min(decay, (1 + int(updates)) / (10 + int(updates))))
+    def average(averaged: Tensors, current: Tensors, updates: Tensor | int) -> None:
+        if averaged[0].is_floating_point():
+            torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + int(updates)) / (10 + int(updates))))
+        else:
+            torch._foreach_copy_(averaged, current)
 
     return average
 
