@@ -84,9 +84,12 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> N
 
 
 def publish(url: str, state: Path) -> None:
-    """Put the shipped bundle into the registry and promote it to stable."""
-    token = run(program("plumbline-registry"), "token", "--name", "demo", "--tokens-file", str(state / "tokens.json"))
-    secret = {"PLUMBLINE_REGISTRY_TOKEN": token}
+    """Make keys, put the shipped bundle into the registry and sign that stable gives it."""
+    scopes = [f"--scope={scope}" for scope in ("admin", "publish", "promote", "sign")]
+    tokens = ["--name", "demo", "--tokens-file", str(state / "tokens.json")]
+    token = run(program("plumbline-registry"), "token", *scopes, *tokens)
+    secret = {"PLUMBLINE_REGISTRY_TOKEN": token, "PLUMBLINE_REGISTRY_KEYS": str(state / "keys")}
+    print(run(program("plumbline-registry"), "init", "--url", url, environment=secret))
     print(run(program("plumbline-registry"), "publish", str(BUNDLE), "--url", url, environment=secret))
     version = json.loads((BUNDLE / "manifest.json").read_text(encoding="utf-8"))["version"]
     promote = ["promote", BUNDLE.name, version, "stable", "--reason", "demo", "--url", url]
@@ -123,8 +126,11 @@ def main() -> None:
     state.mkdir(parents=True, exist_ok=True)
     with registry(state / "registry", free_port(arguments.registry_port)) as url:
         print(f"registry at {url}")
+        # The registry and its keys are new each time; to a device that remembers the last ones it would be an impostor.
+        shutil.rmtree(state / "edge", ignore_errors=True)
         publish(url, state / "registry")
         update = ["update", "--registry", url, "--name", BUNDLE.name, "--state", str(state / "edge")]
+        update += ["--root", str(state / "registry" / "keys" / "root.json")]
         print(run(program("plumbline-edge"), *update))
         sys.exit(coach(state, free_port(arguments.port), arguments.once))
 

@@ -167,6 +167,9 @@ class GoldenCheck(_Model):
     heatmap_max_abs: float = Field(gt=0)
     keypoint_max_px: float = Field(gt=0, description="heatmap pixels, for keypoints scored at least min_score")
     min_score: float = Field(default=0.3, ge=0)
+    latency_budget_seconds: float | None = Field(
+        default=None, gt=0, description="median of one inference that a device may take; none: any"
+    )
 
 
 class ExportRecord(_Model):

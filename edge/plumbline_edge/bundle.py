@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import statistics
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from plumbline_contract.decode import DECODERS
 from plumbline_contract.errors import DigestMismatch
 from plumbline_contract.manifest import BUNDLE_FILES, MANIFEST_FILE, Manifest, parse_manifest
 from plumbline_contract.preprocess import to_tensor
-from plumbline_edge.errors import BundleUnusable, GoldenMismatch
+from plumbline_edge.errors import BundleUnusable, GoldenMismatch, TooSlowHere
 from plumbline_edge.runtime import LiteRTModel, PoseModel
 
 
@@ -40,6 +42,8 @@ class GoldenResult:
     heatmap_max_abs: float
     keypoint_max_px: float
     keypoints_compared: int
+    latency_seconds: float
+    """Median of one inference, without the first."""
 
 
 def sha256_of(path: Path) -> str:
@@ -83,9 +87,9 @@ def _require_file(path: Path, manifest: Manifest) -> None:
 
 
 def replay_golden(bundle: Bundle, model: PoseModel) -> GoldenResult:
-    """Run golden.npz on this device. Raises GoldenMismatch outside the manifest's tolerances."""
+    """Run golden.npz on this device. Raises GoldenMismatch or TooSlowHere outside what the manifest allows."""
     crops_NHW3, expected_NKHW = _golden_samples(bundle)
-    actual_NKHW = np.stack([model.infer(to_tensor(crop[None], bundle.manifest.input)) for crop in crops_NHW3])
+    actual_NKHW, latency_seconds = _infer_timed(bundle, model, crops_NHW3)
     check, method = bundle.manifest.golden, bundle.manifest.output.decode
     expected_NK3, actual_NK3 = DECODERS[method](expected_NKHW), DECODERS[method](actual_NKHW)
     compared_NK = expected_NK3[..., 2] >= check.min_score
@@ -95,6 +99,7 @@ def replay_golden(bundle: Bundle, model: PoseModel) -> GoldenResult:
         heatmap_max_abs=float(np.abs(expected_NKHW - actual_NKHW).max()),
         keypoint_max_px=float(distances.max(initial=0.0)),
         keypoints_compared=int(compared_NK.sum()),
+        latency_seconds=latency_seconds,
     )
     # Written so that a NaN fails.
     if not (result.heatmap_max_abs <= check.heatmap_max_abs and result.keypoint_max_px <= check.keypoint_max_px):
@@ -104,7 +109,31 @@ def replay_golden(bundle: Bundle, model: PoseModel) -> GoldenResult:
             f" {result.keypoint_max_px:.3g} px (allowed {check.keypoint_max_px:.3g}); do not use this bundle here,"
             " report the device and its runtime's version"
         )
+    _require_fast(bundle.manifest, latency_seconds)
     return result
+
+
+def _infer_timed(
+    bundle: Bundle, model: PoseModel, crops_NHW3: npt.NDArray[np.uint8]
+) -> tuple[npt.NDArray[np.float32], float]:
+    """Heatmaps (N, K, H, W), and the median time of an inference in seconds; a first one warms up."""
+    tensors = [to_tensor(crop[None], bundle.manifest.input) for crop in crops_NHW3]
+    model.infer(tensors[0])
+    heatmaps, seconds = [], []
+    for tensor in tensors:
+        begun_at = time.perf_counter()
+        heatmaps.append(model.infer(tensor))
+        seconds.append(time.perf_counter() - begun_at)
+    return np.stack(heatmaps), statistics.median(seconds)
+
+
+def _require_fast(manifest: Manifest, latency_seconds: float) -> None:
+    budget = manifest.golden.latency_budget_seconds
+    if budget is not None and latency_seconds > budget:
+        raise TooSlowHere(
+            f"{manifest.name} {manifest.version}: an inference takes {latency_seconds:.3g} s here, allowed are"
+            f" {budget:.3g}; do not use this bundle here, or give it more threads"
+        )
 
 
 def _golden_samples(bundle: Bundle) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:

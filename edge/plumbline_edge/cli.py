@@ -17,10 +17,11 @@ import cv2
 from plumbline_contract.errors import PlumblineError
 from plumbline_edge.bundle import open_bundle, replay_golden
 from plumbline_edge.errors import InvalidSettings
+from plumbline_edge.health import HealthWatch
 from plumbline_edge.registry_client import RegistryClient
 from plumbline_edge.settings import load_settings
 from plumbline_edge.state import StateFolder
-from plumbline_edge.updater import update
+from plumbline_edge.updater import Update
 
 EXIT_USER_ERROR = 2
 SILENT = 0
@@ -32,7 +33,7 @@ RUN_EXAMPLES = """\
   plumbline-edge run --source squats.mp4 --loop                   a file, at its own speed, again and again
   plumbline-edge run --source squats.mp4 --once --output out.mp4  every frame once: a summary line and a video"""
 UPDATE_EXAMPLES = """\
-  plumbline-edge update --registry http://registry:8100 --name hrnet-edge-s --channel stable"""
+  plumbline-edge update --registry http://registry:8100 --root root.json --name hrnet-edge-s --channel stable"""
 VERIFY_EXAMPLES = """\
   plumbline-edge verify models/hrnet-edge-s                       digests, and the golden samples on this device"""
 ENVIRONMENT_HINT = """\
@@ -79,12 +80,15 @@ def _add_run(run: argparse.ArgumentParser) -> None:
 
 def _add_update(command: argparse.ArgumentParser) -> None:
     command.add_argument("--registry", metavar="URL", help="the registry (default: http://127.0.0.1:8100)")
+    command.add_argument("--root", type=Path, metavar="JSON", help="whom to trust (default: root.json of --state)")
     command.add_argument("--name", help="bundle to follow (default: hrnet-edge-s)")
     command.add_argument("--channel", help="channel to follow: dev, canary or stable (default: stable)")
     command.add_argument(
         "--state", type=Path, metavar="DIR", help="state folder (default: ~/.local/state/plumbline-edge)"
     )
     command.add_argument("--threads", type=int, help="threads of the golden replay")
+    command.add_argument("--health-url", metavar="URL", help="watch the service there after a change, else go back")
+    command.add_argument("--retry-failed", action="store_true", help="try a bundle again that failed here before")
 
 
 def _add_verify(command: argparse.ArgumentParser) -> None:
@@ -116,12 +120,21 @@ def run_command(arguments: argparse.Namespace) -> int:
 def update_command(arguments: argparse.Namespace) -> int:
     """`plumbline-edge update`."""
     settings = load_settings(
-        **{name: getattr(arguments, name) for name in ("registry", "name", "channel", "state", "threads")}
+        **{name: getattr(arguments, name) for name in ("registry", "root", "name", "channel", "state", "threads")},
+        health_url=arguments.health_url,
     )
     with _terminated_like_interrupted(), RegistryClient(settings.registry, settings.timeout_seconds) as registry:
-        result = update(
-            StateFolder(settings.state), registry, settings.name, settings.channel, settings.inference_threads, _say
-        )
+        watch = HealthWatch(settings.health_url, watch_seconds=settings.watch_seconds)
+        result = Update(
+            state=StateFolder(settings.state),
+            registry=registry,
+            root_file=settings.root_file,
+            name=settings.name,
+            channel=settings.channel,
+            threads=settings.inference_threads,
+            health=watch if settings.health_url else None,
+            retry_failed=arguments.retry_failed,
+        ).run(_say)
     what = f"{settings.name} {result.version} ({result.manifest_sha256[:12]})"
     if result.golden is None:
         print(f"already active: {what}")

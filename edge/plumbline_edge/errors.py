@@ -41,6 +41,34 @@ class RegistryRefused(PlumblineError):
     """The registry answered with an error, or with something that is no answer of its API."""
 
 
+class TooSlowHere(PlumblineError):
+    """On this device the model takes longer than its manifest allows."""
+
+
+class TrustAnchorMissing(PlumblineError):
+    """The device does not know whose signatures to trust."""
+
+
+class UntrustedMetadata(PlumblineError):
+    """What the registry says is not signed as it must be, is too old, or does not fit together."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class KnownBad(PlumblineError):
+    """The channel gives a bundle that failed on this device before."""
+
+
+class UnhealthyBundle(PlumblineError):
+    """The service was not well with a new bundle."""
+
+
+class NotEnoughSpace(PlumblineError):
+    """The disk cannot hold the new bundle beside the live one."""
+
+
 class StateUnwritable(PlumblineError):
     """The state folder cannot be written."""
 

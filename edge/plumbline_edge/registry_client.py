@@ -1,31 +1,24 @@
-"""What the device asks of a registry: which bundle a channel points at, its manifest and its files."""
+"""What the device asks of a registry over HTTP: documents and files, within limits of time and size."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import Final
-from urllib.parse import quote
+from typing import Any, Final
 
 import httpx
-from pydantic import BaseModel, ValidationError
 
 from plumbline_contract.errors import DigestMismatch
-from plumbline_contract.manifest import BundleFile, Sha256, Version
 from plumbline_edge.errors import RegistryRefused, RegistryUnavailable
 
-MAX_MANIFEST_BYTES: Final = 1 << 20
-
-
-class ChannelState(BaseModel):
-    """The bundle that a channel points at."""
-
-    version: Version
-    manifest_sha256: Sha256
+MIN_BYTES_PER_SECOND: Final = 4096
+"""A download that is slower on the whole is given up: a registry must not keep a device waiting for ever."""
 
 
 class RegistryClient:
@@ -33,6 +26,7 @@ class RegistryClient:
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
         self.url = url.rstrip("/")
+        self._timeout_seconds = timeout_seconds
         try:
             self._client = httpx.Client(base_url=self.url, timeout=timeout_seconds, follow_redirects=True)
         except (httpx.InvalidURL, ValueError) as error:
@@ -46,47 +40,71 @@ class RegistryClient:
     ) -> None:
         self._client.close()
 
-    def channel(self, name: str, channel: str) -> ChannelState:
-        """Where a channel points. Raises RegistryUnavailable or RegistryRefused."""
-        path = f"/v1/bundles/{quote(name, safe='')}/channels/{quote(channel, safe='')}"
-        body = b"".join(self._stream(path, MAX_MANIFEST_BYTES))
-        try:
-            return ChannelState.model_validate_json(body)
-        except ValidationError as error:
-            raise RegistryRefused(
-                f"registry {self.url!r}: {path} is no answer of a Plumbline registry; check --registry"
-            ) from error
+    def open(self, path: str) -> tuple[int, Generator[bytes]]:
+        """Status and body of a document. Raises RegistryUnavailable, at once or while the body is read."""
+        blocks = self._blocks(path)
+        return int(next(blocks)), blocks
 
-    def manifest(self, name: str, version: str, sha256: str) -> bytes:
-        """The exact manifest.json with this digest. Raises DigestMismatch for any other."""
-        body = b"".join(self._stream(f"/v1/bundles/{name}/versions/{version}/manifest", MAX_MANIFEST_BYTES))
-        actual = hashlib.sha256(body).hexdigest()
-        if actual != sha256:
-            raise DigestMismatch(f"manifest of {name} {version} from {self.url}", sha256, actual)
-        return body
+    def download(self, sha256: str, size_bytes: int, target: Path) -> None:
+        """Bring the file with this digest to `target`; goes on where an earlier attempt ended.
 
-    def download(self, file: BundleFile, target: Path) -> None:
-        """Write the file with this digest to `target`, hashed while written and synced. Raises DigestMismatch."""
-        digest = hashlib.sha256()
-        with target.open("xb") as out:
-            for block in self._stream(f"/v1/blobs/{file.sha256}", file.size_bytes):
-                digest.update(block)
-                out.write(block)
+        What has come stays in `target`.part. Raises DigestMismatch, RegistryUnavailable, RegistryRefused, OSError.
+        """
+        part = target.with_name(f"{target.name}.part")
+        path = f"/v1/blobs/{sha256}"
+        with part.open("ab") as out:
+            begun = out.tell()
+            if begun >= size_bytes:
+                begun = out.truncate(0)
+            status, answered = self._receive(path, begun)
+            if begun and status != HTTPStatus.PARTIAL_CONTENT:
+                begun = out.truncate(0)
+            self._copy(path, answered, size_bytes - begun, out)
             out.flush()
             os.fsync(out.fileno())
-        if digest.hexdigest() != file.sha256:
-            raise DigestMismatch(f"{target.name} from {self.url}", file.sha256, digest.hexdigest())
+        actual = _sha256_of(part)
+        if actual != sha256:
+            part.unlink()
+            raise DigestMismatch(f"{target.name} from {self.url}", sha256, actual)
+        part.rename(target)
 
-    def _stream(self, path: str, max_bytes: int) -> Iterator[bytes]:
+    def _receive(self, path: str, begin: int) -> tuple[int, Generator[bytes]]:
+        blocks = self._blocks(path, {"Range": f"bytes={begin}-"} if begin else {})
+        status = int(next(blocks))
+        if status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            blocks.close()
+            raise RegistryRefused(
+                f"registry {self.url!r}: {path} answers {status}; nothing was changed, check --registry and report it"
+                " to the registry's operator"
+            )
+        return status, blocks
+
+    def _copy(self, path: str, blocks: Generator[bytes], expected_bytes: int, out: Any) -> None:
         received = 0
-        with self._answers(path), self._client.stream("GET", path) as response:
-            self._require_success(response, path)
+        for block in blocks:
+            received += len(block)
+            if received > expected_bytes:
+                blocks.close()
+                out.truncate(0)
+                raise RegistryRefused(
+                    f"registry {self.url!r}: {path} is larger than the {expected_bytes} bytes it should have; nothing"
+                    " was changed, report it to the registry's operator"
+                )
+            out.write(block)
+
+    def _blocks(self, path: str, headers: dict[str, str] | None = None) -> Generator[bytes]:
+        """The status as the first item, then the body; a response that trickles is given up."""
+        begun_at = time.monotonic()
+        received = 0
+        with self._answers(path), self._client.stream("GET", path, headers=headers) as response:
+            yield str(response.status_code).encode()
             for block in response.iter_bytes():
                 received += len(block)
-                if received > max_bytes:
-                    raise RegistryRefused(
-                        f"registry {self.url!r}: {path} is larger than the {max_bytes} bytes it should have; nothing"
-                        " was changed, report it to the registry's operator"
+                allowed_seconds = self._timeout_seconds + received / MIN_BYTES_PER_SECOND
+                if time.monotonic() - begun_at > allowed_seconds:
+                    raise RegistryUnavailable(
+                        f"registry {self.url!r}: {path} came slower than {MIN_BYTES_PER_SECOND} bytes a second; what"
+                        " has come is kept, the next update goes on from there"
                     )
                 yield block
 
@@ -105,17 +123,10 @@ class RegistryClient:
                 " running"
             ) from error
 
-    def _require_success(self, response: httpx.Response, path: str) -> None:
-        if response.is_success:
-            return
-        response.read()
-        try:
-            message = str(response.json()["error"]["message"])
-        except (ValueError, KeyError, TypeError):
-            raise RegistryRefused(
-                f"registry {self.url!r}: {path} answers {response.status_code} and not as a Plumbline registry does;"
-                " check --registry"
-            ) from None
-        raise RegistryRefused(
-            f"registry {self.url!r}: {path} answers {response.status_code}: {message}; check --name and --channel"
-        )
+
+def _sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

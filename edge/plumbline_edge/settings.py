@@ -42,7 +42,19 @@ class EdgeSettings(BaseSettings):
     registry: str = Field("http://127.0.0.1:8100", description="URL of the registry")
     name: str = Field("hrnet-edge-s", description="bundle that updates follow")
     channel: str = Field("stable", description="channel that updates follow: dev, canary or stable")
+    root: Path | None = Field(
+        None, description="root.json, whose keys updates trust; by default the one in the state folder"
+    )
+    health_url: str = Field(
+        "", description="where the service answers, to be watched after a change; empty: nobody watches"
+    )
+    watch_seconds: float = Field(30.0, ge=0, description="how long a new bundle is watched before it is kept")
     timeout_seconds: float = Field(20.0, gt=0, description="longest silence of the registry that an update bears")
+
+    @property
+    def root_file(self) -> Path:
+        """The trust anchor."""
+        return self.root or self.state / "root.json"
 
     @property
     def inference_threads(self) -> int:

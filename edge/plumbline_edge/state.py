@@ -2,7 +2,9 @@
 
 <state>/bundles/<manifest_sha256>/   complete, verified bundles
 <state>/active, <state>/previous     links to one of them, replaced atomically
-<state>/incoming/                    the download under way; the next update clears it
+<state>/incoming/<manifest_sha256>/  the download under way; the next update goes on with it
+<state>/trust/                       signed metadata seen last (python-tuf's)
+<state>/updates.json                 what the updater remembers
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ class StateFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for an update, cleared of what a killed one left. Raises UpdateInProgress, OSError."""
+        """Hold the folder for an update. Raises UpdateInProgress, OSError."""
         self._bundles.mkdir(parents=True, exist_ok=True)
         with (self.folder / "update.lock").open("w") as lock:
             try:
@@ -61,17 +63,20 @@ class StateFolder:
                 raise UpdateInProgress(
                     f"another update is running in {str(self.folder)!r}; wait until it has ended"
                 ) from error
-            shutil.rmtree(self._incoming, ignore_errors=True)
             yield
 
-    @contextmanager
-    def incoming_folder(self) -> Iterator[Path]:
-        """An empty folder for the download of the one update that holds the lock; gone afterwards."""
-        self._incoming.mkdir()
-        try:
-            yield self._incoming
-        finally:
-            shutil.rmtree(self._incoming, ignore_errors=True)
+    def incoming_folder(self, manifest_sha256: str) -> Path:
+        """The folder of this bundle's download, with what an earlier update left in it."""
+        folder = self._incoming / manifest_sha256
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def clear_incoming(self, wanted_sha256: str | None) -> None:
+        """Remove all downloads but the one of this bundle."""
+        if self._incoming.exists():
+            for folder in self._incoming.iterdir():
+                if folder.name != wanted_sha256:
+                    shutil.rmtree(folder)
 
     def keep(self, downloaded: Path, manifest_sha256: str) -> Path:
         """Move a verified download to its place, over a damaged one of the same digest."""
@@ -92,6 +97,14 @@ class StateFolder:
             self._link(self.previous, before)
         self._link(self.active, manifest_sha256)
 
+    def roll_back(self) -> str | None:
+        """Make the previous bundle active again; gives its digest, None where there is none."""
+        if not self.previous.is_symlink():
+            return None
+        before = self.previous.readlink().name
+        self._link(self.active, before)
+        return before
+
     def prune(self) -> None:
         """Delete all bundles but the active and the previous one."""
         kept = {link.readlink().name for link in (self.active, self.previous) if link.is_symlink()}
@@ -105,14 +118,6 @@ class StateFolder:
         temporary.symlink_to(Path("bundles") / manifest_sha256)
         temporary.replace(link)
         _sync_folder(self.folder)
-
-
-def write_synced(path: Path, content: bytes) -> None:
-    """Write a new file and wait until the disk has it."""
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

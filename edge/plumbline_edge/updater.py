@@ -1,19 +1,36 @@
-"""Brings this device to the bundle that a channel points at, or leaves everything as it was."""
+"""Brings this device to the bundle that a channel's key signed for, or leaves everything as it was."""
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from plumbline_contract.errors import PlumblineError
 from plumbline_contract.manifest import BUNDLE_FILES, MANIFEST_FILE, Manifest, parse_manifest
 from plumbline_edge.bundle import GoldenResult, open_bundle, replay_golden
-from plumbline_edge.errors import RegistryRefused, StateUnwritable
-from plumbline_edge.registry_client import ChannelState, RegistryClient
-from plumbline_edge.state import StateFolder, write_synced
+from plumbline_edge.errors import (
+    BundleUnusable,
+    GoldenMismatch,
+    KnownBad,
+    NotEnoughSpace,
+    RegistryRefused,
+    StateUnwritable,
+    TooSlowHere,
+    UnhealthyBundle,
+)
+from plumbline_edge.health import HealthWatch
+from plumbline_edge.journal import FailedBundle, Journal, read_journal, reason_of, write_journal
+from plumbline_edge.registry_client import RegistryClient
+from plumbline_edge.state import StateFolder
+from plumbline_edge.trust import WantedBundle, clock_is_synchronised, wanted_bundle
 
 Say = Callable[[str], None]
+SPARE_BYTES: Final = 16 << 20
+"""Kept free beside a download: the journal, the metadata and the rest of the system need room too."""
 
 
 @dataclass(frozen=True)
@@ -26,37 +43,156 @@ class UpdateResult:
     golden: GoldenResult | None
 
 
-def update(
-    state: StateFolder, registry: RegistryClient, name: str, channel: str, threads: int, say: Say
-) -> UpdateResult:
-    """Activate the channel's bundle after checking its digests and replaying its golden samples on this device.
+@dataclass(frozen=True)
+class Update:
+    """What to follow, and how careful to be."""
 
-    Raises a PlumblineError, with the active bundle untouched, when any step fails.
-    """
-    try:
-        with state.locked():
-            return _update(state, registry, name, channel, threads, say)
-    except OSError as error:
-        raise StateUnwritable(
-            f"state folder {str(state.folder)!r}: {error.strerror or error}; free space or choose another with --state"
-        ) from error
+    state: StateFolder
+    registry: RegistryClient
+    root_file: Path
+    name: str
+    channel: str
+    threads: int = 1
+    health: HealthWatch | None = None
+    """None: nobody watches here, such as on a first installation, or since a rollout's gate does."""
+    retry_failed: bool = False
+    synchronised: Callable[[], bool] = clock_is_synchronised
 
+    def run(self, say: Say) -> UpdateResult:
+        """Activate the channel's bundle once it is proven here, and stand by it while its health is watched.
 
-def _update(
-    state: StateFolder, registry: RegistryClient, name: str, channel: str, threads: int, say: Say
-) -> UpdateResult:
-    wanted = registry.channel(name, channel)
-    kept = state.bundle_folder(wanted.manifest_sha256)
-    if not _intact(kept, wanted.manifest_sha256):
-        say(f"fetching {name} {wanted.version} from {registry.url}")
-        golden = _fetch(state, registry, name, wanted, threads)
-    elif state.active_sha256() == wanted.manifest_sha256:
-        return UpdateResult(wanted.version, wanted.manifest_sha256, changed=False, golden=None)
-    else:
-        golden = _replay(kept, threads)
-    state.activate(wanted.manifest_sha256)
-    state.prune()
-    return UpdateResult(wanted.version, wanted.manifest_sha256, changed=True, golden=golden)
+        Raises a PlumblineError when any step fails; active is then the bundle from before.
+        """
+        try:
+            with self.state.locked():
+                return self._counted(say)
+        except OSError as error:
+            raise StateUnwritable(
+                f"state folder {str(self.state.folder)!r}: {error.strerror or error}; free space or choose another with"
+                " --state"
+            ) from error
+
+    def _counted(self, say: Say) -> UpdateResult:
+        try:
+            result = self._run(say)
+        except PlumblineError as error:
+            with contextlib.suppress(OSError):  # the error itself matters more than its count
+                self._remember(self._journal().with_outcome(reason_of(error)))
+            raise
+        self._remember(self._journal().with_outcome("ok"))
+        return result
+
+    def _run(self, say: Say) -> UpdateResult:
+        self._finish_trial(say)
+        cache = self.state.folder / "trust"
+        wanted = wanted_bundle(self.registry, self.root_file, cache, self.name, self.channel, self.synchronised, say)
+        self._refuse_known_bad(wanted)
+        kept = self.state.bundle_folder(wanted.manifest_sha256)
+        if not _intact(kept, wanted.manifest_sha256):
+            golden = self._fetch(wanted, say)
+        elif self.state.active_sha256() == wanted.manifest_sha256:
+            self.state.clear_incoming(None)
+            return UpdateResult(wanted.version, wanted.manifest_sha256, changed=False, golden=None)
+        else:
+            golden = self._prove(kept, wanted)
+        self._activate(wanted, say)
+        return UpdateResult(wanted.version, wanted.manifest_sha256, changed=True, golden=golden)
+
+    def _finish_trial(self, say: Say) -> None:
+        """A run that ended while it watched: watch to the end now, or nobody ever would."""
+        on_trial = self._journal().on_trial
+        if on_trial is None:
+            return
+        if on_trial == self.state.active_sha256():
+            say(f"watching the bundle that an earlier update activated ({on_trial[:12]})")
+            self._watch(on_trial, version=open_bundle(self.state.active_bundle_folder()).manifest.version)
+        self._remember(self._journal().model_copy(update={"on_trial": None}))
+
+    def _refuse_known_bad(self, wanted: WantedBundle) -> None:
+        failed = self._journal().failure_of(wanted.manifest_sha256)
+        if failed is not None and not self.retry_failed:
+            raise KnownBad(
+                f"{wanted.name} {wanted.version} failed on this device before: {failed.message}; promote another"
+                " version, or try it again with --retry-failed"
+            )
+
+    def _fetch(self, wanted: WantedBundle, say: Say) -> GoldenResult:
+        """Download beside the live bundle; keep it once its digests are right and it runs here as it should."""
+        say(f"fetching {wanted.name} {wanted.version} from {self.registry.url}")
+        self.state.clear_incoming(wanted.manifest_sha256)
+        folder = self.state.incoming_folder(wanted.manifest_sha256)
+        self._bring(wanted.manifest_sha256, wanted.manifest_bytes, folder / MANIFEST_FILE)
+        manifest = parse_manifest((folder / MANIFEST_FILE).read_bytes())
+        _require_wanted(manifest, wanted)
+        self._require_space(manifest, folder)
+        for name in BUNDLE_FILES:
+            self._bring(manifest.files[name].sha256, manifest.files[name].size_bytes, folder / name)
+        try:
+            golden = self._prove(folder, wanted)
+        except (GoldenMismatch, TooSlowHere, BundleUnusable):
+            self.state.clear_incoming(None)
+            raise
+        self.state.keep(folder, wanted.manifest_sha256)
+        return golden
+
+    def _bring(self, sha256: str, size_bytes: int, target: Path) -> None:
+        if not target.is_file():
+            self.registry.download(sha256, size_bytes, target)
+
+    def _require_space(self, manifest: Manifest, folder: Path) -> None:
+        here = sum(path.stat().st_size for path in folder.iterdir())
+        needed = sum(file.size_bytes for file in manifest.files.values()) - here + SPARE_BYTES
+        free = shutil.disk_usage(folder).free
+        if free < needed:
+            raise NotEnoughSpace(
+                f"state folder {str(self.state.folder)!r} has {free} bytes free, {manifest.name} {manifest.version}"
+                f" needs {needed}; free some space"
+            )
+
+    def _prove(self, folder: Path, wanted: WantedBundle) -> GoldenResult:
+        """Replay the golden samples; what fails here is remembered. Raises GoldenMismatch, TooSlowHere."""
+        bundle = open_bundle(folder)
+        try:
+            return replay_golden(bundle, bundle.load_model(self.threads))
+        except (GoldenMismatch, TooSlowHere, BundleUnusable) as error:
+            self._fail(wanted.manifest_sha256, wanted.version, error)
+            raise
+
+    def _activate(self, wanted: WantedBundle, say: Say) -> None:
+        if self.health is not None:
+            self._remember(self._journal().model_copy(update={"on_trial": wanted.manifest_sha256}))
+        self.state.activate(wanted.manifest_sha256)
+        if self.health is not None:
+            say(f"watching {self.health.url} with {wanted.name} {wanted.version}")
+            self._watch(wanted.manifest_sha256, wanted.version)
+            self._remember(self._journal().model_copy(update={"on_trial": None}))
+        self.state.prune()
+
+    def _watch(self, manifest_sha256: str, version: str) -> None:
+        """Watch the service; go back to the bundle before if it is not well. Raises UnhealthyBundle."""
+        if self.health is None:
+            return
+        try:
+            self.health.watch(manifest_sha256)
+        except UnhealthyBundle as error:
+            # The memory first: an update that dies after this must not activate the same bundle again.
+            self._fail(manifest_sha256, version, error)
+            back = self.state.roll_back()
+            raise UnhealthyBundle(
+                f"{error}; {f'went back to {back[:12]}' if back else 'there is none to go back to'}"
+            ) from error
+
+    def _fail(self, manifest_sha256: str, version: str, error: PlumblineError) -> None:
+        failed = FailedBundle(
+            manifest_sha256=manifest_sha256, version=version, reason=reason_of(error), message=str(error)
+        )
+        self._remember(self._journal().with_failed(failed))
+
+    def _journal(self) -> Journal:
+        return read_journal(self.state.folder)
+
+    def _remember(self, journal: Journal) -> None:
+        write_journal(self.state.folder, journal)
 
 
 def _intact(folder: Path, manifest_sha256: str) -> bool:
@@ -66,31 +202,14 @@ def _intact(folder: Path, manifest_sha256: str) -> bool:
         return False
 
 
-def _fetch(state: StateFolder, registry: RegistryClient, name: str, wanted: ChannelState, threads: int) -> GoldenResult:
-    """Download a bundle; keep it once its digests are right and it runs here as it should."""
-    with state.incoming_folder() as folder:
-        text = registry.manifest(name, wanted.version, wanted.manifest_sha256)
-        manifest = parse_manifest(text)
-        _require_wanted(manifest, name, wanted.version)
-        write_synced(folder / MANIFEST_FILE, text)
-        for file_name in BUNDLE_FILES:
-            registry.download(manifest.files[file_name], folder / file_name)
-        golden = _replay(folder, threads)
-        state.keep(folder, wanted.manifest_sha256)
-        return golden
-
-
-def _require_wanted(manifest: Manifest, name: str, version: str) -> None:
-    if (manifest.name, manifest.version) != (name, version):
+def _require_wanted(manifest: Manifest, wanted: WantedBundle) -> None:
+    if (manifest.name, manifest.version) != (wanted.name, wanted.version):
         raise RegistryRefused(
-            f"asked for {name} {version}, the manifest is that of {manifest.name} {manifest.version}; nothing was"
-            " changed, report it to the registry's operator"
+            f"asked for {wanted.name} {wanted.version}, the manifest is that of {manifest.name} {manifest.version};"
+            " nothing was changed, report it to the registry's operator"
         )
     missing = [file for file in BUNDLE_FILES if file not in manifest.files]
     if missing:
-        raise RegistryRefused(f"{name} {version} is a draft without digests of {missing}; publish a sealed bundle")
-
-
-def _replay(folder: Path, threads: int) -> GoldenResult:
-    bundle = open_bundle(folder)
-    return replay_golden(bundle, bundle.load_model(threads))
+        raise RegistryRefused(
+            f"{wanted.name} {wanted.version} is a draft without digests of {missing}; publish a sealed bundle"
+        )

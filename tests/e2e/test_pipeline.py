@@ -91,14 +91,18 @@ def test_train_convert_publish_activate_infer(make_dataset: MakeDataset, tmp_pat
     assert {item["stage"] for item in manifest["metrics"]["average_precision"]} == {"torch", "tflite"}
     assert len(manifest["files"]) == 3
 
-    token = run("plumbline-registry", "token", "--tokens-file", tmp_path / "registry" / "tokens.json").split()[0]
-    secret = {"PLUMBLINE_REGISTRY_TOKEN": token}
+    scopes = [f"--scope={scope}" for scope in ("admin", "publish", "promote", "sign")]
+    tokens = ["--tokens-file", tmp_path / "registry" / "tokens.json"]
+    token = run("plumbline-registry", "token", *scopes, *tokens).split()[0]
+    secret = {"PLUMBLINE_REGISTRY_TOKEN": token, "PLUMBLINE_REGISTRY_KEYS": str(tmp_path / "keys")}
     run("plumbline-registry", "publish", bundle, "--url", registry, **secret)
+    run("plumbline-registry", "init", "--url", registry, **secret)
     promotion = ["promote", "hrnet-tiny", "0.0.1", "stable", "--reason", "pipeline", "--url", registry]
     run("plumbline-registry", *promotion, **secret)
 
     state = tmp_path / "edge"
-    run("plumbline-edge", "update", "--registry", registry, "--name", "hrnet-tiny", "--state", state)
+    follow = ["--registry", registry, "--root", tmp_path / "keys/root.json", "--name", "hrnet-tiny"]
+    run("plumbline-edge", "update", *follow, "--state", state)
     assert (state / "active" / "manifest.json").read_bytes() == (bundle / "manifest.json").read_bytes()
     source = ["--source", tmp_path / "clip.mp4", "--state", state, "--once", "--output", tmp_path / "annotated.mp4"]
     source += ["--allow-nobody"]  # a net of two epochs sees nobody

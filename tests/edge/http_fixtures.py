@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
 import numpy as np
+from tests.edge.repository import Repository
 
-from plumbline_contract.manifest import BUNDLE_FILES, MANIFEST_FILE
+from plumbline_contract.manifest import BUNDLE_FILES, MANIFEST_FILE, parse_manifest
 
 
 @contextmanager
@@ -56,47 +58,56 @@ def mjpeg_camera(pictures_a_connection: int) -> Iterator[str]:
         yield f"{url}/live.mjpg"
 
 
+@dataclass
 class FakeRegistry:
-    """The registry's read API over bundle folders, with faults that can be switched on for single files."""
+    """What a device asks of a registry, over a real TUF repository, with faults for single files.
 
-    def __init__(self) -> None:
-        self.url = ""
-        self.requests: list[str] = []
-        self.corrupt: set[str] = set()
-        self.cut: set[str] = set()
-        self.silent: set[str] = set()
-        self._blobs: dict[str, bytes] = {}
-        self._file_names: dict[str, str] = {}
-        self._manifests: dict[tuple[str, str], bytes] = {}
-        self._channels: dict[tuple[str, str], tuple[str, str]] = {}
+    Files are called manifest.json, model.tflite and so on, and by their roles: timestamp.json, stable.json.
+    """
 
-    def publish(self, folder: Path, name: str, version: str) -> str:
-        """Take a bundle under this name and version (whatever its manifest says); returns its manifest's digest."""
+    url: str = ""
+    repository: Repository = field(default_factory=Repository)
+    requests: list[str] = field(default_factory=list)
+    corrupt: set[str] = field(default_factory=set)
+    cut: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+    failing: set[str] = field(default_factory=set)
+    endless: set[str] = field(default_factory=set)
+    trickling: set[str] = field(default_factory=set)
+    fail_request: tuple[int, str] | None = None
+    """Number of the request, from 0, that fails, and how: the name of one of the sets above."""
+    blobs: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+
+    def publish(self, folder: Path) -> tuple[str, int]:
+        """Take a bundle; returns digest and size of its manifest."""
         manifest = (folder / MANIFEST_FILE).read_bytes()
-        self._manifests[name, version] = manifest
-        for file_name in BUNDLE_FILES:
-            content = (folder / file_name).read_bytes()
-            self._blobs[hashlib.sha256(content).hexdigest()] = content
-            self._file_names[hashlib.sha256(content).hexdigest()] = file_name
-        return hashlib.sha256(manifest).hexdigest()
+        for name in (MANIFEST_FILE, *BUNDLE_FILES):
+            content = (folder / name).read_bytes()
+            self.blobs[hashlib.sha256(content).hexdigest()] = (name, content)
+        return hashlib.sha256(manifest).hexdigest(), len(manifest)
 
-    def point(self, name: str, channel: str, version: str, manifest_sha256: str) -> None:
-        """Point a channel at a version."""
-        self._channels[name, channel] = (version, manifest_sha256)
+    def give(self, folder: Path, channel: str = "stable", name: str = "dots") -> str:
+        """Publish a bundle and sign that the channel gives it; returns its manifest's digest."""
+        digest, size = self.publish(folder)
+        version = parse_manifest((folder / MANIFEST_FILE).read_bytes()).version
+        self.repository.point(name, channel, version, digest, size)
+        return digest
 
-    def answer(self, path: str) -> tuple[int, bytes, str]:
-        """Status, body and the name of the file that it is."""
+    def answer(self, path: str) -> tuple[str, bytes | None]:
+        """The file's name, and its content if there is any."""
         match path.strip("/").split("/"):
-            case ["v1", "bundles", name, "channels", channel] if (name, channel) in self._channels:
-                version, digest = self._channels[name, channel]
-                known = {"name": name, "channel": channel, "version": version, "manifest_sha256": digest}
-                return 200, json.dumps({**known, "updated_at": "2025-01-01T00:00:00Z"}).encode(), "channel"
-            case ["v1", "bundles", name, "versions", version, "manifest"] if (name, version) in self._manifests:
-                return 200, self._manifests[name, version], MANIFEST_FILE
-            case ["v1", "blobs", digest] if digest in self._blobs:
-                return 200, self._blobs[digest], self._file_names[digest]
-        message = {"error": {"code": "unknown_channel", "message": f"nothing is known of {path}"}}
-        return 404, json.dumps(message).encode(), "error"
+            case ["tuf", "metadata", name]:
+                return re.sub(r"^[0-9]+\.", "", name), self.repository.files.get(name)
+            case ["v1", "blobs", digest] if digest in self.blobs:
+                return self.blobs[digest]
+        return "nothing", None
+
+    def fault_of(self, number: int, name: str) -> str | None:
+        """How this request shall fail."""
+        if self.fail_request is not None and number == self.fail_request[0]:
+            return self.fail_request[1]
+        kinds = ("corrupt", "cut", "silent", "failing", "endless", "trickling")
+        return next((kind for kind in kinds if name in getattr(self, kind)), None)
 
 
 @contextmanager
@@ -107,16 +118,37 @@ def fake_registry() -> Iterator[FakeRegistry]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             registry.requests.append(self.path)
-            status, body, name = registry.answer(self.path)
-            if name in registry.silent:
+            name, body = registry.answer(self.path)
+            fault = registry.fault_of(len(registry.requests) - 1, name)
+            if fault == "silent":
                 time.sleep(1.5)
                 return
-            if name in registry.corrupt:
+            if fault == "failing" or body is None:
+                self.send_error(500 if fault else 404)
+                return
+            self._give(body, fault)
+
+        def _give(self, body: bytes, fault: str | None) -> None:
+            begin = int(found[1]) if (found := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))) else 0
+            if fault == "corrupt":
                 body = bytes([body[0] ^ 1]) + body[1:]
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_response(206 if begin else 200)
+            if fault not in ("endless", "trickling"):
+                self.send_header("Content-Length", str(len(body) - begin))
             self.end_headers()
-            self.wfile.write(body[: len(body) // 2] if name in registry.cut else body)
+            with suppress(ConnectionError):
+                self._send(body[begin:], fault)
+
+        def _send(self, body: bytes, fault: str | None) -> None:
+            if fault == "endless":
+                for _ in range(200):
+                    self.wfile.write(bytes(1 << 20))
+            elif fault == "trickling":
+                for byte in body:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(0.02)
+            else:
+                self.wfile.write(body[: len(body) // 2] if fault == "cut" else body)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -1,4 +1,4 @@
-"""An update reaches the channel's bundle, or changes nothing at all."""
+"""An update reaches the bundle that the channel's key signed for, or changes nothing at all."""
 
 from __future__ import annotations
 
@@ -9,96 +9,135 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.edge.bundles import copy_bundle, spoil_golden
+from tests.edge.bundles import copy_bundle, seal, spoil_golden
 from tests.edge.http_fixtures import FakeRegistry, fake_registry, serving
 
 from plumbline_contract.errors import DigestMismatch, PlumblineError
+from plumbline_contract.manifest import GoldenCheck
 from plumbline_edge.bundle import open_bundle
-from plumbline_edge.errors import GoldenMismatch, RegistryRefused, RegistryUnavailable, UpdateInProgress
+from plumbline_edge.errors import (
+    GoldenMismatch,
+    KnownBad,
+    NotEnoughSpace,
+    RegistryRefused,
+    RegistryUnavailable,
+    TooSlowHere,
+    TrustAnchorMissing,
+    UnhealthyBundle,
+    UntrustedMetadata,
+    UpdateInProgress,
+)
+from plumbline_edge.health import HealthWatch
+from plumbline_edge.journal import read_journal
 from plumbline_edge.registry_client import RegistryClient
 from plumbline_edge.state import StateFolder
-from plumbline_edge.updater import UpdateResult, update
+from plumbline_edge.updater import Update, UpdateResult
+
+
+@dataclass
+class Device:
+    """A device that follows dots in stable, and what its updater said."""
+
+    registry: FakeRegistry
+    folder: Path
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def state(self) -> StateFolder:
+        return StateFolder(self.folder / "state")
+
+    @property
+    def active_version(self) -> str:
+        return open_bundle(self.state.active_bundle_folder()).manifest.version
+
+    def update(self, timeout_seconds: float = 5.0, **changes: Any) -> UpdateResult:
+        root_file = self.folder / "root.json"
+        if not root_file.exists():
+            root_file.write_bytes(self.registry.repository.anchor)
+        with RegistryClient(self.registry.url, timeout_seconds) as client:
+            follow = Update(self.state, client, root_file, "dots", "stable", synchronised=lambda: True)
+            return replace(follow, **changes).run(self.said.append)
+
+    def everything(self) -> set[str]:
+        """What is in the state folder, but for the metadata and the memory."""
+        paths = {str(path.relative_to(self.state.folder)) for path in self.state.folder.rglob("*")}
+        return {path for path in paths if not path.startswith(("trust", "updates.json"))}
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[FakeRegistry]:
-    """A registry with dots 1.0.0 on the channel stable, and 1.1.0 published."""
+    """A registry that gives dots 1.0.0 in stable."""
     with fake_registry() as running:
-        digest = running.publish(copy_bundle(tmp_path / "v1.0.0"), "dots", "1.0.0")
-        running.publish(copy_bundle(tmp_path / "v1.1.0", version="1.1.0"), "dots", "1.1.0")
-        running.point("dots", "stable", "1.0.0", digest)
+        running.give(copy_bundle(tmp_path / "v1.0.0"))
         yield running
 
 
-def run_update(state: StateFolder, url: str, timeout_seconds: float = 5.0) -> UpdateResult:
-    with RegistryClient(url, timeout_seconds) as client:
-        return update(state, client, "dots", "stable", 1, lambda line: None)
+@pytest.fixture
+def device(registry: FakeRegistry, tmp_path: Path) -> Device:
+    return Device(registry, tmp_path)
 
 
-def move_to_1_1_0(registry: FakeRegistry, tmp_path: Path) -> str:
-    digest = open_bundle(tmp_path / "v1.1.0").manifest_sha256
-    registry.point("dots", "stable", "1.1.0", digest)
-    return digest
+def move_to(registry: FakeRegistry, tmp_path: Path, version: str) -> str:
+    return registry.give(copy_bundle(tmp_path / f"v{version}", version=version))
 
 
-def everything_in(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+def blobs(registry: FakeRegistry) -> list[str]:
+    return [path for path in registry.requests if path.startswith("/v1/blobs")]
 
 
-def test_first_update_activates_the_channels_bundle(registry: FakeRegistry, tmp_path: Path) -> None:
-    state = StateFolder(tmp_path / "state")
-    result = run_update(state, registry.url)
+def test_first_update_activates_the_channels_bundle(device: Device) -> None:
+    result = device.update()
     assert result.changed
     assert result.golden is not None
     assert result.golden.heatmap_max_abs < 1e-4
-    assert state.active.readlink() == Path("bundles") / result.manifest_sha256
-    assert open_bundle(state.active_bundle_folder()).manifest.version == "1.0.0"
-    assert not (tmp_path / "state" / "incoming").exists()
+    assert device.state.active.readlink() == Path("bundles") / result.manifest_sha256
+    assert device.active_version == "1.0.0"
+    assert list((device.state.folder / "incoming").iterdir()) == []
 
 
-def test_second_update_says_already_active_and_downloads_nothing(registry: FakeRegistry, tmp_path: Path) -> None:
-    state = StateFolder(tmp_path / "state")
-    run_update(state, registry.url)
-    registry.requests.clear()
-    assert not run_update(state, registry.url).changed
-    assert registry.requests == ["/v1/bundles/dots/channels/stable"]
+def test_second_update_says_already_active_and_downloads_nothing(device: Device) -> None:
+    device.update()
+    device.registry.requests.clear()
+    assert not device.update().changed
+    assert blobs(device.registry) == []
+    assert device.registry.requests == ["/tuf/metadata/2.root.json", "/tuf/metadata/timestamp.json"]
 
 
-def test_update_keeps_the_previous_bundle_and_no_older(registry: FakeRegistry, tmp_path: Path) -> None:
-    state = StateFolder(tmp_path / "state")
-    first = run_update(state, registry.url).manifest_sha256
-    second = move_to_1_1_0(registry, tmp_path)
-    assert run_update(state, registry.url).manifest_sha256 == second
-    assert (state.active_sha256(), state.previous.readlink().name) == (second, first)
-    third = registry.publish(copy_bundle(tmp_path / "v1.2.0", version="1.2.0"), "dots", "1.2.0")
-    registry.point("dots", "stable", "1.2.0", third)
-    run_update(state, registry.url)
-    assert {path.name for path in (tmp_path / "state" / "bundles").iterdir()} == {second, third}
+def test_update_keeps_the_previous_bundle_and_no_older(device: Device, tmp_path: Path) -> None:
+    first = device.update().manifest_sha256
+    second = move_to(device.registry, tmp_path, "1.1.0")
+    assert device.update().manifest_sha256 == second
+    assert (device.state.active_sha256(), device.state.previous.readlink().name) == (second, first)
+    third = move_to(device.registry, tmp_path, "1.2.0")
+    device.update()
+    assert {path.name for path in (device.state.folder / "bundles").iterdir()} == {second, third}
 
 
-def test_going_back_to_the_previous_bundle_downloads_nothing(registry: FakeRegistry, tmp_path: Path) -> None:
-    state = StateFolder(tmp_path / "state")
-    first = run_update(state, registry.url).manifest_sha256
-    move_to_1_1_0(registry, tmp_path)
-    run_update(state, registry.url)
-    registry.point("dots", "stable", "1.0.0", first)
-    registry.requests.clear()
-    assert run_update(state, registry.url).changed
-    assert state.active_sha256() == first
-    assert len(registry.requests) == 1
+def test_operators_rollback_downloads_nothing(device: Device, tmp_path: Path) -> None:
+    """New metadata that names an older bundle is no rollback attack."""
+    first = device.update().manifest_sha256
+    move_to(device.registry, tmp_path, "1.1.0")
+    device.update()
+    device.registry.give(tmp_path / "v1.0.0")
+    device.registry.requests.clear()
+    assert device.update().changed
+    assert device.state.active_sha256() == first
+    assert blobs(device.registry) == []
 
 
-def test_damaged_active_bundle_is_fetched_again(registry: FakeRegistry, tmp_path: Path) -> None:
-    state = StateFolder(tmp_path / "state")
-    run_update(state, registry.url)
-    (state.active_bundle_folder() / "model.tflite").write_bytes(b"damaged")
-    assert run_update(state, registry.url).changed
-    assert open_bundle(state.active_bundle_folder()).manifest.version == "1.0.0"
+def test_damaged_active_bundle_is_fetched_again(device: Device) -> None:
+    device.update()
+    (device.state.active_bundle_folder() / "model.tflite").write_bytes(b"damaged")
+    assert device.update().changed
+    assert device.active_version == "1.0.0"
 
 
 @pytest.mark.parametrize(
@@ -106,55 +145,110 @@ def test_damaged_active_bundle_is_fetched_again(registry: FakeRegistry, tmp_path
     [
         ("corrupt", "model.tflite", DigestMismatch, "model.tflite"),
         ("corrupt", "golden.npz", DigestMismatch, "golden.npz"),
-        ("corrupt", "manifest.json", DigestMismatch, "manifest of dots 1.1.0"),
-        ("corrupt", "channel", RegistryRefused, "no answer of a Plumbline registry"),
+        ("corrupt", "manifest.json", DigestMismatch, "manifest.json from"),
+        ("corrupt", "timestamp.json", UntrustedMetadata, "nothing was changed"),
         ("cut", "model.tflite", RegistryUnavailable, "check --registry"),
         ("cut", "manifest.json", RegistryUnavailable, "check --registry"),
+        ("cut", "stable.json", RegistryUnavailable, "check --registry"),
         ("silent", "model.tflite", RegistryUnavailable, "stayed silent for 0.3 s"),
-        ("silent", "channel", RegistryUnavailable, "stayed silent"),
+        ("silent", "timestamp.json", RegistryUnavailable, "stayed silent"),
+        ("failing", "model.tflite", RegistryRefused, "answers 500"),
+        ("failing", "snapshot.json", UntrustedMetadata, "answers 500"),
     ],
 )
 def test_failed_update_changes_nothing(
-    registry: FakeRegistry, tmp_path: Path, fault: str, file_name: str, error: type[PlumblineError], message: str
+    device: Device, tmp_path: Path, fault: str, file_name: str, error: type[PlumblineError], message: str
 ) -> None:
-    state = StateFolder(tmp_path / "state")
-    first = run_update(state, registry.url).manifest_sha256
-    before = everything_in(state.folder)
-    wanted = move_to_1_1_0(registry, tmp_path)
-    getattr(registry, fault).add(file_name)
+    first = device.update().manifest_sha256
+    wanted = move_to(device.registry, tmp_path, "1.1.0")
+    getattr(device.registry, fault).add(file_name)
     with pytest.raises(error, match=message):
-        run_update(state, registry.url, timeout_seconds=0.3)
-    assert state.active_sha256() == first
-    assert everything_in(state.folder) == before
-    getattr(registry, fault).clear()
-    assert run_update(state, registry.url).manifest_sha256 == wanted
+        device.update(timeout_seconds=0.3)
+    assert device.state.active_sha256() == first
+    getattr(device.registry, fault).clear()
+    assert device.update().manifest_sha256 == wanted
 
 
-def test_bundle_that_misbehaves_on_this_device_is_not_activated(registry: FakeRegistry, tmp_path: Path) -> None:
-    state = StateFolder(tmp_path / "state")
-    first = run_update(state, registry.url).manifest_sha256
-    before = everything_in(state.folder)
-    bad = registry.publish(spoil_golden(copy_bundle(tmp_path / "bad", version="1.3.0")), "dots", "1.3.0")
-    registry.point("dots", "stable", "1.3.0", bad)
+def test_download_goes_on_where_it_broke_off(device: Device, tmp_path: Path) -> None:
+    device.registry.cut.add("model.tflite")
+    with pytest.raises(RegistryUnavailable):
+        device.update()
+    parts = list((device.state.folder / "incoming").rglob("model.tflite.part"))
+    size = (tmp_path / "v1.0.0" / "model.tflite").stat().st_size
+    assert [part.stat().st_size for part in parts] == [size // 2]
+    device.registry.cut.clear()
+    device.registry.requests.clear()
+    assert device.update().changed
+    assert len(blobs(device.registry)) == 3  # the manifest was here already; the model came in its second half
+
+
+def test_rotten_part_is_thrown_away(device: Device) -> None:
+    device.registry.cut.add("model.tflite")
+    with pytest.raises(RegistryUnavailable):
+        device.update()
+    (part,) = (device.state.folder / "incoming").rglob("model.tflite.part")
+    part.write_bytes(bytes(part.stat().st_size))
+    device.registry.cut.clear()
+    with pytest.raises(DigestMismatch):
+        device.update()
+    assert device.update().changed
+
+
+def test_full_disk_is_told_before_the_download(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(1 << 30, (1 << 30) - 1000, 1000))
+    with pytest.raises(NotEnoughSpace, match=r"has 1000 bytes free, dots 1\.0\.0 needs 1\d{7}"):
+        device.update()
+    assert len(blobs(device.registry)) == 1  # the manifest, which says how much is needed
+
+
+def test_bundle_that_misbehaves_on_this_device_is_not_tried_again(device: Device, tmp_path: Path) -> None:
+    first = device.update().manifest_sha256
+    before = device.everything()
+    device.registry.give(spoil_golden(copy_bundle(tmp_path / "bad", version="1.3.0")))
     with pytest.raises(GoldenMismatch, match=r"dots 1\.3\.0"):
-        run_update(state, registry.url)
-    assert state.active_sha256() == first
-    assert everything_in(state.folder) == before
+        device.update()
+    assert device.state.active_sha256() == first
+    assert device.everything() == before
+    device.registry.requests.clear()
+    with pytest.raises(KnownBad, match=r"1\.3\.0 failed on this device before.*--retry-failed"):
+        device.update()
+    assert blobs(device.registry) == []
+    with pytest.raises(GoldenMismatch):
+        device.update(retry_failed=True)
+    wanted = move_to(device.registry, tmp_path, "1.4.0")
+    assert device.update().manifest_sha256 == wanted
 
 
-def test_manifest_of_another_bundle_is_refused(registry: FakeRegistry, tmp_path: Path) -> None:
-    digest = registry.publish(tmp_path / "v1.1.0", "dots", "9.9.9")
-    registry.point("dots", "stable", "9.9.9", digest)
+def test_bundle_that_is_too_slow_here_is_not_activated(device: Device, tmp_path: Path) -> None:
+    budget = GoldenCheck(heatmap_max_abs=0.01, keypoint_max_px=1, latency_budget_seconds=1e-9)
+    device.registry.give(seal(copy_bundle(tmp_path / "slow"), version="2.0.0", golden=budget))
+    with pytest.raises(TooSlowHere, match="allowed are 1e-09"):
+        device.update()
+    assert read_journal(device.state.folder).failed[0].version == "2.0.0"
+
+
+def test_manifest_of_another_bundle_is_refused(device: Device, tmp_path: Path) -> None:
+    digest, size = device.registry.publish(copy_bundle(tmp_path / "v1.1.0", version="1.1.0"))
+    device.registry.repository.point("dots", "stable", "9.9.9", digest, size)
     with pytest.raises(RegistryRefused, match=r"asked for dots 9\.9\.9, the manifest is that of dots 1\.1\.0"):
-        run_update(StateFolder(tmp_path / "state"), registry.url)
+        device.update()
 
 
-def test_unknown_channel_says_what_the_registry_said(registry: FakeRegistry, tmp_path: Path) -> None:
-    with RegistryClient(registry.url, 5) as client, pytest.raises(RegistryRefused, match=r"404: nothing is known of"):
-        update(StateFolder(tmp_path / "state"), client, "dots", "canary", 1, lambda line: None)
+def test_channel_that_gives_nothing(device: Device) -> None:
+    with pytest.raises(UntrustedMetadata, match="channel 'canary' gives no bundle 'dots'; promote one"):
+        device.update(channel="canary")
 
 
-def test_server_that_is_no_registry_is_told_in_one_line(tmp_path: Path) -> None:
+def test_device_that_trusts_nobody(device: Device, tmp_path: Path) -> None:
+    with pytest.raises(TrustAnchorMissing, match=r"none\.json.*copy root\.json"):
+        device.update(root_file=tmp_path / "none.json")
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(TrustAnchorMissing, match=r"bad\.json"):
+        device.update(root_file=tmp_path / "bad.json")
+
+
+def test_server_that_is_no_registry_is_told_in_one_line(device: Device, tmp_path: Path) -> None:
     class WebServer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_error(404)
@@ -162,83 +256,137 @@ def test_server_that_is_no_registry_is_told_in_one_line(tmp_path: Path) -> None:
         def log_message(self, *_: object) -> None:
             pass
 
-    with serving(WebServer) as url, pytest.raises(RegistryRefused, match=r"404 and not as .*; check --registry$") as no:
-        run_update(StateFolder(tmp_path / "state"), url)
+    with serving(WebServer) as url:
+        device.registry = FakeRegistry(url)
+        with pytest.raises(UntrustedMetadata, match=r"metadata missing.*404") as no:
+            device.update()
     assert "\n" not in str(no.value)
 
 
-def test_names_do_not_lead_elsewhere(registry: FakeRegistry, tmp_path: Path) -> None:
-    with RegistryClient(registry.url, 5) as client, pytest.raises(RegistryRefused):
-        update(StateFolder(tmp_path / "state"), client, "no/../dots", "stable", 1, lambda line: None)
-    assert registry.requests == ["/v1/bundles/no%2F..%2Fdots/channels/stable"]
-
-
-def test_registry_that_is_down(tmp_path: Path) -> None:
+def test_registry_that_is_down(device: Device) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        device.registry = FakeRegistry(f"http://127.0.0.1:{closed.getsockname()[1]}")
     with pytest.raises(RegistryUnavailable, match=r"refused.*check --registry and that it is running"):
-        run_update(StateFolder(tmp_path / "state"), url)
+        device.update()
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://host/", "http://[broken"])
-def test_registry_whose_url_is_none(tmp_path: Path, url: str) -> None:
+def test_registry_whose_url_is_none(device: Device, url: str) -> None:
+    device.registry = FakeRegistry(url)
     with pytest.raises(RegistryUnavailable):
-        run_update(StateFolder(tmp_path / "state"), url)
+        device.update()
 
 
-def test_two_updates_at_once_do_not_meet(registry: FakeRegistry, tmp_path: Path) -> None:
-    state = StateFolder(tmp_path / "state")
-    run_update(state, registry.url)
-    with (state.folder / "update.lock").open("w") as lock:
+def test_two_updates_at_once_do_not_meet(device: Device) -> None:
+    device.update()
+    with (device.state.folder / "update.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UpdateInProgress, match="another update is running"):
-            run_update(state, registry.url)
+            device.update()
 
 
-def test_killed_update_leaves_the_active_bundle_and_the_next_one_clears_up(
-    registry: FakeRegistry, tmp_path: Path
+def service(answers: Callable[[], tuple[int, str]]) -> type[BaseHTTPRequestHandler]:
+    """A running edge service, as far as the watch sees it: status of /readyz, and the bundle that it runs."""
+
+    class Service(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, digest = answers()
+            self.send_response(status if self.path == "/readyz" else 200)
+            self.end_headers()
+            self.wfile.write(f'plumbline_edge_bundle_info{{manifest_sha256="{digest}"}} 1.0\n'.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Service
+
+
+def test_healthy_bundle_is_kept(device: Device, tmp_path: Path) -> None:
+    device.update()
+    wanted = move_to(device.registry, tmp_path, "1.1.0")
+    with serving(service(lambda: (200, device.state.active_sha256() or ""))) as url:
+        device.update(health=HealthWatch(url, 1, 0.05, sleep=lambda _: time.sleep(0.01)))
+    assert device.state.active_sha256() == wanted
+    assert read_journal(device.state.folder).on_trial is None
+
+
+@pytest.mark.parametrize(
+    ("status", "runs_new", "message"), [(503, True, "is not ready"), (200, False, "runs 000000000000, not")]
+)
+def test_unhealthy_bundle_is_rolled_back_and_remembered(
+    device: Device, tmp_path: Path, status: int, runs_new: bool, message: str
 ) -> None:
-    state = StateFolder(tmp_path / "state")
-    first = run_update(state, registry.url).manifest_sha256
-    wanted = move_to_1_1_0(registry, tmp_path)
-    registry.silent.add("golden.npz")
-    command = [sys.executable, "-m", "plumbline_edge", "update", "--registry", registry.url, "--name", "dots"]
-    process = subprocess.Popen([*command, "--state", str(state.folder)], stdout=subprocess.PIPE)
+    first = device.update().manifest_sha256
+    move_to(device.registry, tmp_path, "1.1.0")
+    with serving(service(lambda: (status, (device.state.active_sha256() or "") if runs_new else "0" * 64))) as url:
+        watch = HealthWatch(url, 0.05, 0.05, sleep=lambda _: time.sleep(0.01))
+        with pytest.raises(UnhealthyBundle, match=f"{message}.*went back to {first[:12]}"):
+            device.update(health=watch)
+        assert device.state.active_sha256() == first
+        with pytest.raises(KnownBad):
+            device.update(health=watch)
+    assert device.active_version == "1.0.0"
+
+
+def test_watch_that_was_cut_off_is_made_up_for(device: Device, tmp_path: Path) -> None:
+    first = device.update().manifest_sha256
+    move_to(device.registry, tmp_path, "1.1.0")
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with serving(service(lambda: (503, ""))) as url:
+        with pytest.raises(KeyboardInterrupt):
+            device.update(health=HealthWatch(url, 5, 5, sleep=interrupted))
+        assert device.active_version == "1.1.0"
+        with pytest.raises(UnhealthyBundle, match="went back"):
+            device.update(health=HealthWatch(url, 0, 0, sleep=interrupted))
+    assert device.state.active_sha256() == first
+
+
+def test_clock_that_is_not_synchronised_is_said_and_expiry_is_not_checked(device: Device) -> None:
+    repository = device.registry.repository
+    repository.expires = repository.expires.replace(year=repository.expires.year - 1)
+    repository.publish()
+    with pytest.raises(UntrustedMetadata, match="metadata expired"):
+        device.update()
+    assert device.update(synchronised=lambda: False).changed
+    assert "the clock is not synchronised: whether metadata has expired is not checked this time" in device.said
+
+
+def test_journal_counts_outcomes(device: Device, tmp_path: Path) -> None:
+    device.update()
+    device.registry.silent.add("timestamp.json")
+    with pytest.raises(RegistryUnavailable):
+        device.update(timeout_seconds=0.2)
+    journal = read_journal(device.state.folder)
+    assert (journal.attempts, journal.failures, journal.last_reason) == (
+        2, {"registry_unavailable": 1}, "registry_unavailable",
+    )  # fmt: skip
+    assert journal.last_success_at is not None
+    (device.state.folder / "updates.json").write_text("{damaged")
+    device.registry.silent.clear()
+    assert not device.update().changed
+
+
+def test_killed_update_leaves_the_active_bundle_and_the_next_one_goes_on(device: Device, tmp_path: Path) -> None:
+    first = device.update().manifest_sha256
+    wanted = move_to(device.registry, tmp_path, "1.1.0")
+    device.registry.silent.add("golden.npz")
+    command = [sys.executable, "-m", "plumbline_edge", "update", "--registry", device.registry.url, "--name", "dots"]
+    command += ["--root", str(tmp_path / "root.json"), "--state", str(device.state.folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
     deadline = time.monotonic() + 20
-    while not list((state.folder / "incoming").glob("model.tflite")):
+    while not list((device.state.folder / "incoming").rglob("model.tflite")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    assert (state.folder / "incoming").exists()
-    assert state.active_sha256() == first
-    assert open_bundle(state.active_bundle_folder()).manifest.version == "1.0.0"
-    registry.silent.clear()
-    assert run_update(state, registry.url).manifest_sha256 == wanted
-    assert not (state.folder / "incoming").exists()
-
-
-@pytest.mark.parametrize("step", ["keep", "activate", "prune"])
-def test_failure_between_the_last_steps_leaves_a_bundle_active(
-    registry: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    state = StateFolder(tmp_path / "state")
-    first = run_update(state, registry.url).manifest_sha256
-    wanted = move_to_1_1_0(registry, tmp_path)
-
-    def fail(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StateFolder, step, fail)
-        with pytest.raises(KeyboardInterrupt):
-            run_update(state, registry.url)
-    assert state.active_sha256() == (wanted if step == "prune" else first)
-    open_bundle(state.active_bundle_folder())
-    run_update(state, registry.url)
-    assert state.active_sha256() == wanted
-    assert open_bundle(state.active_bundle_folder()).manifest.version == "1.1.0"
+    assert device.state.active_sha256() == first
+    assert device.active_version == "1.0.0"
+    device.registry.silent.clear()
+    assert device.update().manifest_sha256 == wanted
 
 
 def test_active_link_always_leads_to_a_bundle_while_it_moves(tmp_path: Path) -> None:

@@ -19,13 +19,14 @@ class Registry:
 
     url: str
     token_file: Path
+    keys: Path
 
     def publish(self, bundle: Path, name: str, version: str, channel: str) -> None:
         """Publish a bundle folder and point a channel to it."""
         connection = ["--url", self.url, "--token-file", str(self.token_file)]
         cli = program("plumbline-registry")
         subprocess.run([cli, "publish", str(bundle), *connection], check=True)
-        promotion = ["promote", name, version, channel, "--reason", "fleet test"]
+        promotion = ["promote", name, version, channel, "--reason", "fleet test", "--keys", str(self.keys)]
         subprocess.run([cli, *promotion, *connection], check=True)
 
 
@@ -34,12 +35,15 @@ def registry_at(folder: Path, address: str) -> Iterator[Registry]:
     """A registry with its files in `folder`, listening on `address`."""
     folder.mkdir()
     cli, port = program("plumbline-registry"), free_port(address)
-    token = subprocess.run([cli, "token"], cwd=folder, capture_output=True, text=True, check=True).stdout
+    scopes = [f"--scope={scope}" for scope in ("admin", "publish", "promote", "sign")]
+    token = subprocess.run([cli, "token", *scopes], cwd=folder, capture_output=True, text=True, check=True).stdout
     (folder / "token").write_text(token)
     with running([cli, "serve", "--host", address, "--port", str(port)], folder / "log", cwd=folder):
         url = f"http://{address}:{port}"
         wait_for("the registry", lambda: httpx.get(f"{url}/readyz").is_success)
-        yield Registry(url, folder / "token")
+        connection = ["--url", url, "--token-file", str(folder / "token")]
+        subprocess.run([cli, "init", "--keys", str(folder / "keys"), *connection], check=True)
+        yield Registry(url, folder / "token", folder / "keys")
 
 
 @contextlib.contextmanager

@@ -35,8 +35,13 @@ from plumbline_contract.manifest import (
     Parity,
 )
 from plumbline_registry.app import create_app
+from plumbline_registry.client import RegistryClient
 from plumbline_registry.server import listen
 from plumbline_registry.settings import Settings
+from plumbline_registry.trust.acceptance import Entry
+from plumbline_registry.trust.keys import KeysFolder
+from plumbline_registry.trust.operator import initialise, promote
+from plumbline_registry.trust.signer import sign_once
 
 TOKEN = "a-token-for-tests-only"
 
@@ -74,12 +79,38 @@ class Server:
         # verify=False: plain HTTP, and loading the certificates of the world takes longer than most tests.
         return httpx.Client(base_url=self.url, headers=headers, timeout=30, verify=False)  # noqa: S501
 
+    def operator(self) -> Operator:
+        """Somebody with every key; the first call sets the keys up."""
+        keys = KeysFolder(self.settings.blob_dir.parent / "keys")
+        with RegistryClient(self.url, TOKEN) as client:
+            if keys.is_fresh():
+                initialise(client, keys)
+        return Operator(self, keys)
+
     def unfinished(self) -> list[Path]:
         """Files of uploads that are not complete."""
         return [path for path in (self.settings.blob_dir / "incoming").rglob("*") if path.is_file()]
 
     def blobs(self) -> set[str]:
         return {path.name for path in (self.settings.blob_dir / "sha256").rglob("*") if path.is_file()}
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Signs for channels, and publishes what was signed."""
+
+    server: Server
+    keys: KeysFolder
+
+    def promote(self, channel: str, bundle: Bundle, reason: str = "a test", *, sign: bool = True) -> None:
+        manifest = bundle.files["manifest.json"]
+        entry = Entry(
+            channel, bundle.manifest.name, bundle.manifest.version, bundle.manifest_sha256, len(manifest), reason
+        )
+        with RegistryClient(self.server.url, TOKEN) as client:
+            promote(client, self.keys, entry)
+            if sign:
+                sign_once(client, self.keys)
 
 
 def tar_of(members: list[tuple[str, bytes]]) -> bytes:

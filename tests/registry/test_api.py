@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +23,6 @@ def publish(client: httpx.Client, *bundles: Bundle) -> None:
         client.put(bundle.path, content=bundle.tar()).raise_for_status()
 
 
-def promote(client: httpx.Client, channel: str, version: str, reason: str = "a test") -> httpx.Response:
-    return client.put(f"{CHANNEL}/{channel}", json={"version": version, "reason": reason})
-
-
 def test_latest_is_by_precedence_and_the_list_by_time(make_bundle: MakeBundle, client: httpx.Client) -> None:
     publish(client, *(make_bundle(version) for version in ("1.10.0", "1.9.0", "1.10.0-rc.1")))
     publish(client, make_bundle(name="another-net"))
@@ -41,11 +36,12 @@ def test_latest_is_by_precedence_and_the_list_by_time(make_bundle: MakeBundle, c
     assert [version["version"] for version in versions] == ["1.10.0-rc.1", "1.9.0", "1.10.0"]
 
 
-def test_channel_moves_and_remembers(make_bundle: MakeBundle, client: httpx.Client) -> None:
+def test_channel_moves_and_remembers(make_bundle: MakeBundle, server: Server, client: httpx.Client) -> None:
     first, second = make_bundle("1.0.0"), make_bundle("1.1.0")
     publish(client, first, second)
-    for version, reason in (("1.0.0", "first"), ("1.1.0", "better"), ("1.0.0", "worse on the gym clips")):
-        assert promote(client, "stable", version, reason).status_code == 200
+    operator = server.operator()
+    for bundle, reason in ((first, "first"), (second, "better"), (first, "worse on the gym clips")):
+        operator.promote("stable", bundle, reason)
     now = client.get(f"{CHANNEL}/stable").json()
     assert now | {"updated_at": None} == {
         "name": "test-net",
@@ -53,39 +49,33 @@ def test_channel_moves_and_remembers(make_bundle: MakeBundle, client: httpx.Clie
         "version": "1.0.0",
         "manifest_sha256": first.manifest_sha256,
         "updated_at": None,
+        "metadata_version": 4,
     }
     history = client.get(f"{CHANNEL}/stable/history").json()["history"]
-    assert [(move["version"], move["actor"], move["reason"]) for move in history] == [
-        ("1.0.0", "publisher", "worse on the gym clips"),
-        ("1.1.0", "publisher", "better"),
-        ("1.0.0", "publisher", "first"),
+    assert [(move["version"], move["actor"], move["reason"], move["metadata_version"]) for move in history] == [
+        ("1.0.0", "publisher", "worse on the gym clips", 4),
+        ("1.1.0", "publisher", "better", 3),
+        ("1.0.0", "publisher", "first", 2),
     ]
     assert history[0]["changed_at"] == now["updated_at"] > history[1]["changed_at"] > history[2]["changed_at"]
     assert client.get(f"{CHANNEL}/canary").json()["error"]["code"] == "channel_empty"
 
 
-def test_promoting_what_is_there_adds_nothing(make_bundle: MakeBundle, client: httpx.Client) -> None:
-    publish(client, make_bundle())
-    first = promote(client, "dev", "1.0.0", "once")
-    assert promote(client, "dev", "1.0.0", "twice").json() == first.json()
+def test_promoting_what_is_there_adds_nothing(make_bundle: MakeBundle, server: Server, client: httpx.Client) -> None:
+    bundle = make_bundle()
+    publish(client, bundle)
+    server.operator().promote("dev", bundle, "once")
+    before = client.get("/v1/metadata").json()
+    server.operator().promote("dev", bundle, "twice")
+    assert client.get("/v1/metadata").json() == before
     assert [move["reason"] for move in client.get(f"{CHANNEL}/dev/history").json()["history"]] == ["once"]
 
 
-def test_concurrent_promotions_make_one_line_of_history(make_bundle: MakeBundle, client: httpx.Client) -> None:
-    versions = [f"1.{minor}.0" for minor in range(6)]
-    publish(client, *(make_bundle(version) for version in versions))
-    with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda version: promote(client, "canary", version), versions))
-    assert {answer.status_code for answer in answers} == {200}
-    history = client.get(f"{CHANNEL}/canary/history").json()["history"]
-    assert sorted(move["version"] for move in history) == versions
-    assert client.get(f"{CHANNEL}/canary").json()["version"] == history[0]["version"]
-
-
 def test_catalogue_survives_a_restart(make_bundle: MakeBundle, serve: Callable[..., Server]) -> None:
-    with serve().client() as client:
-        publish(client, make_bundle())
-        promote(client, "stable", "1.0.0")
+    bundle, server = make_bundle(), serve()
+    with server.client() as client:
+        publish(client, bundle)
+        server.operator().promote("stable", bundle)
         before = (client.get("/v1/bundles/test-net/versions").json(), client.get(f"{CHANNEL}/stable").json())
     with serve().client() as client:
         assert (client.get("/v1/bundles/test-net/versions").json(), client.get(f"{CHANNEL}/stable").json()) == before
@@ -156,14 +146,17 @@ REFUSALS: list[tuple[str, str, dict[str, Any], tuple[int, str]]] = [
     ("GET", "/v1/bundles/Bad_Name/versions", {}, (422, "invalid_request")),
     ("GET", "/v1/bundles/test-net/channels/prod", {}, (422, "invalid_request")),
     ("PUT", "/v1/bundles/test-net/versions/1.0", {"content": b""}, (422, "invalid_request")),
-    ("PUT", f"{CHANNEL}/dev", {"json": {"version": "9.9.9", "reason": "x"}}, (404, "unknown_version")),
-    ("PUT", "/v1/bundles/no/channels/dev", {"json": {"version": "1.0.0", "reason": "x"}}, (404, "unknown_bundle")),
-    ("PUT", f"{CHANNEL}/dev", {"json": {"version": "1.0.0"}}, (422, "invalid_request")),
-    ("PUT", f"{CHANNEL}/dev", {"json": {"version": "1.0.0", "reason": "  "}}, (422, "invalid_request")),
-    ("PUT", f"{CHANNEL}/dev", {"json": {"version": "1", "reason": "x"}}, (422, "invalid_request")),
-    ("PUT", f"{CHANNEL}/dev", {"json": ["1.0.0"]}, (422, "invalid_request")),
-    ("PUT", f"{CHANNEL}/dev", {"content": b"\xff{"}, (422, "invalid_request")),
-    ("PUT", f"{CHANNEL}/dev", {"content": b" " * 70_000}, (413, "upload_too_large")),
+    ("POST", "/v1/metadata", {"json": {"documents": {}}}, (422, "invalid_request")),
+    ("POST", "/v1/metadata", {"json": {"documents": {"prod": "{}"}}}, (422, "invalid_request")),
+    ("POST", "/v1/metadata", {"json": ["stable"]}, (422, "invalid_request")),
+    ("POST", "/v1/metadata", {"content": b"\xff{"}, (422, "invalid_request")),
+    ("POST", "/v1/metadata", {"content": b" " * 5_000_000}, (413, "upload_too_large")),
+    ("POST", "/v1/metadata", {"json": {"documents": {"stable": "{}"}}}, (422, "invalid_metadata")),
+    ("GET", "/tuf/metadata/timestamp.json", {}, (404, "unknown_metadata")),
+    ("GET", "/tuf/metadata/1.root.json", {}, (404, "unknown_metadata")),
+    ("GET", "/tuf/metadata/stable.json", {}, (422, "invalid_request")),
+    ("GET", f"/tuf/targets/stable/x/{'0' * 64}.manifest.json", {}, (404, "unknown_blob")),
+    ("PUT", f"{CHANNEL}/dev", {"json": {"version": "1.0.0"}}, (405, "method_not_allowed")),
     ("GET", "/nowhere", {}, (404, "no_such_route")),
     ("DELETE", "/v1/bundles", {}, (405, "method_not_allowed")),
 ]
@@ -202,7 +195,8 @@ def test_writing_needs_a_known_token(make_bundle: MakeBundle, server: Server, cl
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic cHVibGlzaGVyOng="}):
         with server.client(None) as stranger:
             stranger.headers.update(headers)
-            for response in (stranger.put(bundle.path, content=bundle.tar()), promote(stranger, "dev", "1.0.0")):
+            sent = {"documents": {"dev": "{}"}}
+            for response in (stranger.put(bundle.path, content=bundle.tar()), stranger.post("/v1/metadata", json=sent)):
                 assert error_of(response) == (401, "unauthorised")
                 assert response.headers["www-authenticate"] == "Bearer"
             assert stranger.get(bundle.path).status_code == 200
@@ -217,7 +211,7 @@ def test_without_any_token_nobody_writes(make_bundle: MakeBundle, serve: Callabl
 def test_openapi_describes_what_is_served(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     operations = list(_operations(document))
-    assert len(operations) == 12
+    assert len(operations) == 15
     for address, operation in operations:
         assert operation["summary"], address
         assert operation["description"], address

@@ -44,7 +44,7 @@ def fails(result: tuple[int, str, str]) -> str:
     return err
 
 
-def test_publish_promote_list(make_bundle: MakeBundle, server: Server, run: Run) -> None:
+def test_publish_promote_list(make_bundle: MakeBundle, server: Server, run: Run, tmp_path: Path) -> None:
     bundle = make_bundle("1.2.0")
     assert run("list", "--url", server.url) == (0, "", "")
     code, out, _ = run("publish", bundle.directory, "--url", server.url)
@@ -52,8 +52,11 @@ def test_publish_promote_list(make_bundle: MakeBundle, server: Server, run: Run)
     assert out.startswith("published test-net 1.2.0, ")
     assert bundle.manifest_sha256 in out
     assert run("publish", bundle.directory, "--url", server.url)[1].startswith("already there: test-net 1.2.0")
-    code, out, _ = run("promote", "test-net", "1.2.0", "stable", "--reason", "first", "--url", server.url)
-    assert (code, out.split(" since")[0]) == (0, "test-net stable gives 1.2.0")
+    keys = ("--keys", tmp_path / "keys", "--url", server.url)
+    assert "root.json: copy it to them" in run("init", *keys)[1]
+    code, out, _ = run("promote", "test-net", "1.2.0", "stable", "--reason", "first", *keys)
+    assert (code, out) == (0, f"test-net stable gives 1.2.0, manifest sha256 {bundle.manifest_sha256}\n")
+    assert run("sign", *keys)[1] == "nothing to sign\n"
     assert run("list", "--url", server.url)[1] == "test-net  1 version(s), latest 1.2.0  stable=1.2.0\n"
     listed = run("list", "test-net", "--url", server.url)[1]
     assert listed.startswith("1.2.0  ")
@@ -62,14 +65,17 @@ def test_publish_promote_list(make_bundle: MakeBundle, server: Server, run: Run)
 
 def test_token_made_by_the_command_may_write(make_bundle: MakeBundle, serve: Callable[..., Server], run: Run) -> None:
     server = serve(write_token=None)
-    code, token, note = run("token", "--name", "ci", "--tokens-file", server.settings.tokens_file)
+    scopes = ("--scope", "admin", "--scope", "publish", "--scope", "promote", "--scope", "sign")
+    code, token, note = run("token", "--name", "ci", *scopes, "--tokens-file", server.settings.tokens_file)
     assert code == 0
     assert token.strip() not in note
     token_file = server.settings.blob_dir.parent / "ci.token"
     token_file.write_text(token)
     connection = ("--url", server.url, "--token-file", token_file)
     assert run("publish", make_bundle().directory, *connection)[0] == 0
-    assert run("promote", "test-net", "1.0.0", "dev", "--reason", "a test", *connection)[0] == 0
+    keys = ("--keys", server.settings.blob_dir.parent / "keys")
+    assert run("init", *keys, *connection)[0] == 0
+    assert run("promote", "test-net", "1.0.0", "dev", "--reason", "a test", *keys, *connection)[0] == 0
     history = httpx.get(f"{server.url}/v1/bundles/test-net/channels/dev/history").json()["history"]
     assert [move["actor"] for move in history] == ["ci"]
 
@@ -153,10 +159,20 @@ def test_version_published_with_other_contents(make_bundle: MakeBundle, server: 
     assert "(version_exists)" in fails(run("publish", make_bundle(seed=1).directory, "--url", server.url))
 
 
-def test_promotion_that_makes_no_sense(make_bundle: MakeBundle, server: Server, run: Run) -> None:
-    assert "(unknown_bundle)" in fails(run("promote", "no-net", "1.0.0", "dev", "--reason", "x", "--url", server.url))
-    assert "'one'" in fails(run("promote", "no-net", "one", "dev", "--reason", "x", "--url", server.url))
-    assert "(no_such_route)" in fails(run("promote", "a/b", "1.0.0", "dev", "--reason", "x", "--url", server.url))
+def test_promotion_that_makes_no_sense(make_bundle: MakeBundle, server: Server, run: Run, tmp_path: Path) -> None:
+    def promote(*arguments: object) -> str:
+        return fails(run("promote", *arguments, "--keys", tmp_path / "keys", "--url", server.url))
+
+    assert "(unknown_bundle)" in promote("no-net", "1.0.0", "dev", "--reason", "x")
+    assert "'one'" in promote("no-net", "one", "dev", "--reason", "x")
+    assert "(no_such_route)" in promote("a/b", "1.0.0", "dev", "--reason", "x")
+    run("publish", make_bundle().directory, "--url", server.url)
+    assert "signing for dev needs it" in promote("test-net", "1.0.0", "dev", "--reason", "x")
+    run("init", "--keys", tmp_path / "keys", "--url", server.url)
+    assert "1 to 500 characters" in promote("test-net", "1.0.0", "dev", "--reason", " ")
+    assert "nothing was signed" in promote("test-net", "1.0.0", "dev", "--reason", "x", "--sha256", "0" * 64)
+    assert "holds keys already" in fails(run("init", "--keys", tmp_path / "keys", "--url", server.url))
+    assert "has its metadata already" in fails(run("init", "--keys", tmp_path / "other", "--url", server.url))
 
 
 def test_server_that_cannot_start(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

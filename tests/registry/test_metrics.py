@@ -9,7 +9,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
-    from tests.registry.conftest import Bundle
+    from tests.registry.conftest import Bundle, Server
 
 MakeBundle = Callable[..., "Bundle"]
 
@@ -22,11 +22,11 @@ def sample(client: httpx.Client, name: str, **labels: str) -> float:
     raise AssertionError(f"no sample {name} {labels}")
 
 
-def test_metrics_count_what_happened(make_bundle: MakeBundle, client: httpx.Client) -> None:
+def test_metrics_count_what_happened(make_bundle: MakeBundle, server: Server, client: httpx.Client) -> None:
     bundle, other = make_bundle(seed=0), make_bundle(seed=1)
     for body in (bundle.tar(), bundle.tar(), other.tar(), b"x" * 1024):
         client.put(bundle.path, content=body)
-    client.put("/v1/bundles/test-net/channels/dev", json={"version": "1.0.0", "reason": "a test"})
+    server.operator().promote("dev", bundle)
     for outcome in ("created", "unchanged", "version_exists", "malformed_upload"):
         assert sample(client, "plumbline_registry_publishes_total", outcome=outcome) == 1
     uploaded_bytes = 2 * len(bundle.tar()) + len(other.tar()) + 1024

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from plumbline_registry.errors import StorageUnavailable, Unauthorised, WritesDisabled
-from plumbline_registry.tokens import InvalidTokenName, TokenVerifier, create_token, read_tokens_file
+from plumbline_registry.errors import Forbidden, StorageUnavailable, Unauthorised, WritesDisabled
+from plumbline_registry.tokens import InvalidTokenName, TokenVerifier, create_token, read_tokens_file, revoke_token
 
 
 def test_token_is_known_by_its_name_and_not_stored(tmp_path: Path) -> None:
     path = tmp_path / "new" / "tokens.json"
     alice, bob = create_token(path, "alice"), create_token(path, "bob")
     verifier = TokenVerifier(path)
-    assert (verifier.actor(alice), verifier.actor(bob)) == ("alice", "bob")
+    assert (verifier.grant(alice).name, verifier.grant(bob).name) == ("alice", "bob")
     assert alice not in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [file.name for file in path.parent.iterdir()] == ["tokens.json"]
@@ -25,45 +25,45 @@ def test_new_token_of_a_name_ends_the_old_at_once(tmp_path: Path) -> None:
     path = tmp_path / "tokens.json"
     old = create_token(path)
     verifier = TokenVerifier(path)
-    assert verifier.actor(old) == "publisher"
+    assert verifier.grant(old).name == "publisher"
     new = create_token(path)
     with pytest.raises(Unauthorised):
-        verifier.actor(old)
-    assert verifier.actor(new) == "publisher"
+        verifier.grant(old)
+    assert verifier.grant(new).name == "publisher"
 
 
 def test_fixed_token_works_beside_the_file(tmp_path: Path) -> None:
     path = tmp_path / "tokens.json"
     token = create_token(path, "alice")
     verifier = TokenVerifier(path, "a-fixed-token-of-a-container")
-    assert verifier.actor(token) == "alice"
-    assert verifier.actor("a-fixed-token-of-a-container") == "publisher"
+    assert verifier.grant(token).name == "alice"
+    assert verifier.grant("a-fixed-token-of-a-container").name == "publisher"
 
 
 def test_no_token_at_all(tmp_path: Path) -> None:
     with pytest.raises(WritesDisabled):
-        TokenVerifier(tmp_path / "tokens.json").actor("anything")
+        TokenVerifier(tmp_path / "tokens.json").grant("anything")
 
 
 @pytest.mark.parametrize("token", [None, "", "wrong", "häßlich"])
 def test_unknown_token(token: str | None, tmp_path: Path) -> None:
     create_token(tmp_path / "tokens.json")
     with pytest.raises(Unauthorised):
-        TokenVerifier(tmp_path / "tokens.json").actor(token)
+        TokenVerifier(tmp_path / "tokens.json").grant(token)
 
 
 def test_hash_is_no_token(tmp_path: Path) -> None:
     path = tmp_path / "tokens.json"
     create_token(path)
     with pytest.raises(Unauthorised):
-        TokenVerifier(path).actor(read_tokens_file(path)["publisher"])
+        TokenVerifier(path).grant(read_tokens_file(path)["publisher"].sha256)
 
 
 def test_damaged_file_lets_nobody_in(tmp_path: Path) -> None:
     path = tmp_path / "tokens.json"
     path.write_text("{")
     with pytest.raises(StorageUnavailable, match=r"tokens\.json"):
-        TokenVerifier(path, "a-fixed-token-of-a-container").actor("a-fixed-token-of-a-container")
+        TokenVerifier(path, "a-fixed-token-of-a-container").grant("a-fixed-token-of-a-container")
 
 
 @pytest.mark.parametrize("name", ["", "Alice", "a b", "../x", "a\n", "x" * 65])
@@ -71,3 +71,23 @@ def test_name_that_would_not_read_well(name: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidTokenName):
         create_token(tmp_path / "tokens.json", name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_token_is_good_for_its_scopes_alone(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.json"
+    grant = TokenVerifier(path).grant(create_token(path, "pi-07", ("device",)))
+    assert grant.require("device").name == "pi-07"
+    with pytest.raises(Forbidden, match="'pi-07' has the scopes device, this needs 'publish'"):
+        grant.require("publish")
+
+
+def test_token_ends_with_its_days_and_by_revocation(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.json"
+    ended, living = create_token(path, "old", days=-1), create_token(path, "living")
+    with pytest.raises(Unauthorised, match="'old' ended"):
+        TokenVerifier(path).grant(ended)
+    revoke_token(path, "living")
+    with pytest.raises(Unauthorised, match="not known"):
+        TokenVerifier(path).grant(living)
+    with pytest.raises(InvalidTokenName, match="no token is called 'living'"):
+        revoke_token(path, "living")

@@ -8,11 +8,13 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from plumbline_registry.api import blobs, bundles, channels, operations
+from plumbline_registry.api import blobs, bundles, channels, metadata, operations
 from plumbline_registry.api.dependencies import Services
 from plumbline_registry.api.responses import install_error_handlers
 from plumbline_registry.blobs import FolderBlobStore
 from plumbline_registry.catalogue import Catalogue
+from plumbline_registry.database import open_engine
+from plumbline_registry.metadata_store import MetadataStore
 from plumbline_registry.metrics import Metrics
 from plumbline_registry.request_metrics import RequestMetrics
 from plumbline_registry.settings import Settings
@@ -26,7 +28,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
-        services.catalogue.close()
+        services.engine.dispose()
         services.blobs.close()
 
     app = FastAPI(
@@ -38,7 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.services = services
-    for part in (bundles, channels, blobs, operations):
+    for part in (bundles, channels, blobs, metadata, operations):
         app.include_router(part.router)
     install_error_handlers(app)
     app.add_middleware(RequestMetrics, metrics=services.metrics)
@@ -47,12 +49,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 def open_services(settings: Settings) -> Services:
     """Everything the application works with. Raises StorageUnavailable, StorageFull."""
-    catalogue = Catalogue(settings.database_url)
+    engine = open_engine(settings.database_url)
+    catalogue = Catalogue(engine)
     write_token = settings.write_token.get_secret_value() if settings.write_token else None
     return Services(
         settings=settings,
+        engine=engine,
         blobs=FolderBlobStore(settings.blob_dir),
         catalogue=catalogue,
+        metadata=MetadataStore(engine),
         tokens=TokenVerifier(settings.tokens_file, write_token),
         metrics=Metrics(catalogue),
     )

@@ -10,15 +10,14 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from plumbline_contract.channel import Channel
 from plumbline_contract.manifest import BundleFile, Manifest, version_key
-from plumbline_registry.database import open_engine, transaction
+from plumbline_registry.database import transaction
 from plumbline_registry.errors import ChannelEmpty, UnknownBundle, UnknownVersion, VersionExists
 from plumbline_registry.models import (
     BundleSummary,
-    Channel,
     ChannelChange,
     ChannelInfo,
-    PromotionRequest,
     VersionInfo,
 )
 from plumbline_registry.tables import ChannelChangeRow, FileRow, VersionRow
@@ -29,24 +28,24 @@ Outcome = Literal["created", "unchanged"]
 class Catalogue:
     """Each method is one transaction, and may raise StorageUnavailable or StorageFull."""
 
-    def __init__(self, database_url: str) -> None:
-        self._engine: Engine = open_engine(database_url)
-
-    def close(self) -> None:
-        self._engine.dispose()
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def check(self) -> None:
         """Raise StorageUnavailable unless the tables are there and a write could begin now."""
         with transaction(self._engine, write=True) as session:
             session.execute(select(VersionRow.id).limit(1))
 
-    def add_version(self, manifest: Manifest, manifest_sha256: str, actor: str) -> tuple[VersionInfo, Outcome]:
+    def add_version(
+        self, manifest: Manifest, manifest_sha256: str, manifest_bytes: int, actor: str
+    ) -> tuple[VersionInfo, Outcome]:
         """Record a version whose blobs are stored; the same manifest again changes nothing. Raises VersionExists."""
         row = VersionRow(
             name=manifest.name,
             version=manifest.version,
             manifest_sha256=manifest_sha256,
-            created_at=_now(),
+            manifest_bytes=manifest_bytes,
+            created_at=datetime.now(timezone.utc),
             actor=actor,
             files=[FileRow(file=file, **entry.model_dump()) for file, entry in manifest.files.items()],
         )
@@ -94,26 +93,6 @@ class Catalogue:
         with transaction(self._engine) as session:
             return _version_info(_version_row(session, name, version))
 
-    def promote(self, name: str, channel: Channel, request: PromotionRequest, actor: str) -> ChannelInfo:
-        """Move a channel; to where it already is changes nothing. Raises UnknownBundle, UnknownVersion."""
-        with transaction(self._engine, write=True) as session:
-            target = _version_row(session, name, request.version)
-            last = _last_change(session, name, channel)
-            if last is not None and last.version_id == target.id:
-                return _channel_info(last)
-            row = ChannelChangeRow(
-                name=name,
-                channel=channel,
-                sequence=1 if last is None else last.sequence + 1,
-                version=target,
-                changed_at=_now(),
-                actor=actor,
-                reason=request.reason,
-            )
-            session.add(row)
-            session.flush()
-            return _channel_info(row)
-
     def channel(self, name: str, channel: Channel) -> ChannelInfo:
         """What a channel gives now. Raises UnknownBundle, ChannelEmpty."""
         with transaction(self._engine) as session:
@@ -131,7 +110,11 @@ class Catalogue:
                 raise _nothing_in_channel(session, name, channel)
             return tuple(
                 ChannelChange(
-                    version=row.version.version, changed_at=row.changed_at, actor=row.actor, reason=row.reason
+                    version=row.version.version,
+                    changed_at=row.changed_at,
+                    actor=row.actor,
+                    reason=row.reason,
+                    metadata_version=row.metadata_version,
                 )
                 for row in rows
             )
@@ -146,10 +129,6 @@ class Catalogue:
         """How many versions are published, of all bundles."""
         with transaction(self._engine) as session:
             return session.scalar(select(func.count(VersionRow.id))) or 0
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)
 
 
 def _unknown_bundle(name: str) -> UnknownBundle:
@@ -200,4 +179,5 @@ def _channel_info(row: ChannelChangeRow) -> ChannelInfo:
         version=row.version.version,
         manifest_sha256=row.version.manifest_sha256,
         updated_at=row.changed_at,
+        metadata_version=row.metadata_version,
     )

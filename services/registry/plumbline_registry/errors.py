@@ -27,6 +27,10 @@ class Unauthorised(RegistryError):
     """A write came without a token, or with one that is not known."""
 
 
+class Forbidden(RegistryError):
+    """The token is known, and not good for this."""
+
+
 class WritesDisabled(RegistryError):
     """No token exists, so nobody may write."""
 
@@ -45,6 +49,22 @@ class UnknownBlob(RegistryError):
 
 class ChannelEmpty(RegistryError):
     """The channel of this bundle has never been set."""
+
+
+class UnknownMetadata(RegistryError):
+    """No signed metadata of this role and version is here."""
+
+
+class InvalidMetadata(RegistryError):
+    """Signed metadata does not parse, or says what it may not say."""
+
+
+class UntrustedMetadata(RegistryError):
+    """Metadata is not signed by enough of its role's keys."""
+
+
+class MetadataConflict(RegistryError):
+    """Somebody else's metadata came first; the change must be made again on top of it."""
 
 
 class VersionExists(RegistryError):
@@ -86,15 +106,20 @@ ERRORS: Final[dict[type[PlumblineError], ErrorSpec]] = {
     UploadInterrupted: ErrorSpec("upload_interrupted", 400),
     Unauthorised: ErrorSpec("unauthorised", 401),
     WritesDisabled: ErrorSpec("writes_disabled", 403),
+    Forbidden: ErrorSpec("forbidden", 403),
+    UntrustedMetadata: ErrorSpec("untrusted_metadata", 403),
     UnknownBundle: ErrorSpec("unknown_bundle", 404),
     UnknownVersion: ErrorSpec("unknown_version", 404),
     UnknownBlob: ErrorSpec("unknown_blob", 404),
     ChannelEmpty: ErrorSpec("channel_empty", 404),
+    UnknownMetadata: ErrorSpec("unknown_metadata", 404),
     UploadStalled: ErrorSpec("upload_stalled", 408),
     VersionExists: ErrorSpec("version_exists", 409),
+    MetadataConflict: ErrorSpec("metadata_conflict", 409),
     UploadTooLarge: ErrorSpec("upload_too_large", 413),
     UnsatisfiableRange: ErrorSpec("unsatisfiable_range", 416),
     InvalidRequest: ErrorSpec("invalid_request", 422),
+    InvalidMetadata: ErrorSpec("invalid_metadata", 422),
     MalformedUpload: ErrorSpec("malformed_upload", 422),
     InvalidManifest: ErrorSpec("invalid_manifest", 422),
     UnpublishableBundle: ErrorSpec("unpublishable_bundle", 422),

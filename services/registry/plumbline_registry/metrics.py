@@ -8,9 +8,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from plumbline_contract.channel import CHANNELS
 from plumbline_registry.catalogue import Catalogue
 from plumbline_registry.errors import StorageFull, StorageUnavailable
-from plumbline_registry.models import CHANNELS
 
 _DURATION_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 

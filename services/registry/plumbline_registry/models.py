@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal, get_args
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
+from plumbline_contract.channel import Channel
 from plumbline_contract.manifest import BundleFile, BundleName, Sha256, Version
 
-Channel = Literal["dev", "canary", "stable"]
-CHANNELS: tuple[Channel, ...] = get_args(Channel)
+Role = Literal["root", "targets", "dev", "canary", "stable", "snapshot", "timestamp"]
 
 _DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _TIME = "2025-03-01T09:30:00Z"
@@ -49,17 +49,20 @@ class VersionList(_Model):
     versions: tuple[VersionInfo, ...] = Field(description="newest first")
 
 
-class PromotionRequest(_Model):
-    """Which version a channel shall give from now on, and why."""
+class MetadataSet(_Model):
+    """Signed documents that are taken together or not at all."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"version": "1.2.0", "reason": "AP +1.4 on the gym clips, canary fine for 3 days"}]
-        }
+        json_schema_extra={"examples": [{"documents": {"stable": '{"signatures": [], "signed": {}}'}}]}
     )
 
-    version: Version
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+    documents: dict[Role, str] = Field(min_length=1, description="role -> the document, as text, exactly as signed")
+
+
+class MetadataVersions(_Model):
+    versions: dict[str, int] = Field(
+        description="role -> newest version", examples=[{"root": 1, "targets": 1, "stable": 4, "timestamp": 9}]
+    )
 
 
 class ChannelInfo(_Model):
@@ -70,6 +73,7 @@ class ChannelInfo(_Model):
     version: Version = Field(examples=["1.2.0"])
     manifest_sha256: Sha256 = Field(examples=[_DIGEST])
     updated_at: datetime = Field(description="when it last moved, UTC", examples=[_TIME])
+    metadata_version: int = Field(description="version of the channel's signed metadata that says so", examples=[4])
 
 
 class ChannelChange(_Model):
@@ -79,6 +83,7 @@ class ChannelChange(_Model):
     changed_at: datetime = Field(description="UTC", examples=[_TIME])
     actor: str = Field(description="name of the token that did it", examples=["publisher"])
     reason: str = Field(examples=["AP +1.4 on the gym clips"])
+    metadata_version: int = Field(description="version of the channel's signed metadata", examples=[4])
 
 
 class ChannelHistory(_Model):

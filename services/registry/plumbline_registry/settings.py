@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_PREFIX: Final = "PLUMBLINE_REGISTRY_"
 MAX_MANIFEST_BYTES: Final = 1024 * 1024
-MAX_JSON_BYTES: Final = 64 * 1024
+MAX_METADATA_BYTES: Final = 4 * 1024 * 1024
 
 
 class Settings(BaseSettings):

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from sqlalchemy import BigInteger, DateTime, Dialect, ForeignKey, Index, String, TypeDecorator, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from plumbline_registry.models import Channel
+from plumbline_contract.channel import Channel
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -39,6 +49,7 @@ class VersionRow(Base):
     name: Mapped[str] = mapped_column(String(64))
     version: Mapped[str] = mapped_column(String(64))
     manifest_sha256: Mapped[str] = mapped_column(String(64))
+    manifest_bytes: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     actor: Mapped[str] = mapped_column(String(64))
     files: Mapped[list[FileRow]] = relationship(lazy="selectin", order_by="FileRow.file")
@@ -57,7 +68,10 @@ class FileRow(Base):
 
 
 class ChannelChangeRow(Base):
-    """One move of a channel; `sequence` counts from 1 in each channel, so that two moves can't both come next."""
+    """One move of a channel, as its signed metadata said it; this table is an index of those documents.
+
+    `sequence` counts from 1 in each channel, so that two moves can't both come next.
+    """
 
     __tablename__ = "channel_changes"
     __table_args__ = (UniqueConstraint("name", "channel", "sequence"),)
@@ -67,7 +81,20 @@ class ChannelChangeRow(Base):
     channel: Mapped[Channel] = mapped_column(String(16))
     sequence: Mapped[int]
     version_id: Mapped[int] = mapped_column(ForeignKey(VersionRow.id))
+    metadata_version: Mapped[int] = mapped_column(BigInteger)
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     actor: Mapped[str] = mapped_column(String(64))
     reason: Mapped[str] = mapped_column(String(500))
     version: Mapped[VersionRow] = relationship(lazy="joined")
+
+
+class MetadataRow(Base):
+    """One version of one role's signed metadata, byte for byte."""
+
+    __tablename__ = "metadata"
+
+    role: Mapped[str] = mapped_column(String(16), primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    accepted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(String(64))

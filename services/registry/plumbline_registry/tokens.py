@@ -1,4 +1,4 @@
-"""Who may write: named tokens, of which only hashes are stored."""
+"""Who may write, and what: named tokens with scopes and an end, of which only hashes are stored."""
 
 from __future__ import annotations
 
@@ -7,37 +7,81 @@ import hmac
 import os
 import re
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
-from pydantic import RootModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, RootModel, ValidationError
 
-from plumbline_registry.errors import RegistryError, StorageUnavailable, Unauthorised, WritesDisabled
+from plumbline_registry.errors import Forbidden, RegistryError, StorageUnavailable, Unauthorised, WritesDisabled
+from plumbline_registry.trust.roles import Scope
 
 DEFAULT_NAME: Final = "publisher"
+DEFAULT_SCOPES: Final[tuple[Scope, ...]] = ("publish", "promote")
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 class InvalidTokenName(RegistryError):
-    """A token's name would not read well as an actor in the history."""
+    """A token's name would not read well as an actor in the history, or there is no token of this name."""
 
 
-class _TokensFile(RootModel[dict[str, str]]):
-    """name -> sha256 of the token. Tokens carry 256 random bits, so a plain hash cannot be guessed back."""
+class StoredToken(BaseModel):
+    """What is kept of a token. Tokens carry 256 random bits, so a plain hash cannot be guessed back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: str
+    scopes: tuple[Scope, ...]
+    expires_at: AwareDatetime
+
+
+class _TokensFile(RootModel[dict[str, StoredToken]]):
+    """name -> token."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What the token of a request is good for."""
+
+    name: str
+    scopes: tuple[Scope, ...]
+
+    def require(self, scope: Scope) -> Grant:
+        """Raise Forbidden unless the token has the scope."""
+        if scope not in self.scopes:
+            raise Forbidden(
+                f"token {self.name!r} has the scopes {', '.join(self.scopes)}, this needs {scope!r}; make one with"
+                f" `plumbline-registry token --scope {scope}`"
+            )
+        return self
 
 
 def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def create_token(path: Path, name: str = DEFAULT_NAME) -> str:
+def create_token(
+    path: Path, name: str = DEFAULT_NAME, scopes: Sequence[Scope] = DEFAULT_SCOPES, days: int = 365
+) -> str:
     """Make a token, store its hash under `name` (an earlier one of that name ends) and return it, this once."""
     if _NAME.fullmatch(name) is None:
         raise InvalidTokenName(f"token name {name!r}: use lower-case letters, digits, '.', '_' and '-', 64 at most")
-    hashes = read_tokens_file(path)
     token = secrets.token_urlsafe(32)
-    _write(path, _TokensFile({**hashes, name: hash_token(token)}))
+    expires_at = datetime.now(timezone.utc) + timedelta(days=days)
+    stored = StoredToken(sha256=hash_token(token), scopes=tuple(scopes), expires_at=expires_at)
+    _write(path, _TokensFile({**read_tokens_file(path), name: stored}))
     return token
+
+
+def revoke_token(path: Path, name: str) -> None:
+    """End a token at once. Raises InvalidTokenName if there is none of this name."""
+    tokens = read_tokens_file(path)
+    if name not in tokens:
+        raise InvalidTokenName(f"no token is called {name!r}; there are {sorted(tokens) or 'none'}")
+    _write(path, _TokensFile({other: token for other, token in tokens.items() if other != name}))
 
 
 def _write(path: Path, content: _TokensFile) -> None:
@@ -54,8 +98,8 @@ def _write(path: Path, content: _TokensFile) -> None:
         raise StorageUnavailable(f"tokens file {str(path)!r} cannot be written: {error.strerror}") from error
 
 
-def read_tokens_file(path: Path) -> dict[str, str]:
-    """Token names and hashes; a file that is not there holds none."""
+def read_tokens_file(path: Path) -> dict[str, StoredToken]:
+    """The tokens by name; a file that is not there holds none."""
     try:
         return _TokensFile.model_validate_json(path.read_bytes()).root
     except FileNotFoundError:
@@ -71,18 +115,26 @@ class TokenVerifier:
 
     def __init__(self, tokens_file: Path, write_token: str | None = None) -> None:
         self._tokens_file = tokens_file
-        self._fixed = {} if write_token is None else {DEFAULT_NAME: hash_token(write_token)}
+        self._fixed = write_token
 
-    def actor(self, token: str | None) -> str:
-        """The token's name. Raises WritesDisabled if no token exists, Unauthorised if this one is not known."""
-        known = [*read_tokens_file(self._tokens_file).items(), *self._fixed.items()]
+    def grant(self, token: str | None) -> Grant:
+        """Raises WritesDisabled if no token exists, Unauthorised if this one is not known or has ended."""
+        known = read_tokens_file(self._tokens_file)
+        if self._fixed is not None:
+            fixed = StoredToken(
+                sha256=hash_token(self._fixed), scopes=SCOPES, expires_at=datetime.max.replace(tzinfo=timezone.utc)
+            )
+            known = {**known, DEFAULT_NAME: fixed}
         if not known:
             raise WritesDisabled("this registry has no write token; make one with `plumbline-registry token`")
         if token is None:
             raise Unauthorised("writing needs a token; send the header 'Authorization: Bearer <token>'")
         digest = hash_token(token)
         # Every entry is compared, in constant time each, so that the time taken says nothing.
-        matches = [name for name, stored in known if hmac.compare_digest(stored.encode(), digest.encode())]
+        matches = [name for name, stored in known.items() if hmac.compare_digest(stored.sha256, digest)]
         if not matches:
             raise Unauthorised("the token is not known to this registry; make one with `plumbline-registry token`")
-        return matches[0]
+        stored = known[matches[0]]
+        if stored.expires_at < datetime.now(timezone.utc):
+            raise Unauthorised(f"token {matches[0]!r} ended {stored.expires_at:%Y-%m-%d}; make a new one with `token`")
+        return Grant(matches[0], stored.scopes)

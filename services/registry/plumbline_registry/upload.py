@@ -58,6 +58,10 @@ class BundleUpload:
     def manifest_sha256(self) -> str:
         return self._staged[MANIFEST_FILE].sha256
 
+    @property
+    def manifest_bytes(self) -> int:
+        return self._staged[MANIFEST_FILE].size_bytes
+
     def commit(self) -> None:
         """Make the blobs visible, each under its digest. Raises StorageFull, StorageUnavailable."""
         for staged in self._staged.values():

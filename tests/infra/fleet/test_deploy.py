@@ -61,6 +61,7 @@ def _inventory(registry: Registry, bundle: str) -> dict[str, object]:
         "ansible_ssh_private_key_file": str(LAB / "id_ed25519"),
         "ansible_ssh_common_args": "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
         "edge_bundle_registry": registry.url,
+        "edge_bundle_root": str(registry.keys / "root.json"),
         "edge_bundle_name": bundle,
         "edge_app_host": "0.0.0.0",  # noqa: S104 (the lab's network ends at this machine)
         "edge_app_source": CLIP_ON_PI,

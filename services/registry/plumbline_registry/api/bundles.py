@@ -8,11 +8,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from plumbline_contract.errors import DigestMismatch, InvalidManifest, PlumblineError, UnpublishableBundle
-from plumbline_registry.api.dependencies import ActorDep, NamePath, Services, ServicesDep, VersionPath
+from plumbline_registry.api.dependencies import NamePath, PublisherDep, Services, ServicesDep, VersionPath
 from plumbline_registry.api.responses import error_responses, immutable_file
 from plumbline_registry.body import body_chunks
 from plumbline_registry.catalogue import Outcome
 from plumbline_registry.errors import (
+    Forbidden,
     InvalidRequest,
     MalformedUpload,
     Unauthorised,
@@ -44,6 +45,7 @@ _PUBLISH_ERRORS: Final = error_responses(
     UploadInterrupted,
     Unauthorised,
     WritesDisabled,
+    Forbidden,
     UploadStalled,
     VersionExists,
     UploadTooLarge,
@@ -65,7 +67,12 @@ _PUBLISH_ERRORS: Final = error_responses(
     openapi_extra=_TAR_BODY,
 )
 async def publish(
-    request: Request, response: Response, name: NamePath, version: VersionPath, actor: ActorDep, services: ServicesDep
+    request: Request,
+    response: Response,
+    name: NamePath,
+    version: VersionPath,
+    actor: PublisherDep,
+    services: ServicesDep,
 ) -> VersionInfo:
     """Store a bundle as a version that never changes. Sending the same bundle again is harmless (200)."""
     try:
@@ -96,7 +103,7 @@ def _complete(
     manifest = upload.finish(name, version)
     services.catalogue.check_unclaimed(manifest, upload.manifest_sha256)
     upload.commit()
-    return services.catalogue.add_version(manifest, upload.manifest_sha256, actor)
+    return services.catalogue.add_version(manifest, upload.manifest_sha256, upload.manifest_bytes, actor)
 
 
 @router.get("", summary="List bundles", responses=error_responses())

@@ -7,12 +7,14 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy import Engine
 
+from plumbline_contract.channel import Channel
 from plumbline_contract.manifest import BundleName, Sha256, Version
 from plumbline_registry.blobs import BlobStore
 from plumbline_registry.catalogue import Catalogue
+from plumbline_registry.metadata_store import MetadataStore
 from plumbline_registry.metrics import Metrics
-from plumbline_registry.models import Channel
 from plumbline_registry.settings import Settings
 from plumbline_registry.tokens import TokenVerifier
 
@@ -22,8 +24,10 @@ class Services:
     """What one application works with."""
 
     settings: Settings
+    engine: Engine
     blobs: BlobStore
     catalogue: Catalogue
+    metadata: MetadataStore
     tokens: TokenVerifier
     metrics: Metrics
 
@@ -39,12 +43,20 @@ ServicesDep = Annotated[Services, Depends(_services)]
 _bearer = HTTPBearer(auto_error=False, description="a write token, made by `plumbline-registry token`")
 
 
-def _actor(services: ServicesDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> str:
-    return services.tokens.actor(None if credentials is None else credentials.credentials)
+async def _credentials(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> str | None:
+    return None if given is None else given.credentials
 
 
-ActorDep = Annotated[str, Depends(_actor)]
-"""The name of the request's token; reading it refuses requests without a known one."""
+CredentialsDep = Annotated[str | None, Depends(_credentials)]
+"""The token as the request gives it, not looked at yet."""
+
+
+def _publisher(services: ServicesDep, credentials: CredentialsDep) -> str:
+    return services.tokens.grant(credentials).require("publish").name
+
+
+PublisherDep = Annotated[str, Depends(_publisher)]
+"""The name of the request's token; reading it refuses requests whose token may not publish."""
 
 NamePath = Annotated[BundleName, Path(description="name of the bundle", examples=["hrnet-edge-s"])]
 VersionPath = Annotated[Version, Path(description="semantic version", examples=["1.2.0"])]

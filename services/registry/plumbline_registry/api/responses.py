@@ -6,11 +6,12 @@ import re
 from collections import defaultdict
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from plumbline_contract.errors import PlumblineError
@@ -60,6 +61,18 @@ def _check_range(value: str | None, size_bytes: int) -> None:
         raise UnsatisfiableRange(
             f"range {value!r}: give one range within the {size_bytes} bytes, such as 'bytes=0-1023'"
         )
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def validated(kind: type[_Model], body: bytes) -> _Model:
+    """A JSON body that a route read by hand, after the token; its faults look like those the framework finds."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        problems = [{**problem, "loc": ("body", *problem["loc"])} for problem in error.errors()]
+        raise RequestValidationError(problems) from error
 
 
 def error_responses(*kinds: type[PlumblineError]) -> dict[int | str, dict[str, Any]]:

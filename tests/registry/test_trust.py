@@ -1,0 +1,263 @@
+"""Only what the roles' keys signed becomes what a channel gives, over real HTTP; the registry holds no key."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from tuf.api.metadata import Targets
+from tuf.ngclient import Updater
+
+from plumbline_contract.channel import CHANNELS, target_path
+from plumbline_registry.client import RegistryClient, RequestRefused
+from plumbline_registry.errors import UntrustedMetadata
+from plumbline_registry.tokens import create_token
+from plumbline_registry.trust.acceptance import Entry
+from plumbline_registry.trust.documents import parse, signed_as
+from plumbline_registry.trust.keys import KeysFolder, KeysUnusable
+from plumbline_registry.trust.operator import promote, rotate
+from plumbline_registry.trust.roles import ROLES
+from plumbline_registry.trust.signer import sign_once
+from plumbline_registry.trust.signing import sign, with_entry
+from plumbline_registry.trust.view import ClientFetcher
+
+if TYPE_CHECKING:
+    from tests.registry.conftest import Bundle, Operator, Server
+
+MakeBundle = Callable[..., "Bundle"]
+TOKEN = "a-token-for-tests-only"
+
+
+@pytest.fixture
+def operator(make_bundle: MakeBundle, server: Server, client: httpx.Client) -> Operator:
+    """Keys made, test-net 1.0.0 and 1.1.0 published, 1.0.0 in stable."""
+    for version in ("1.0.0", "1.1.0"):
+        bundle = make_bundle(version)
+        client.put(bundle.path, content=bundle.tar()).raise_for_status()
+    operator = server.operator()
+    with RegistryClient(server.url, TOKEN) as registry:
+        promote(registry, operator.keys, entry_of(registry, "1.0.0"))
+        sign_once(registry, operator.keys)
+    return operator
+
+
+@pytest.fixture
+def registry(server: Server) -> Iterator[RegistryClient]:
+    with RegistryClient(server.url, TOKEN) as client:
+        yield client
+
+
+def entry_of(registry: RegistryClient, version: str, channel: str = "stable", reason: str = "a test") -> Entry:
+    info = registry.version("test-net", version)
+    return Entry(
+        channel, "test-net", version, info.manifest_sha256, len(registry.manifest("test-net", version)), reason
+    )
+
+
+def device(registry: RegistryClient, root: bytes, cache: Path) -> Updater:
+    """python-tuf's own client."""
+    metadata, targets = f"{registry.url}/tuf/metadata", f"{registry.url}/tuf/targets"
+    return Updater(str(cache), metadata, str(cache), targets, fetcher=ClientFetcher(registry), bootstrap=root)
+
+
+def given(registry: RegistryClient, keys: KeysFolder, cache: Path) -> str | None:
+    target = device(registry, keys.root(), cache).get_targetinfo(target_path("stable", "test-net"))
+    return None if target is None else str(target.custom["version"])
+
+
+def refused(code: str, call: Callable[[], object]) -> str:
+    with pytest.raises(RequestRefused) as error:
+        call()
+    assert error.value.code == code, error.value
+    return str(error.value)
+
+
+def test_plain_tuf_client_gets_the_promoted_manifest(
+    operator: Operator, registry: RegistryClient, tmp_path: Path
+) -> None:
+    updater = device(registry, operator.keys.root(), tmp_path / "cache")
+    target = updater.get_targetinfo("stable/test-net/manifest.json")
+    assert target is not None
+    assert target.custom == {"version": "1.0.0", "reason": "a test"}
+    assert b'"version": "1.0.0"' in Path(updater.download_target(target)).read_bytes()
+    assert updater.get_targetinfo("canary/test-net/manifest.json") is None
+
+
+def test_promotion_is_seen_once_the_signer_published_it(
+    operator: Operator, registry: RegistryClient, tmp_path: Path
+) -> None:
+    promote(registry, operator.keys, entry_of(registry, "1.1.0"))
+    assert given(registry, operator.keys, tmp_path / "before") == "1.0.0"
+    assert sign_once(registry, operator.keys)
+    assert not sign_once(registry, operator.keys)
+    assert given(registry, operator.keys, tmp_path / "before") == "1.1.0"
+    assert given(registry, operator.keys, tmp_path / "fresh") == "1.1.0"
+
+
+def test_no_private_key_is_where_the_registry_can_read_it(operator: Operator) -> None:
+    folder = operator.server.settings.blob_dir.parent
+    private = [path for path in folder.rglob("*.pem") if not path.is_relative_to(operator.keys.folder)]
+    assert private == []
+    assert {path.stat().st_mode & 0o777 for path in operator.keys.folder.rglob("*.pem")} == {0o600}
+
+
+def next_stable(registry: RegistryClient, **changes: object) -> Targets:
+    """The payload of the next stable document that gives 1.1.0, with attributes of its entry changed."""
+    newest = registry.metadata_versions()["stable"]
+    current = signed_as(parse("stable", registry.metadata("stable", newest)), Targets)
+    return with_entry(current, Entry(**{**vars(entry_of(registry, "1.1.0")), **changes}))
+
+
+def test_what_a_channel_may_not_say(operator: Operator, registry: RegistryClient) -> None:
+    key = operator.keys.signer("stable")
+    wrong: list[tuple[dict[str, object], str]] = [
+        ({"manifest_sha256": "0" * 64}, "published is"),
+        ({"manifest_bytes": 1}, "published is"),
+        ({"version": "9.9.9"}, "never published"),
+        ({"name": "other-net"}, "never published"),
+        ({"reason": ""}, "lacks version or reason"),
+        ({"reason": "x" * 501}, "lacks version or reason"),
+        ({"channel": "dev"}, "it may name only stable/*/manifest.json"),
+    ]
+    for changes, message in wrong:
+        document = sign("stable", next_stable(registry, **changes), key)
+        assert message in refused("invalid_metadata", partial(registry.send_metadata, [document])), changes
+    emptied = next_stable(registry)
+    emptied.targets.clear()
+    dropped = sign("stable", emptied, key)
+    assert "no longer names ['test-net']" in refused("invalid_metadata", partial(registry.send_metadata, [dropped]))
+    assert registry.metadata_versions()["stable"] == 2
+
+
+def test_wrong_keys_and_versions_are_refused(operator: Operator, registry: RegistryClient) -> None:
+    forged = sign("stable", next_stable(registry), operator.keys.signer("dev"))
+    refused("untrusted_metadata", lambda: registry.send_metadata([forged]))
+    for version in (1, 2, 4):
+        payload = next_stable(registry)
+        payload.version = version
+        document = sign("stable", payload, operator.keys.signer("stable"))
+        refused("metadata_conflict", partial(registry.send_metadata, [document]))
+    own = sign(
+        "targets", signed_as(parse("targets", registry.metadata("targets", 1)), Targets), operator.keys.signer("dev")
+    )
+    refused("metadata_conflict", lambda: registry.send_metadata([own]))
+
+
+@pytest.mark.parametrize(("scope", "roles"), [("promote", {"stable"}), ("sign", {"timestamp"}), ("device", set())])
+def test_tokens_scope_limits_the_roles_it_may_send(
+    operator: Operator, registry: RegistryClient, scope: str, roles: set[str]
+) -> None:
+    token = create_token(operator.server.settings.tokens_file, "limited", (scope,))  # type: ignore[arg-type]
+    with operator.server.client(token) as limited:
+        for role in ROLES:
+            answer = limited.post("/v1/metadata", json={"documents": {role: "{}"}})
+            known = "invalid_metadata" if role in roles or _same(role, roles) else "forbidden"
+            assert answer.json()["error"]["code"] == known, role
+
+
+def _same(role: str, roles: set[str]) -> bool:
+    return (role in CHANNELS and "stable" in roles) or (role == "snapshot" and "timestamp" in roles)
+
+
+def test_concurrent_promotions_have_one_winner(operator: Operator, server: Server) -> None:
+    def attempt(number: int) -> str:
+        with RegistryClient(server.url, TOKEN) as client:
+            payload = next_stable(client, reason=f"attempt {number}")
+            payload.version = 3
+            try:
+                client.send_metadata([sign("stable", payload, operator.keys.signer("stable"))])
+            except RequestRefused as error:
+                return str(error.code)
+            return "won"
+
+    with ThreadPoolExecutor(6) as pool:
+        outcomes = list(pool.map(attempt, range(6)))
+    assert sorted(outcomes) == ["metadata_conflict"] * 5 + ["won"]
+    history = httpx.get(f"{server.url}/v1/bundles/test-net/channels/stable/history").json()["history"]
+    assert [move["reason"] for move in history] == [f"attempt {outcomes.index('won')}", "a test"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_rotation_keeps_devices_going_and_ends_the_old_key(
+    operator: Operator, registry: RegistryClient, tmp_path: Path, role: str
+) -> None:
+    anchor, old = operator.keys.root(), operator.keys.signer(role)
+    assert given(registry, operator.keys, tmp_path / "known") == "1.0.0"
+    rotate(registry, operator.keys, role)
+    assert operator.keys.signer(role).public_key != old.public_key
+    promote(registry, operator.keys, entry_of(registry, "1.1.0"))
+    sign_once(registry, operator.keys)
+    assert given(registry, operator.keys, tmp_path / "known") == "1.1.0"
+    target = device(registry, anchor, tmp_path / "cold").get_targetinfo(target_path("stable", "test-net"))
+    assert target is not None
+    assert target.custom["version"] == "1.1.0"
+    newest = registry.metadata_versions()[role]
+    signed = parse(role, registry.metadata(role, newest)).metadata.signed
+    signed.version += 1
+    refused("untrusted_metadata", lambda: registry.send_metadata([sign(role, signed, old)]))
+
+
+def test_stolen_channel_key_is_cleared_and_the_good_version_promoted_again(
+    operator: Operator, registry: RegistryClient, tmp_path: Path
+) -> None:
+    registry.send_metadata([sign("stable", next_stable(registry, reason="evil"), operator.keys.signer("stable"))])
+    sign_once(registry, operator.keys)
+    assert given(registry, operator.keys, tmp_path / "device") == "1.1.0"
+    rotate(registry, operator.keys, "stable", clear=True)
+    assert given(registry, operator.keys, tmp_path / "device") is None
+    promote(registry, operator.keys, entry_of(registry, "1.0.0", reason="the good one"))
+    sign_once(registry, operator.keys)
+    assert given(registry, operator.keys, tmp_path / "device") == "1.0.0"
+
+
+def test_signer_does_not_vouch_for_an_older_state(operator: Operator, registry: RegistryClient) -> None:
+    """A registry that forgot a promotion, such as one restored from an old backup."""
+    promote(registry, operator.keys, entry_of(registry, "1.1.0"))
+    sign_once(registry, operator.keys)
+
+    class Forgetful(RegistryClient):
+        def metadata_versions(self) -> dict[str, int]:
+            return {**super().metadata_versions(), "stable": 2}
+
+    with (
+        Forgetful(operator.server.url, TOKEN) as forgetful,
+        pytest.raises(UntrustedMetadata, match="gives stable 2, signed before was 3"),
+    ):
+        sign_once(forgetful, operator.keys)
+
+
+def test_operator_does_not_sign_on_top_of_what_is_not_trusted(operator: Operator, registry: RegistryClient) -> None:
+    shutil.rmtree(operator.keys.seen)
+
+    class Lying(RegistryClient):
+        def get_raw(self, url: str) -> httpx.Response:
+            answer = super().get_raw(url)
+            if "stable" in url:
+                answer._content = answer.content.replace(b"1.0.0", b"6.6.6")
+            return answer
+
+    with Lying(operator.server.url, TOKEN) as lying, pytest.raises(UntrustedMetadata, match="nothing was signed"):
+        promote(lying, operator.keys, entry_of(registry, "1.1.0"))
+
+
+def test_signer_renews_what_is_past_half_its_life(operator: Operator, registry: RegistryClient) -> None:
+    timestamp = parse("timestamp", registry.metadata("timestamp", 0)).metadata
+    before = timestamp.signed.version
+    timestamp.signed.version += 1
+    timestamp.signed.expires = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=3)
+    timestamp.sign(operator.keys.signer("timestamp"))
+    registry.send_metadata([parse("timestamp", timestamp.to_bytes())])
+    assert sign_once(registry, operator.keys)
+    assert parse("timestamp", registry.metadata("timestamp", 0)).version == before + 2
+
+
+def test_missing_key_is_named(operator: Operator, registry: RegistryClient, tmp_path: Path) -> None:
+    with pytest.raises(KeysUnusable, match="signing for stable needs it"):
+        promote(registry, KeysFolder(tmp_path), entry_of(registry, "1.1.0"))
