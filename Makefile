@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-install test-fleet test-docker clean check-python
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-install test-fleet test-docker clean check-python
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -67,6 +67,9 @@ bench: setup ## what a frame costs here, stage by stage
 
 bench-training: setup ## images/s of the training step and loader against plain ones
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m plumbline_training.bench $(BENCH_ARGS)
+
+test-faults: setup ## every disk operation and request of an update fails in turn; some minutes
+	$(BIN)/pytest -m faults -s tests/edge/faults
 
 test-install: check-python ## install every deployable part alone, in an environment of its own
 	tests/e2e/install-parts.sh

@@ -29,6 +29,7 @@ from plumbline_edge.settings import EdgeSettings
 from plumbline_edge.source import open_source
 from plumbline_edge.state import StateFolder
 from plumbline_edge.status import StatusLine
+from plumbline_edge.update_metrics import UpdateMetrics
 from plumbline_edge.view import LiveView
 from plumbline_edge.web import create_app
 
@@ -74,6 +75,7 @@ def run_recorded(
 def run_live(settings: EdgeSettings, stop: threading.Event, say: Callable[[str], None]) -> Session:
     """`run`: until the source ends or `stop` is set. Raises what made a thread fail."""
     metrics = EdgeMetrics()
+    metrics.registry.register(UpdateMetrics(settings.state))
     exercise, bundle = load_exercise(settings.exercise), chosen_bundle(settings)
     with _listen(settings.host, settings.port) as listener:
         source = as_live(open_source(settings.source), lambda: open_source(settings.source), stop, loop=settings.loop)

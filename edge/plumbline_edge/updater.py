@@ -155,7 +155,9 @@ class Update:
         try:
             return replay_golden(bundle, bundle.load_model(self.threads))
         except (GoldenMismatch, TooSlowHere, BundleUnusable) as error:
-            self._fail(wanted.manifest_sha256, wanted.version, error)
+            # A disk that could not be read once says nothing of the bundle.
+            if not isinstance(error.__cause__, OSError):
+                self._fail(wanted.manifest_sha256, wanted.version, error)
             raise
 
     def _activate(self, wanted: WantedBundle, say: Say) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from plumbline_edge.journal import Journal, write_journal
 from plumbline_edge.metrics import LATENCY_BUCKETS_SECONDS, EdgeMetrics
+from plumbline_edge.update_metrics import UpdateMetrics
 
 README = Path(__file__).parents[2] / "edge" / "README.md"
 
@@ -18,8 +20,10 @@ def listed_in_readme() -> dict[str, set[str]]:
     return {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
 
 
-def test_readme_lists_every_metric_with_its_labels_and_no_other() -> None:
+def test_readme_lists_every_metric_with_its_labels_and_no_other(tmp_path: Path) -> None:
     metrics = EdgeMetrics()
+    write_journal(tmp_path, Journal().with_outcome("ok").with_outcome("digest_mismatch"))
+    metrics.registry.register(UpdateMetrics(tmp_path))
     metrics.observe_stage("draw", 0.01)
     metrics.reps.labels(exercise="squat")
     metrics.faults.labels(exercise="squat", fault="too_shallow")
