@@ -139,7 +139,7 @@ def update_command(arguments: argparse.Namespace) -> int:
     if result.golden is None:
         print(f"already active: {what}")
     else:
-        print(f"activated: {what}, golden samples differ by {result.golden.heatmap_max_abs:.2g}; restart the service")
+        print(f"activated: {what}, golden samples differ by {result.golden.heatmap_max_abs:.2g}")
     return 0
 
 

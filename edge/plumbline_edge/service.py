@@ -73,42 +73,74 @@ def run_recorded(
 
 
 def run_live(settings: EdgeSettings, stop: threading.Event, say: Callable[[str], None]) -> Session:
-    """`run`: until the source ends or `stop` is set. Raises what made a thread fail."""
-    metrics = EdgeMetrics()
+    """`run`: until the source ends or `stop` is set; changes over when an update activates another bundle.
+
+    Raises what made a thread fail.
+    """
+    chosen_bundle(settings)  # a mistake here is told before the port is taken
+    with _listen(settings.host, settings.port) as listener:
+        announced = False
+        while True:
+            with listener.dup() as own:
+                superseded, session = _run_bundle(settings, stop, own, None if announced else say)
+            if not superseded:
+                return session
+            announced = True
+            say("another bundle is active: changed over to it")
+
+
+def _run_bundle(
+    settings: EdgeSettings, stop: threading.Event, listener: socket.socket, say: Callable[[str], None] | None
+) -> tuple[bool, Session]:
+    """Run with the bundle that is chosen now; also gives whether it ended because another one is."""
+    metrics, ended = EdgeMetrics(), threading.Event()
     metrics.registry.register(UpdateMetrics(settings.state))
     exercise, bundle = load_exercise(settings.exercise), chosen_bundle(settings)
-    with _listen(settings.host, settings.port) as listener:
-        source = as_live(open_source(settings.source), lambda: open_source(settings.source), stop, loop=settings.loop)
-        session = new_session(settings, exercise, bundle, metrics, Meter(METER_WINDOW_SECONDS))
-        pipeline = LivePipeline(source, session, metrics, stop)
-        view = LiveView(
-            pipeline,
-            metrics,
-            max_fps=settings.stream_fps,
-            jpeg_quality=settings.jpeg_quality,
-            max_viewers=settings.max_viewers,
-        )
-        app = create_app(pipeline, view, metrics, bundle, stale_after_seconds=settings.stale_after_seconds)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
-        serving = threading.Thread(target=server.run, args=([listener],), name="web", daemon=True)
+    source = as_live(open_source(settings.source), lambda: open_source(settings.source), ended, loop=settings.loop)
+    session = new_session(settings, exercise, bundle, metrics, Meter(METER_WINDOW_SECONDS))
+    pipeline = LivePipeline(source, session, metrics, ended)
+    view = LiveView(
+        pipeline,
+        metrics,
+        max_fps=settings.stream_fps,
+        jpeg_quality=settings.jpeg_quality,
+        max_viewers=settings.max_viewers,
+    )
+    app = create_app(pipeline, view, metrics, bundle, stale_after_seconds=settings.stale_after_seconds)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+    serving = threading.Thread(target=server.run, args=([listener],), name="web", daemon=True)
+    superseded = False
+    if say is not None:
         say(f"page    {_address(listener)}")
-        try:
-            pipeline.start()
-            view.start()
-            serving.start()
-            _watch(pipeline, stop)
-        finally:
+    try:
+        pipeline.start()
+        view.start()
+        serving.start()
+        superseded = _watch(pipeline, stop, lambda: _is_superseded(settings, bundle))
+    finally:
+        if not superseded:
             notify("STOPPING=1")
-            server.should_exit = True
-            pipeline.stop()
-            serving.join(5)
+        server.should_exit = True
+        pipeline.stop()
+        serving.join(5)
     if pipeline.failure is not None:
         raise pipeline.failure
-    return session
+    return superseded, session
 
 
-def _watch(pipeline: LivePipeline, stop: threading.Event) -> None:
-    """Until the end: the status line, READY once frames flow, and the watchdog fed only while they do."""
+def _is_superseded(settings: EdgeSettings, bundle: Bundle) -> bool:
+    """Whether an update activated another bundle than the one that runs."""
+    if settings.bundle is not None:
+        return False
+    active = StateFolder(settings.state).active_sha256()
+    return active is not None and active != bundle.manifest_sha256
+
+
+def _watch(pipeline: LivePipeline, stop: threading.Event, superseded: Callable[[], bool]) -> bool:
+    """Until the end: the status line, READY once frames flow, and the watchdog fed only while they do.
+
+    True if it ends because another bundle became the active one.
+    """
     status = StatusLine(sys.stdout)
     frames = 0
     while not stop.is_set() and not pipeline.finished.wait(TICK_SECONDS):
@@ -116,7 +148,11 @@ def _watch(pipeline: LivePipeline, stop: threading.Event) -> None:
             notify("READY=1" if frames == 0 else "WATCHDOG=1")
             frames = pipeline.session.frames
         status.show(pipeline.session)
+        if superseded():
+            status.end()
+            return True
     status.end()
+    return False
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -22,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.edge.bundles import copy_bundle
 from tests.edge.dots import DOTS_FP32, picture, squats, standing, write_pictures
-from tests.edge.http_fixtures import mjpeg_camera
+from tests.edge.http_fixtures import fake_registry, mjpeg_camera
 
 from plumbline_edge.cli import main
 
@@ -52,8 +53,11 @@ class Service:
 
 
 @contextmanager
-def service(*arguments: str | Path, environment: dict[str, str] | None = None) -> Iterator[Service]:
-    command = [sys.executable, "-m", "plumbline_edge", "run", "--bundle", DOTS_FP32, "--port", "0", *arguments]
+def service(
+    *arguments: str | Path, environment: dict[str, str] | None = None, bundle: Path | None = DOTS_FP32
+) -> Iterator[Service]:
+    chosen: list[str | Path] = [] if bundle is None else ["--bundle", bundle]
+    command = [sys.executable, "-m", "plumbline_edge", "run", *chosen, "--port", "0", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
     try:
@@ -230,3 +234,25 @@ def test_port_that_is_taken(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
         port = str(taken.getsockname()[1])
         assert main(["run", "--bundle", str(DOTS_FP32), "--source", str(tmp_path), "--port", port]) == 2
     assert f"error: cannot listen on 127.0.0.1:{port}: Address already in use" in capfd.readouterr().err
+
+
+def test_service_changes_over_to_the_bundle_that_an_update_activates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = write_pictures(tmp_path / "frames", squats(1, rate=30.0))
+    with fake_registry() as registry:
+        root, state = tmp_path / "root.json", tmp_path / "state"
+        root.write_bytes(registry.repository.anchor)
+        follow = ["update", "--registry", registry.url, "--root", str(root), "--name", "dots", "--state", str(state)]
+        first = registry.give(copy_bundle(tmp_path / "v1"))
+        assert main(follow) == 0
+        with service("--source", frames, "--loop", "--state", state, bundle=None) as running:
+            running.wait_until(lambda: f'manifest_sha256="{first}"' in running.get("/metrics").text)
+            second = registry.give(copy_bundle(tmp_path / "v2", version="2.0.0"))
+            monkeypatch.setenv("PLUMBLINE_EDGE_WATCH_SECONDS", "1")
+            assert main([*follow, "--health-url", running.url]) == 0
+            assert f'manifest_sha256="{second}"' in running.get("/metrics").text
+            assert "plumbline_edge_updates_total 2.0" in running.get("/metrics").text
+            code, out = running.terminate()
+            assert code == 0
+            assert "another bundle is active: changed over to it" in out
