@@ -68,8 +68,8 @@ bench: setup ## what a frame costs here, stage by stage
 bench-training: setup ## images/s of the training step and loader against plain ones
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m plumbline_training.bench $(BENCH_ARGS)
 
-test-faults: setup ## every disk operation and request of an update fails in turn; some minutes
-	$(BIN)/pytest -m faults -s tests/edge/faults
+test-faults: setup ## every disk operation and request of an update fails in turn, a registry is killed; some minutes
+	$(BIN)/pytest -m faults -s tests/edge/faults tests/registry
 
 test-install: check-python ## install every deployable part alone, in an environment of its own
 	tests/e2e/install-parts.sh

@@ -19,7 +19,8 @@ from plumbline_edge.bundle import open_bundle, replay_golden
 from plumbline_edge.errors import InvalidSettings
 from plumbline_edge.health import HealthWatch
 from plumbline_edge.registry_client import RegistryClient
-from plumbline_edge.settings import load_settings
+from plumbline_edge.report import Reporter, reporter_of
+from plumbline_edge.settings import EdgeSettings, load_settings
 from plumbline_edge.state import StateFolder
 from plumbline_edge.updater import Update
 
@@ -123,24 +124,45 @@ def update_command(arguments: argparse.Namespace) -> int:
         **{name: getattr(arguments, name) for name in ("registry", "root", "name", "channel", "state", "threads")},
         health_url=arguments.health_url,
     )
+    reporter = reporter_of(settings)
     with _terminated_like_interrupted(), RegistryClient(settings.registry, settings.timeout_seconds) as registry:
-        watch = HealthWatch(settings.health_url, watch_seconds=settings.watch_seconds)
-        result = Update(
-            state=StateFolder(settings.state),
-            registry=registry,
-            root_file=settings.root_file,
-            name=settings.name,
-            channel=settings.channel,
-            threads=settings.inference_threads,
-            health=watch if settings.health_url else None,
-            retry_failed=arguments.retry_failed,
-        ).run(_say)
+        update = _update(settings, registry, retry_failed=arguments.retry_failed)
+        try:
+            result = update.run(_say)
+        except PlumblineError as error:
+            _report(reporter, registry, error)
+            raise
+        _report(reporter, registry, None)
     what = f"{settings.name} {result.version} ({result.manifest_sha256[:12]})"
     if result.golden is None:
         print(f"already active: {what}")
     else:
         print(f"activated: {what}, golden samples differ by {result.golden.heatmap_max_abs:.2g}")
     return 0
+
+
+def _update(settings: EdgeSettings, registry: RegistryClient, *, retry_failed: bool) -> Update:
+    watch = HealthWatch(settings.health_url, watch_seconds=settings.watch_seconds)
+    return Update(
+        state=StateFolder(settings.state),
+        registry=registry,
+        root_file=settings.root_file,
+        name=settings.name,
+        channel=settings.channel,
+        threads=settings.inference_threads,
+        health=watch if settings.health_url else None,
+        retry_failed=retry_failed,
+    )
+
+
+def _report(reporter: Reporter | None, registry: RegistryClient, error: PlumblineError | None) -> None:
+    """A report that does not get through changes nothing of what was done."""
+    if reporter is None:
+        return
+    try:
+        reporter.report(registry, error)
+    except PlumblineError as unheard:
+        print(f"warning: not reported: {unheard}", file=sys.stderr)
 
 
 def verify_command(arguments: argparse.Namespace) -> int:

@@ -68,6 +68,16 @@ class RegistryClient:
             raise DigestMismatch(f"{target.name} from {self.url}", sha256, actual)
         part.rename(target)
 
+    def send(self, path: str, token: str, content: dict[str, Any]) -> None:
+        """PUT a JSON document. Raises RegistryUnavailable, RegistryRefused."""
+        with self._answers(path):
+            response = self._client.put(path, json=content, headers={"Authorization": f"Bearer {token}"})
+        if not response.is_success:
+            said = " ".join(response.text.split())[:300]
+            raise RegistryRefused(
+                f"registry {self.url!r}: {path} answers {response.status_code}: {said}; check the device's token"
+            )
+
     def _receive(self, path: str, begin: int) -> tuple[int, Generator[bytes]]:
         blocks = self._blocks(path, {"Range": f"bytes={begin}-"} if begin else {})
         status = int(next(blocks))

@@ -49,6 +49,8 @@ class EdgeSettings(BaseSettings):
         "", description="where the service answers, to be watched after a change; empty: nobody watches"
     )
     watch_seconds: float = Field(30.0, ge=0, description="how long a new bundle is watched before it is kept")
+    device: str = Field("", description="name under which updates are reported to the registry; empty: they are not")
+    device_token_file: Path | None = Field(None, description="file with the device's token, which reports need")
     timeout_seconds: float = Field(20.0, gt=0, description="longest silence of the registry that an update bears")
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import threading
 import time
@@ -76,6 +77,8 @@ class FakeRegistry:
     trickling: set[str] = field(default_factory=set)
     fail_request: tuple[int, str] | None = None
     """Number of the request, from 0, that fails, and how: the name of one of the sets above."""
+    reports: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    """Path, authorization and content of what devices reported."""
     blobs: dict[str, tuple[str, bytes]] = field(default_factory=dict)
 
     def publish(self, folder: Path) -> tuple[str, int]:
@@ -127,6 +130,12 @@ def fake_registry() -> Iterator[FakeRegistry]:
                 self.send_error(500 if fault else 404)
                 return
             self._give(body, fault)
+
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            registry.reports.append((self.path, self.headers["Authorization"], json.loads(body)))
+            self.send_response(200 if self.headers["Authorization"] == "Bearer right" else 401)
+            self.end_headers()
 
         def _give(self, body: bytes, fault: str | None) -> None:
             begin = int(found[1]) if (found := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))) else 0

@@ -211,7 +211,7 @@ def test_without_any_token_nobody_writes(make_bundle: MakeBundle, serve: Callabl
 def test_openapi_describes_what_is_served(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     operations = list(_operations(document))
-    assert len(operations) == 15
+    assert len(operations) == 18
     for address, operation in operations:
         assert operation["summary"], address
         assert operation["description"], address

@@ -8,12 +8,13 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from plumbline_registry.api import blobs, bundles, channels, metadata, operations
+from plumbline_registry.api import blobs, bundles, channels, devices, metadata, operations
 from plumbline_registry.api.dependencies import Services
 from plumbline_registry.api.responses import install_error_handlers
 from plumbline_registry.blobs import FolderBlobStore
 from plumbline_registry.catalogue import Catalogue
 from plumbline_registry.database import open_engine
+from plumbline_registry.device_store import DeviceStore
 from plumbline_registry.metadata_store import MetadataStore
 from plumbline_registry.metrics import Metrics
 from plumbline_registry.request_metrics import RequestMetrics
@@ -40,7 +41,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.services = services
-    for part in (bundles, channels, blobs, metadata, operations):
+    for part in (bundles, channels, blobs, metadata, devices, operations):
         app.include_router(part.router)
     install_error_handlers(app)
     app.add_middleware(RequestMetrics, metrics=services.metrics)
@@ -58,6 +59,7 @@ def open_services(settings: Settings) -> Services:
         blobs=FolderBlobStore(settings.blob_dir),
         catalogue=catalogue,
         metadata=MetadataStore(engine),
+        devices=DeviceStore(engine),
         tokens=TokenVerifier(settings.tokens_file, write_token),
         metrics=Metrics(catalogue),
     )

@@ -15,8 +15,10 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -94,6 +96,24 @@ class FolderBlobStore:
             raise UnknownBlob(f"no blob {sha256!r} here; digests are listed at /v1/bundles/<name>/versions")
         return path
 
+    def older_than(self, age: timedelta) -> list[str]:
+        """Digests of the blobs that were stored, or sent again, longer ago than this. Raises StorageUnavailable."""
+        with _storage_errors("blob folder"):
+            return [path.name for path in (self._root / "sha256").glob("*/*") if _is_older(path, age)]
+
+    def remove_if_older(self, sha256: str, age: timedelta) -> int | None:
+        """Remove a blob and give its size; None if it was sent again meanwhile. Raises StorageUnavailable."""
+        path, aside = _blob_path(self._root / "sha256", sha256), self._incoming / f"garbage-{sha256}"
+        with _storage_errors(f"blob {sha256!r}"):
+            # Out of sight first: whoever sends the same blob from now on stores a new file, which stays.
+            path.rename(aside)
+            if not _is_older(aside, age):
+                aside.replace(path)
+                return None
+            size_bytes = aside.stat().st_size
+            aside.unlink()
+            return size_bytes
+
     def check(self) -> None:
         probe = self.stage()
         try:
@@ -146,6 +166,10 @@ class _StagedFile:
             self._open = False
             os.close(self._descriptor)
             self._path.unlink(missing_ok=True)
+
+
+def _is_older(path: Path, age: timedelta) -> bool:
+    return time.time() - path.stat().st_mtime > age.total_seconds()
 
 
 def _blob_path(blobs: Path, sha256: str) -> Path:

@@ -6,14 +6,14 @@ from collections import defaultdict
 from datetime import datetime, timezone
 from typing import Literal
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from plumbline_contract.channel import Channel
 from plumbline_contract.manifest import BundleFile, Manifest, version_key
 from plumbline_registry.database import transaction
-from plumbline_registry.errors import ChannelEmpty, UnknownBundle, UnknownVersion, VersionExists
+from plumbline_registry.errors import ChannelEmpty, UnknownBundle, UnknownVersion, VersionExists, VersionInUse
 from plumbline_registry.models import (
     BundleSummary,
     ChannelChange,
@@ -118,6 +118,27 @@ class Catalogue:
                 )
                 for row in rows
             )
+
+    def delete_version(self, name: str, version: str) -> None:
+        """Forget a version; its blobs go with the next garbage collection.
+
+        Raises UnknownBundle, UnknownVersion, and VersionInUse if any channel ever gave it.
+        """
+        with transaction(self._engine, write=True) as session:
+            row = _version_row(session, name, version)
+            used = session.scalar(select(ChannelChangeRow).where(ChannelChangeRow.version_id == row.id).limit(1))
+            if used is not None:
+                raise VersionInUse(
+                    f"{name!r} {version!r} was given by channel {used.channel!r}; what a channel gave is never deleted,"
+                    " since devices may run it and history names it"
+                )
+            session.execute(delete(FileRow).where(FileRow.version_id == row.id))
+            session.execute(delete(VersionRow).where(VersionRow.id == row.id))
+
+    def digests(self) -> set[str]:
+        """Every blob that a version names, its manifest included."""
+        with transaction(self._engine) as session:
+            return {*session.scalars(select(FileRow.sha256)), *session.scalars(select(VersionRow.manifest_sha256))}
 
     def channel_counts(self) -> dict[str, int]:
         """How many bundles have each channel set."""

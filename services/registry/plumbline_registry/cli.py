@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from plumbline_contract.errors import PlumblineError
+from plumbline_registry.blobs import FolderBlobStore
 from plumbline_registry.bundle_directory import read_bundle_directory
+from plumbline_registry.catalogue import Catalogue
 from plumbline_registry.cli_connection import TOKEN_VARIABLE, add_connection, read_token
 from plumbline_registry.cli_trust import add_trust_commands
 from plumbline_registry.client import RegistryClient
+from plumbline_registry.database import open_engine
+from plumbline_registry.gc import MIN_AGE, collect_garbage
 from plumbline_registry.models import ChannelInfo
 from plumbline_registry.server import load_settings, serve
 from plumbline_registry.settings import ENV_PREFIX
@@ -59,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_token(commands.add_parser("token", help="make a write token, printed once; an earlier one of that name ends"))
     _add_publish(commands.add_parser("publish", help="check a bundle directory and send it"))
     add_trust_commands(commands)
+    _add_gc(commands.add_parser("gc", help="remove blobs that no version names; safe while the registry serves"))
     _add_list(commands.add_parser("list", help="show bundles, or the versions of one"))
     return parser
 
@@ -82,6 +88,15 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revoke", action="store_true", help="end the token of this name instead")
     parser.add_argument("--tokens-file", help="the server's file of hashes (var/registry/tokens.json)")
     parser.set_defaults(command=_token)
+
+
+def _add_gc(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--database-url", help="SQLAlchemy URL (sqlite:///var/registry/registry.sqlite3)")
+    parser.add_argument("--blob-dir", help="folder of the blobs (var/registry/blobs)")
+    parser.add_argument(
+        "--min-age-seconds", type=float, default=MIN_AGE.total_seconds(), help="spare younger ones (%(default)s)"
+    )
+    parser.set_defaults(command=_gc)
 
 
 def _add_publish(parser: argparse.ArgumentParser) -> None:
@@ -114,6 +129,17 @@ def _token(arguments: argparse.Namespace) -> None:
         " shown again",
         file=sys.stderr,
     )
+
+
+def _gc(arguments: argparse.Namespace) -> None:
+    settings = load_settings(database_url=arguments.database_url, blob_dir=arguments.blob_dir)
+    engine, blobs = open_engine(settings.database_url), FolderBlobStore(settings.blob_dir)
+    try:
+        removed, size_bytes = collect_garbage(Catalogue(engine), blobs, timedelta(seconds=arguments.min_age_seconds))
+    finally:
+        blobs.close()
+        engine.dispose()
+    print(f"removed {removed} blob(s), {size_bytes} bytes")
 
 
 def _publish(arguments: argparse.Namespace) -> None:

@@ -71,6 +71,10 @@ class VersionExists(RegistryError):
     """The version was published before with other contents; versions never change."""
 
 
+class VersionInUse(RegistryError):
+    """A version that a channel gave cannot be deleted."""
+
+
 class UploadTooLarge(RegistryError):
     """The body is larger than the registry takes."""
 
@@ -115,6 +119,7 @@ ERRORS: Final[dict[type[PlumblineError], ErrorSpec]] = {
     UnknownMetadata: ErrorSpec("unknown_metadata", 404),
     UploadStalled: ErrorSpec("upload_stalled", 408),
     VersionExists: ErrorSpec("version_exists", 409),
+    VersionInUse: ErrorSpec("version_in_use", 409),
     MetadataConflict: ErrorSpec("metadata_conflict", 409),
     UploadTooLarge: ErrorSpec("upload_too_large", 413),
     UnsatisfiableRange: ErrorSpec("unsatisfiable_range", 416),

@@ -90,6 +90,29 @@ class ChannelHistory(_Model):
     history: tuple[ChannelChange, ...] = Field(description="newest first")
 
 
+class DeviceReport(_Model):
+    """What a device's updater says after a run."""
+
+    name: BundleName = Field(description="the bundle that it follows", examples=["hrnet-edge-s"])
+    channel: Channel = Field(examples=["stable"])
+    version: Version | None = Field(default=None, description="what it runs; none: nothing yet", examples=["1.2.0"])
+    manifest_sha256: Sha256 | None = Field(default=None, examples=[_DIGEST])
+    outcome: str = Field(pattern=r"^[a-z_]{1,64}$", description="`ok`, or why the update was refused", examples=["ok"])
+    message: str = Field(default="", max_length=2000, description="the error's own words")
+
+
+class DeviceState(DeviceReport):
+    """The newest report of a device."""
+
+    device: str = Field(examples=["pi-07"])
+    reported_at: datetime = Field(description="by the registry's clock, UTC", examples=[_TIME])
+
+
+class DeviceList(_Model):
+    devices: tuple[DeviceState, ...] = Field(description="by name")
+    next: str | None = Field(default=None, description="the `after` of the next page; none: this is the last")
+
+
 class Health(_Model):
     status: Literal["alive", "ready"]
 

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_PREFIX: Final = "PLUMBLINE_REGISTRY_"
 MAX_MANIFEST_BYTES: Final = 1024 * 1024
+MAX_REPORT_BYTES: Final = 16 * 1024
 MAX_METADATA_BYTES: Final = 4 * 1024 * 1024
 
 

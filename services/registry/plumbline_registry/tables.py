@@ -98,3 +98,18 @@ class MetadataRow(Base):
     content: Mapped[bytes] = mapped_column(LargeBinary)
     accepted_at: Mapped[datetime] = mapped_column(UtcDateTime)
     actor: Mapped[str] = mapped_column(String(64))
+
+
+class DeviceRow(Base):
+    """The newest report of one device."""
+
+    __tablename__ = "devices"
+
+    device: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    channel: Mapped[Channel] = mapped_column(String(16))
+    version: Mapped[str | None] = mapped_column(String(64))
+    manifest_sha256: Mapped[str | None] = mapped_column(String(64))
+    outcome: Mapped[str] = mapped_column(String(64))
+    message: Mapped[str] = mapped_column(String(2000))
+    reported_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -86,7 +86,7 @@ class Disk:
             if opener is None:
                 disk.meet(Operation("create", _absolute(file)))
                 if "w" in mode and Path(file).exists():
-                    disk.done.append(Operation("truncate", _absolute(file), size=0))
+                    disk.meet(Operation("truncate", _absolute(file), size=0))
             raw = TracedFile(file, mode.replace("b", "").replace("t", ""), opener=opener)
             buffered = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
             return buffered if "b" in mode else io.TextIOWrapper(buffered, "utf-8")

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from plumbline_contract.errors import DigestMismatch, InvalidManifest, PlumblineError, UnpublishableBundle
-from plumbline_registry.api.dependencies import NamePath, PublisherDep, Services, ServicesDep, VersionPath
+from plumbline_registry.api.dependencies import (
+    CredentialsDep,
+    NamePath,
+    PublisherDep,
+    Services,
+    ServicesDep,
+    VersionPath,
+)
 from plumbline_registry.api.responses import error_responses, immutable_file
 from plumbline_registry.body import body_chunks
 from plumbline_registry.catalogue import Outcome
@@ -24,6 +32,7 @@ from plumbline_registry.errors import (
     UploadStalled,
     UploadTooLarge,
     VersionExists,
+    VersionInUse,
     WritesDisabled,
     WrongAddress,
     spec_of,
@@ -32,6 +41,7 @@ from plumbline_registry.models import BundleList, VersionInfo, VersionList
 from plumbline_registry.upload import BundleUpload
 
 router: Final = APIRouter(prefix="/v1/bundles", tags=["bundles"])
+_log: Final = logging.getLogger(__name__)
 
 _TAR_BODY: Final[dict[str, Any]] = {
     "requestBody": {
@@ -48,6 +58,7 @@ _PUBLISH_ERRORS: Final = error_responses(
     Forbidden,
     UploadStalled,
     VersionExists,
+    VersionInUse,
     UploadTooLarge,
     InvalidRequest,
     MalformedUpload,
@@ -128,6 +139,21 @@ def list_versions(name: NamePath, services: ServicesDep) -> VersionList:
 def get_version(name: NamePath, version: VersionPath, services: ServicesDep) -> VersionInfo:
     """The version's digests and sizes."""
     return services.catalogue.version(name, version)
+
+
+@router.delete(
+    "/{name}/versions/{version}",
+    summary="Delete a version",
+    status_code=204,
+    responses=error_responses(
+        Unauthorised, WritesDisabled, Forbidden, UnknownBundle, UnknownVersion, VersionInUse, InvalidRequest
+    ),
+)
+def delete_version(name: NamePath, version: VersionPath, credentials: CredentialsDep, services: ServicesDep) -> None:
+    """Forget a version that no channel ever gave. The token must have the scope `admin`."""
+    grant = services.tokens.grant(credentials).require("admin")
+    services.catalogue.delete_version(name, version)
+    _log.info("%s deleted %s %s", grant.name, name, version)
 
 
 @router.get(

@@ -13,6 +13,7 @@ from plumbline_contract.channel import Channel
 from plumbline_contract.manifest import BundleName, Sha256, Version
 from plumbline_registry.blobs import BlobStore
 from plumbline_registry.catalogue import Catalogue
+from plumbline_registry.device_store import DeviceStore
 from plumbline_registry.metadata_store import MetadataStore
 from plumbline_registry.metrics import Metrics
 from plumbline_registry.settings import Settings
@@ -28,6 +29,7 @@ class Services:
     blobs: BlobStore
     catalogue: Catalogue
     metadata: MetadataStore
+    devices: DeviceStore
     tokens: TokenVerifier
     metrics: Metrics
 

@@ -1,0 +1,52 @@
+"""The registry hears how each update ended, and an update does not depend on being heard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.edge.bundles import copy_bundle, spoil_golden
+from tests.edge.http_fixtures import FakeRegistry, fake_registry
+
+from plumbline_edge.cli import main
+
+
+def run(registry: FakeRegistry, folder: Path, monkeypatch: pytest.MonkeyPatch, token: str = "right") -> int:
+    (folder / "root.json").write_bytes(registry.repository.anchor)
+    (folder / "token").write_text(f"{token}\n")
+    monkeypatch.setenv("PLUMBLINE_EDGE_DEVICE", "pi-07")
+    monkeypatch.setenv("PLUMBLINE_EDGE_DEVICE_TOKEN_FILE", str(folder / "token"))
+    command = ["update", "--registry", registry.url, "--root", str(folder / "root.json"), "--name", "dots"]
+    return main([*command, "--state", str(folder / "state")])
+
+
+def test_success_and_failure_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake_registry() as registry:
+        digest = registry.give(copy_bundle(tmp_path / "good"))
+        assert run(registry, tmp_path, monkeypatch) == 0
+        registry.give(spoil_golden(copy_bundle(tmp_path / "bad", version="2.0.0")))
+        assert run(registry, tmp_path, monkeypatch) == 2
+    assert [(path, token) for path, token, _ in registry.reports] == [("/v1/devices/pi-07", "Bearer right")] * 2
+    good, bad = (content for _, _, content in registry.reports)
+    assert good == {
+        "name": "dots", "channel": "stable", "outcome": "ok", "message": "", "version": "1.0.0", "manifest_sha256": digest,
+    }  # fmt: skip
+    assert (bad["outcome"], bad["version"]) == ("golden_mismatch", "1.0.0")
+    assert "on this device heatmaps differ" in bad["message"]
+
+
+def test_report_that_is_refused_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with fake_registry() as registry:
+        registry.give(copy_bundle(tmp_path / "good"))
+        assert run(registry, tmp_path, monkeypatch, token="wrong") == 0
+    assert "warning: not reported: " in capfd.readouterr().err
+
+
+def test_device_without_its_token_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PLUMBLINE_EDGE_DEVICE", "pi-07")
+    assert main(["update", "--state", str(tmp_path)]) == 2
+    assert "device token 'device.token' cannot be read" in capfd.readouterr().err
