@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-install test-fleet test-docker clean check-python
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-postgres test-install test-fleet test-docker clean check-python
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -67,6 +67,9 @@ bench: setup ## what a frame costs here, stage by stage
 
 bench-training: setup ## images/s of the training step and loader against plain ones
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m plumbline_training.bench $(BENCH_ARGS)
+
+test-postgres: setup ## the registry's tests again, on PostgreSQL instead of SQLite
+	PLUMBLINE_TEST_DATABASE=postgresql PLUMBLINE_TEST_EXAMPLES=20 $(BIN)/pytest tests/registry $(PYTEST_ARGS)
 
 test-faults: setup ## every disk operation and request of an update fails in turn, a registry is killed; some minutes
 	$(BIN)/pytest -m faults -s tests/edge/faults tests/registry

@@ -11,7 +11,7 @@ from tests.edge.http_fixtures import FakeRegistry, fake_registry
 from plumbline_edge.cli import main
 
 
-def run(registry: FakeRegistry, folder: Path, monkeypatch: pytest.MonkeyPatch, token: str = "right") -> int:
+def run(registry: FakeRegistry, folder: Path, monkeypatch: pytest.MonkeyPatch, token: str) -> int:
     (folder / "root.json").write_bytes(registry.repository.anchor)
     (folder / "token").write_text(f"{token}\n")
     monkeypatch.setenv("PLUMBLINE_EDGE_DEVICE", "pi-07")
@@ -23,14 +23,19 @@ def run(registry: FakeRegistry, folder: Path, monkeypatch: pytest.MonkeyPatch, t
 def test_success_and_failure_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with fake_registry() as registry:
         digest = registry.give(copy_bundle(tmp_path / "good"))
-        assert run(registry, tmp_path, monkeypatch) == 0
+        assert run(registry, tmp_path, monkeypatch, "right") == 0
         registry.give(spoil_golden(copy_bundle(tmp_path / "bad", version="2.0.0")))
-        assert run(registry, tmp_path, monkeypatch) == 2
+        assert run(registry, tmp_path, monkeypatch, "right") == 2
     assert [(path, token) for path, token, _ in registry.reports] == [("/v1/devices/pi-07", "Bearer right")] * 2
     good, bad = (content for _, _, content in registry.reports)
     assert good == {
-        "name": "dots", "channel": "stable", "outcome": "ok", "message": "", "version": "1.0.0", "manifest_sha256": digest,
-    }  # fmt: skip
+        "name": "dots",
+        "channel": "stable",
+        "outcome": "ok",
+        "message": "",
+        "version": "1.0.0",
+        "manifest_sha256": digest,
+    }
     assert (bad["outcome"], bad["version"]) == ("golden_mismatch", "1.0.0")
     assert "on this device heatmaps differ" in bad["message"]
 

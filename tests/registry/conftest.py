@@ -21,6 +21,7 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from tests.registry.postgres import VARIABLE, cluster, database_for
 
 from plumbline_contract.manifest import (
     BUNDLE_FILES,
@@ -179,10 +180,21 @@ def make_bundle(tmp_path: Path) -> Callable[..., Bundle]:
     return make
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _postgres() -> Iterator[None]:
+    """With PLUMBLINE_TEST_DATABASE=postgresql, every registry of these tests has a PostgreSQL instead of SQLite."""
+    if os.environ.get("PLUMBLINE_TEST_DATABASE") != "postgresql":
+        yield
+        return
+    with cluster() as port, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(port))
+        yield
+
+
 def settings_in(folder: Path, **changes: Any) -> Settings:
     return Settings(
         **{
-            "database_url": f"sqlite:///{folder}/registry.sqlite3",
+            "database_url": database_for(folder) if VARIABLE in os.environ else f"sqlite:///{folder}/registry.sqlite3",
             "blob_dir": folder / "blobs",
             "tokens_file": folder / "tokens.json",
             "write_token": TOKEN,

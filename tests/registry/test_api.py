@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from sqlalchemy import create_engine, text
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Bundle, Server
@@ -170,9 +169,10 @@ def test_every_error_has_one_shape(make_bundle: MakeBundle, client: httpx.Client
 
 def spoil(server: Server, statement: str) -> None:
     """Change the database behind the registry's back."""
-    with closing(sqlite3.connect(server.settings.database_url.removeprefix("sqlite:///"))) as connection:
-        connection.execute(statement)
-        connection.commit()
+    engine = create_engine(server.settings.database_url)
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
 
 
 def test_fault_of_the_registry_has_the_shape_too(make_bundle: MakeBundle, server: Server, client: httpx.Client) -> None:
@@ -182,7 +182,7 @@ def test_fault_of_the_registry_has_the_shape_too(make_bundle: MakeBundle, server
 
 
 def test_lost_database_is_seen_everywhere(server: Server, client: httpx.Client) -> None:
-    spoil(server, "DROP TABLE versions")
+    spoil(server, "ALTER TABLE versions RENAME TO lost")
     assert error_of(client.get("/v1/bundles")) == (503, "storage_unavailable")
     assert error_of(client.get("/readyz")) == (503, "storage_unavailable")
     assert "\nplumbline_registry_database_up 0.0\n" in client.get("/metrics").text

@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from plumbline_registry.errors import StorageFull, StorageUnavailable
 from plumbline_registry.tables import Base
 
+_SCHEMA_LOCK: Final = 0x706C756D62
+_POSTGRES_DISK_FULL: Final = "53100"
+_POSTGRES_NO_TABLE: Final = "42P01"
 BUSY_SECONDS: Final = 10.0
 _OURS: Final = (IntegrityError, ProgrammingError, DataError)
 """Errors that a statement of ours causes, unlike those that a disk or a server causes."""
@@ -30,6 +33,9 @@ def open_engine(url: str) -> Engine:
         ) from error
     try:
         with transaction(engine, write=True) as session:
+            if engine.dialect.name == "postgresql":
+                # Replicas that start together must not make the tables twice.
+                session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
             Base.metadata.create_all(session.connection())
     except StorageUnavailable as error:
         raise StorageUnavailable(f"{error} ({engine.url!r}); check PLUMBLINE_REGISTRY_DATABASE_URL") from error
@@ -43,9 +49,12 @@ def transaction(engine: Engine, *, write: bool = False) -> Iterator[Session]:
         with Session(engine.execution_options(plumbline_write=write)) as session, session.begin():
             yield session
     except DatabaseError as error:
-        if isinstance(error, _OURS):
+        if isinstance(error, _OURS) and getattr(error.orig, "sqlstate", None) != _POSTGRES_NO_TABLE:
             raise
-        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        if (
+            getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            or getattr(error.orig, "sqlstate", None) == _POSTGRES_DISK_FULL
+        ):
             raise StorageFull("database: the disk is full; nothing was kept, free some space and try again") from error
         raise StorageUnavailable(f"database: {error.orig}") from error
 
