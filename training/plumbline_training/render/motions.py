@@ -15,11 +15,14 @@ from plumbline_training.render.body import SEGMENT_INDEX
 from plumbline_training.render.pose import (
     SIDES,
     Limb,
+    Number,
     Pose,
     Rotation,
     Side,
     Skeleton,
     Vector,
+    apply,
+    dot,
     hand_towards,
     pitch,
     reach,
@@ -46,7 +49,7 @@ MASS_SHARE: Final[dict[str, float]] = {
 def centre_of_mass(skeleton: Skeleton, pose: Pose) -> Vector:
     """Where the posed body's weight acts."""
     _, positions_S3 = skeleton.solve(pose)
-    weighted = [share * positions_S3[SEGMENT_INDEX[name]] for name, share in MASS_SHARE.items()]
+    weighted = [share * positions_S3[..., SEGMENT_INDEX[name], :] for name, share in MASS_SHARE.items()]
     return np.asarray(np.sum(weighted, axis=0), dtype=np.float64) / sum(MASS_SHARE.values())
 
 
@@ -84,20 +87,20 @@ def arm_to(skeleton: Skeleton, pose: Pose, side: Side, target: Vector, pole: Vec
 def plant_leg(skeleton: Skeleton, pose: Pose, side: Side, ankle: Vector, pole: Vector, foot: Rotation) -> Limb:
     """A leg from the posed hip to a planted ankle, the knee pointing to `pole`."""
     root, hip = skeleton.rest("pelvis"), skeleton.rest(f"thigh.{side}")
-    start = root + pose.position + pose.pelvis @ (hip - root)
+    start = root + pose.position + apply(pose.pelvis, hip - root)
     upper, lower = reach(start, ankle, skeleton.lengths.thigh, skeleton.lengths.shin, pole)
     along = unit(ankle - start)
-    return Limb(upper, lower, unit(np.cross(unit(pole - (pole @ along) * along), along)), foot)
+    return Limb(upper, lower, unit(np.cross(unit(pole - dot(pole, along) * along), along)), foot)
 
 
 def straight_leg(
-    side: Side, pelvis: Rotation, flex: float = 0, out: float = 3, knee: float = 2, toe: float = 8
+    side: Side, pelvis: Rotation, flex: Number = 0, out: float = 3, knee: float = 2, toe: float = 8
 ) -> Limb:
     """A leg in the pelvis's frame: hip flexion, abduction, knee flexion; the foot square to the shin."""
-    base = pelvis @ rotation((0, 1, 0), -sign(side) * out) @ pitch(-flex)
-    hinge = base @ np.array([1.0, 0.0, 0.0])
-    upper = base @ DOWN
-    lower = rotation(hinge, knee) @ upper
+    base = pelvis @ rotation((0, 1, 0), -sign(side) * out) @ pitch(np.negative(flex))
+    hinge = apply(base, (1.0, 0.0, 0.0))
+    upper = apply(base, DOWN)
+    lower = apply(rotation(hinge, knee), upper)
     return Limb(upper, lower, hinge, rotation(hinge, knee) @ base @ yaw(sign(side) * toe))
 
 
