@@ -14,18 +14,25 @@ def expose(picture_rgb: Picture, rng: np.random.Generator) -> Picture:
     image: npt.NDArray[np.float32] = np.asarray(picture_rgb / 255, dtype=np.float32)
     gain = np.exp(rng.normal(0, 0.18) + rng.normal(0, 0.05, 3)).astype(np.float32)
     image = np.asarray(np.clip(image * gain, 0, 1) ** float(np.exp(rng.normal(0, 0.15))), dtype=np.float32)
+    noise = float(rng.uniform(0.002, 0.035))
+    if rng.random() < 0.12:
+        image, noise = np.asarray(image * np.float32(rng.uniform(0.25, 0.6))), float(rng.uniform(0.02, 0.06))
     kind = rng.random()
     if kind < 0.35:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.6))).astype(np.float32)
-    elif kind < 0.45:
-        image = motion_blur(image, int(rng.integers(3, 8)), float(rng.uniform(0, 180)))
-    elif kind < 0.6:
-        height, width = image.shape[:2]
-        share = float(rng.uniform(0.35, 0.8))
-        small = cv2.resize(image, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
-        image = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
-    image = image + np.float32(rng.uniform(0.002, 0.035)) * rng.standard_normal(image.shape, np.float32)
+    elif kind < 0.47:
+        image = motion_blur(image, int(rng.integers(3, 12)), float(rng.uniform(0, 180)))
+    elif kind < 0.65:
+        image = coarse(image, float(rng.uniform(0.2, 0.8)))
+    image = image + np.float32(noise) * rng.standard_normal(image.shape, np.float32)
     return np.asarray(np.clip(image * 255, 0, 255).round(), dtype=np.uint8)
+
+
+def coarse(image: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.float32]:
+    """The picture as a sensor with so much of its width would have taken it, at the size it has."""
+    height, width = image.shape[:2]
+    small = cv2.resize(image, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
 def motion_blur(image: npt.NDArray[np.float32], length: int, angle_degrees: float) -> npt.NDArray[np.float32]:
