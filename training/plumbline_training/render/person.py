@@ -86,16 +86,23 @@ class Studio:
         """One person's body, measured and dressed once, to be posed many times."""
         return Wardrobe(self, look)
 
-    def visibility(self, person: Person, camera: Camera, seen: Fragments) -> npt.NDArray[np.int32]:
-        """COCO visibility (K,) from what the camera sees at each keypoint's pixel; `seen` is drawn by this camera."""
+    def visibility(
+        self, person: Person, camera: Camera, seen: Fragments, offset_xy: tuple[int, int] = (0, 0)
+    ) -> npt.NDArray[np.int32]:
+        """COCO visibility (K,) from what the camera sees at each keypoint's pixel.
+
+        `seen` is drawn by this camera, or is a part of its picture that begins at `offset_xy`.
+        """
+        rows, columns = seen.face_HW.shape
         pixels_K3 = camera.project(person.keypoints_K3)
         flags = np.full(NUM_KEYPOINTS, OUTSIDE, np.int32)
         for keypoint, (x, y, depth) in enumerate(pixels_K3):
             column, row = round(float(x)), round(float(y))
             if depth < 0.05 or not (0 <= column < camera.width and 0 <= row < camera.height):
                 continue
-            face = int(seen.face_HW[row, column])
             flags[keypoint] = VISIBLE
+            row, column = row - offset_xy[1], column - offset_xy[0]
+            face = int(seen.face_HW[row, column]) if 0 <= row < rows and 0 <= column < columns else -1
             if face >= 0:
                 own = self.own_KS[keypoint, self.surface.segment_F[face]]
                 near = depth - seen.depth_HW[row, column] < self.reach_K[keypoint]
