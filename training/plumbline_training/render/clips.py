@@ -94,7 +94,9 @@ def sample_aim(rng: np.random.Generator, points_N3: npt.NDArray[np.float32], lyi
     lowest = -math.degrees(math.asin(min(1.0, max(0.0, (float(middle[2]) - 0.15) / distance))))
     elevation = max(elevation, lowest)
     x, y, z = (float(value) for value in middle)
-    camera = Camera(orbit(middle, distance, azimuth, elevation), (x, y, z), fov, height, width, float(rng.normal(0, 1.5)))
+    camera = Camera(
+        orbit(middle, distance, azimuth, elevation), (x, y, z), fov, height, width, float(rng.normal(0, 1.5))
+    )
     return Aim(view_of(azimuth), azimuth, elevation, distance, camera)
 
 
@@ -168,7 +170,12 @@ class Clip:
         """Keypoints (T, K, 3): x, y in pixels and COCO's visibility, without drawing the picture."""
         camera = self.aim.camera
         coarse = Camera(
-            camera.position, camera.target, camera.fov_degrees, camera.height // COARSE, camera.width // COARSE, camera.roll_degrees
+            camera.position,
+            camera.target,
+            camera.fov_degrees,
+            camera.height // COARSE,
+            camera.width // COARSE,
+            camera.roll_degrees,
         )
         found = []
         for frame in range(len(self.times_T)):
@@ -190,7 +197,9 @@ class Clip:
         others = self._others(first) if rng.random() < BYSTANDER_SHARE else []
         film, found = sample_film(rng), []
         temporary = path.with_name(f"{path.stem}{jobs.PARTIAL}{path.suffix}")
-        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*CODEC), self.fps, (camera.width, camera.height))
+        writer = cv2.VideoWriter(
+            str(temporary), cv2.VideoWriter.fourcc(*CODEC), self.fps, (camera.width, camera.height)
+        )
         if not writer.isOpened():
             raise ClipNotWritten(f"{str(path)!r}: no {CODEC} video can be written there; choose another --out")
         for frame in range(len(self.times_T)):

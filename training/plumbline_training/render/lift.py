@@ -16,7 +16,19 @@ import numpy.typing as npt
 
 from plumbline_contract.skeleton import NUM_KEYPOINTS, Keypoint
 from plumbline_training.render.errors import InvalidRequest
-from plumbline_training.render.pose import SIDES, Limb, Pose, Rotation, Side, Skeleton, Vector, part_way, sign, unit, yaw
+from plumbline_training.render.pose import (
+    SIDES,
+    Limb,
+    Pose,
+    Rotation,
+    Side,
+    Skeleton,
+    Vector,
+    part_way,
+    sign,
+    unit,
+    yaw,
+)
 
 Points = npt.NDArray[np.float64]
 

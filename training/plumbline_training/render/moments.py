@@ -47,9 +47,7 @@ def sample_moment(
     return exercise_moment(rng, wardrobe, names[int(rng.choice(len(names), p=weights / weights.sum()))], motions)
 
 
-def exercise_moment(
-    rng: np.random.Generator, wardrobe: Wardrobe, name: str, motions: Mapping[str, Motion]
-) -> Moment:
+def exercise_moment(rng: np.random.Generator, wardrobe: Wardrobe, name: str, motions: Mapping[str, Motion]) -> Moment:
     """One moment of a performance of an exercise, limbs a little looser than the motion has them."""
     performance = perform(name, motions[name], rng, (1, 3))
     pose = performance.pose_at(wardrobe.skeleton, np.array([rng.uniform(0, performance.seconds)]))
@@ -123,7 +121,9 @@ def loosened(pose: Pose, rng: np.random.Generator, degrees: float) -> Pose:
         turn = rotation(rng.normal(size=3), float(rng.normal(0, degrees * 2)))
         bend = rotation(limb.hinge, float(rng.normal(0, degrees)))
         lower = (turn @ bend @ limb.lower[..., None])[..., 0]
-        arms[side] = Limb((turn @ limb.upper[..., None])[..., 0], lower, (turn @ limb.hinge[..., None])[..., 0], limb.end)
+        arms[side] = Limb(
+            (turn @ limb.upper[..., None])[..., 0], lower, (turn @ limb.hinge[..., None])[..., 0], limb.end
+        )
     return Pose(
         pose.pelvis,
         chest,

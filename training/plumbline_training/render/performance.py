@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from plumbline_training.render.motion import SEVERITIES, Fault, Motion, Style
+from plumbline_training.render.motion import Fault, Motion, Style
 from plumbline_training.render.pose import SIDES, Pose, Side, Skeleton, sign
 from plumbline_training.render.supports import SIDED, SUPPORTS
 

@@ -84,7 +84,11 @@ def _sway(done: Performance, rng: np.random.Generator) -> dict[str, list[tuple[f
     for name in sorted(names):
         more = 3.0 if name in ("head_turn", "neck") else 1.0
         sway[name] = [
-            (float(rng.normal(0, more * size / (1 + 2 * low))), float(low * rng.uniform(0.7, 1.3)), float(rng.uniform(0, 6.3)))
+            (
+                float(rng.normal(0, more * size / (1 + 2 * low))),
+                float(low * rng.uniform(0.7, 1.3)),
+                float(rng.uniform(0, 6.3)),
+            )
             for low in (0.13, 0.4, 0.9)
         ]
     done.rest = done.rest | {name: 0.0 for name in names if name not in done.rest}
@@ -133,11 +137,21 @@ def _repetitions(
     injected: list[Injected] = []
     now = float(rng.uniform(0.8, 2.0))
     for number in range(count):
-        here = [(fault, severity, side) for (fault, severity), run, side in zip(chosen, runs, sides, strict=True) if number in run]
+        here = [
+            (fault, severity, side)
+            for (fault, severity), run, side in zip(chosen, runs, sides, strict=True)
+            if number in run
+        ]
         scales = {fault.name: _scale(fault, severity, rng) for fault, severity, _ in here}
-        pace = (1 + tired * number / count) * float(np.prod([scales[f.name] for f, _, _ in here if f.tempo is not None]))
-        depth = float(rng.normal(1, 0.025)) * float(np.prod([scales[f.name] for f, _, _ in here if f.depth is not None]))
-        out, full, back = (max(0.04, pace * own[phase] * float(rng.uniform(0.9, 1.1))) for phase in ("out", "full", "back"))
+        pace = (1 + tired * number / count) * float(
+            np.prod([scales[f.name] for f, _, _ in here if f.tempo is not None])
+        )
+        depth = float(rng.normal(1, 0.025)) * float(
+            np.prod([scales[f.name] for f, _, _ in here if f.depth is not None])
+        )
+        out, full, back = (
+            max(0.04, pace * own[phase] * float(rng.uniform(0.9, 1.1))) for phase in ("out", "full", "back")
+        )
         rep = Repetition(now, now + out, now + out + full, now + out + full + back, depth)
         reps.append(rep)
         injected += [_within(rep, number, fault, severity, scales[fault.name], side) for fault, severity, side in here]

@@ -125,7 +125,10 @@ def bystander(studio: Studio, sources: Sources, rng: np.random.Generator, camera
     distance = float(np.linalg.norm(ahead))
     ahead, across = ahead / distance, np.array([ahead[1], -ahead[0]]) / distance
     if rng.random() < 0.2:
-        further, aside = float(rng.uniform(-0.35, -0.15)) * distance, float(rng.choice([-1, 1]) * rng.uniform(0.35, 0.8))
+        further, aside = (
+            float(rng.uniform(-0.35, -0.15)) * distance,
+            float(rng.choice([-1, 1]) * rng.uniform(0.35, 0.8)),
+        )
     else:
         further, aside = float(rng.uniform(0.4, 3.0)), float(rng.uniform(-1.0, 1.0)) * (0.5 + 0.45 * distance)
     x, y = middle[:2] + further * ahead + aside * across

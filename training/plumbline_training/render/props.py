@@ -75,7 +75,9 @@ def _weight(middle: Vector, axis: Vector, half: float, radius: float, colour: Co
     """A bar with a disc at each end."""
     bar = tube(np.stack([middle - half * axis, middle + half * axis]), np.array([0.014, 0.014]), (0.45, 0.45, 0.47))
     discs = [
-        tube(np.stack([middle + way * half * axis, middle + way * (half + 0.05) * axis]), np.array([radius] * 2), colour)
+        tube(
+            np.stack([middle + way * half * axis, middle + way * (half + 0.05) * axis]), np.array([radius] * 2), colour
+        )
         for way in (-1, 1)
     ]
     return [bar, *discs]
@@ -115,10 +117,15 @@ def desk(placed: Placed, rng: np.random.Generator, with_desk: bool = True) -> li
         place = hips[:2] + forward * ahead[:2]
         return box(Block((float(place[0]), float(place[1]), base), size, turn, colour))
 
-    wood: Colour = tuple(float(value) for value in np.clip(rng.uniform(0.15, 0.85) + rng.normal(0, 0.07, 3), 0.05, 0.95))  # type: ignore[assignment]
+    wood: Colour = tuple(
+        float(value) for value in np.clip(rng.uniform(0.15, 0.85) + rng.normal(0, 0.07, 3), 0.05, 0.95)
+    )  # type: ignore[assignment]
     cloth: Colour = tuple(float(value) for value in rng.uniform(0.05, 0.6, 3))  # type: ignore[assignment]
     seat_top = float(hips[2]) - 0.09
-    things = [block(0.06, seat_top - 0.07, (0.44, 0.46, 0.06), cloth), block(0.0, 0.0, (0.07, 0.07, seat_top), (0.2,) * 3)]
+    things = [
+        block(0.06, seat_top - 0.07, (0.44, 0.46, 0.06), cloth),
+        block(0.0, 0.0, (0.07, 0.07, seat_top), (0.2,) * 3),
+    ]
     if rng.random() < 0.6:
         things.append(block(-0.27, seat_top + 0.12, (0.42, 0.05, float(rng.uniform(0.2, 0.55))), cloth))
     if with_desk:
@@ -142,7 +149,9 @@ def skirt(placed: Placed, size: Lengths, colour: Colour, length: float, flare: f
         if share < 0:
             centre = {side: at + pelvis @ (0, 0.01, -share * size.thigh) for side, at in centre.items()}
         across = unit(centre["L"] - centre["R"])
-        along = unit(pelvis @ np.array([0, 0, -1.0]) * 0.35 + down * unit(knees["L"] + knees["R"] - hips["L"] - hips["R"]))
+        along = unit(
+            pelvis @ np.array([0, 0, -1.0]) * 0.35 + down * unit(knees["L"] + knees["R"] - hips["L"] - hips["R"])
+        )
         depth = unit(np.cross(across, along))
         radius = size.thigh * (0.2 + 0.05 * min(share, 0) + flare * down)
         ring = [
@@ -157,5 +166,7 @@ def tied_hair(placed: Placed, colour: Colour, length: float, head_size: float) -
     """A tail that hangs from the back of the head."""
     start = placed.at("head") + placed.turn("head") @ np.array([0.0, 1.05, 0.75]) * head_size
     out = unit(placed.turn("head") @ np.array([0.0, 1.0, 0.3])) * 0.06
-    path = np.stack([start - 0.3 * out, start + out, start + out + (0, 0, -0.4 * length), start + 0.6 * out + (0, 0, -length)])
+    path = np.stack(
+        [start - 0.3 * out, start + out, start + out + (0, 0, -0.4 * length), start + 0.6 * out + (0, 0, -length)]
+    )
     return tube(path, np.array([0.025, 0.036, 0.034, 0.008]), colour)

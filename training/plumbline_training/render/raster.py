@@ -96,8 +96,16 @@ def vertex_normals(vertices_V3: Array, faces_F3: Index) -> Array:
 def _normals(vertices_V3: Any, faces_F3: Any, out_V3: Any) -> None:
     for face in range(faces_F3.shape[0]):
         a, b, c = faces_F3[face, 0], faces_F3[face, 1], faces_F3[face, 2]
-        ux, uy, uz = vertices_V3[b, 0] - vertices_V3[a, 0], vertices_V3[b, 1] - vertices_V3[a, 1], vertices_V3[b, 2] - vertices_V3[a, 2]
-        vx, vy, vz = vertices_V3[c, 0] - vertices_V3[a, 0], vertices_V3[c, 1] - vertices_V3[a, 1], vertices_V3[c, 2] - vertices_V3[a, 2]
+        ux, uy, uz = (
+            vertices_V3[b, 0] - vertices_V3[a, 0],
+            vertices_V3[b, 1] - vertices_V3[a, 1],
+            vertices_V3[b, 2] - vertices_V3[a, 2],
+        )
+        vx, vy, vz = (
+            vertices_V3[c, 0] - vertices_V3[a, 0],
+            vertices_V3[c, 1] - vertices_V3[a, 1],
+            vertices_V3[c, 2] - vertices_V3[a, 2],
+        )
         nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
         for corner in range(3):
             vertex = faces_F3[face, corner]

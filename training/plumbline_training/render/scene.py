@@ -37,7 +37,10 @@ class Window:
         low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
         if points[:, 2].min() < 0.05:
             low, high = np.zeros(2), np.array([camera.width, camera.height])
-        left, top = (int(np.clip(value // step * step, 0, size - step)) for value, size in zip(low, (camera.width, camera.height), strict=True))
+        left, top = (
+            int(np.clip(value // step * step, 0, size - step))
+            for value, size in zip(low, (camera.width, camera.height), strict=True)
+        )
         right, bottom = (
             int(np.clip((value // step + 1) * step, start + step, size))
             for value, start, size in zip(high, (left, top), (camera.width, camera.height), strict=True)

@@ -213,7 +213,10 @@ def _prone_at(skeleton: Skeleton, joints: Joints, height: Number, incline: Numbe
         leg.end, leg.toe_bend_degrees = pitch(50), 50.0
     head = chest @ yaw(of(joints, "head_turn")) @ pitch(of(joints, "neck") - 18)
     pose = Pose(pelvis, chest, head, arms, legs)
-    pose.rounded_degrees, pose.shrug_degrees = of(joints, "rounded"), {side: of(joints, "shrug", side) for side in SIDES}
+    pose.rounded_degrees, pose.shrug_degrees = (
+        of(joints, "rounded"),
+        {side: of(joints, "shrug", side) for side in SIDES},
+    )
     shoulder = skeleton.solve(pose)[1][..., SEGMENT_INDEX["upper_arm.L"], :]
     pose.position = _column(0.0, -shoulder[..., 1], height - shoulder[..., 2])
     return pose
