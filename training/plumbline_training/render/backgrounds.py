@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from plumbline_training.render.body import Array
 from plumbline_training.render.camera import Camera
 from plumbline_training.render.errors import InvalidRequest
+from plumbline_training.render.raster import Array
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 FLOOR_METRES = 12.0

@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     """The argument parser."""
     top = argparse.ArgumentParser(
         prog="plumbline-render",
-        description="Render people who exercise, sit and stand around, with keypoints, phases and faults known exactly.",
+        description="Render people who exercise, sit and stand, with keypoints, phases and faults known exactly.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -76,9 +76,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=0, help="which set (default: %(default)s)")
     command.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
     command.add_argument("--backgrounds", type=Path, metavar="DIR", help="your photographs, best without people")
-    command.add_argument(
-        "--exercises", type=Path, metavar="FILE.yaml", help="exercises of your own (docs/rendering.md)"
-    )
+    command.add_argument("--exercises", type=Path, metavar="FILE.yaml", help="your own exercises (docs/rendering.md)")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
 
 

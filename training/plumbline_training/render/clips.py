@@ -1,4 +1,4 @@
-"""Clips of exercises: a video or keypoints alone, and beside it what is true of every frame. docs/rendering.md has the format."""
+"""Clips of exercises: a video or keypoints alone, and what is true of every frame (docs/rendering.md has the format)."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def sample_aim(rng: np.random.Generator, points_N3: npt.NDArray[np.float32], lyi
         off = float(rng.uniform(22, 62)) if kind < 0.95 else float(rng.uniform(125, 180))
     azimuth = off * float(rng.choice([-1, 1]))
     fov = float(rng.uniform(36, 62))
-    low, high = points_N3.min(axis=0) - (0.1, 0.1, 0.05), points_N3.max(axis=0) + (0.1, 0.1, 0.16)
+    low, high = points_N3.min(axis=0) - (0.1, 0.1, 0.05), np.add(points_N3.max(axis=0), (0.1, 0.1, 0.16))
     middle, reach = (low + high) / 2, (high - low) / 2
     radians = math.radians(azimuth)
     across = abs(math.cos(radians)) * reach[0] + abs(math.sin(radians)) * reach[1]

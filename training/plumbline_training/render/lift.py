@@ -24,6 +24,7 @@ from plumbline_training.render.pose import (
     Side,
     Skeleton,
     Vector,
+    cross,
     part_way,
     sign,
     unit,
@@ -79,7 +80,7 @@ def lift(keypoints_K3: Points, skeleton: Skeleton, rng: np.random.Generator) -> 
     candidates = [_scaled(keypoints_K3[:, :2] * (aspect, 1.0), skeleton) for aspect in ASPECTS]
     plane_K2, _ = max(candidates, key=lambda pair: pair[1])
     lateral, up = _torso(plane_K2, skeleton, rng)
-    facing = unit(np.cross(lateral, up))
+    facing = unit(cross(lateral, up))
     trunk = np.stack([lateral, -facing, up], axis=1)
     hips = _lateral(plane_K2, Keypoint.LEFT_HIP, Keypoint.RIGHT_HIP, lateral)
     pelvis = _frame(hips, up)
@@ -122,7 +123,7 @@ def _torso(plane_K2: Points, skeleton: Skeleton, rng: np.random.Generator) -> tu
     lateral = unit((across_2[0], way * _depth(across_2, width), across_2[1]))
     spine_2 = plane_K2[[5, 6]].mean(axis=0) - plane_K2[[11, 12]].mean(axis=0)
     length = next(length for a, b, length in _bones(skeleton) if (a, b) == (5, 11))
-    ahead = np.cross(lateral, (spine_2[0], 0.0, spine_2[1]))[1]
+    ahead = cross(lateral, (spine_2[0], 0.0, spine_2[1]))[1]
     lean = float(np.sign(ahead) or 1.0) * (1.0 if rng.random() < 0.85 else -1.0)
     up = unit((spine_2[0], lean * _depth(spine_2, length), spine_2[1]))
     return unit(lateral - (lateral @ up) * up), up
@@ -130,7 +131,7 @@ def _torso(plane_K2: Points, skeleton: Skeleton, rng: np.random.Generator) -> tu
 
 def _frame(lateral: Vector, up: Vector) -> Rotation:
     left = unit(lateral - (lateral @ up) * up)
-    return np.stack([left, -unit(np.cross(left, up)), up], axis=1)
+    return np.stack([left, -unit(cross(left, up)), up], axis=1)
 
 
 def _lateral(plane_K2: Points, left: int, right: int, trunk_lateral: Vector) -> Vector:
@@ -157,14 +158,14 @@ def _leg(plane_K2: Points, side: Side, skeleton: Skeleton, pelvis: Rotation, rng
 
     def strain(pair: tuple[Vector, Vector]) -> float:
         upper, lower = pair
-        backward_bend = -min(0.0, float(np.cross(upper, lower) @ lateral) + 0.1)
+        backward_bend = -min(0.0, float(cross(upper, lower) @ lateral) + 0.1)
         too_far_back = -min(0.0, float(upper @ facing) + 0.3)
         outward = -min(0.0, sign(side) * float(upper @ lateral) + 0.35)
         return 4 * backward_bend + 3 * too_far_back + 2 * outward + float(rng.uniform(0, 0.3))
 
     options = _signed(plane_K2[knee] - plane_K2[hip], size.thigh, plane_K2[ankle] - plane_K2[knee], size.shin)
     upper, lower = min(options, key=strain)
-    bend = np.cross(upper, lower)
+    bend = cross(upper, lower)
     sure = float(np.linalg.norm(bend)) > 0.4 and float(bend @ lateral) > 0
     return Limb(upper, lower, unit(bend) if sure else lateral)
 
@@ -185,7 +186,7 @@ def _arm(plane_K2: Points, side: Side, skeleton: Skeleton, chest: Rotation, rng:
         plane_K2[elbow] - plane_K2[shoulder], size.upper_arm, plane_K2[wrist] - plane_K2[elbow], size.forearm
     )
     upper, lower = min(options, key=strain)
-    bend = np.cross(upper, lower)
+    bend = cross(upper, lower)
     return Limb(upper, lower, unit(bend) if float(np.linalg.norm(bend)) > 0.25 else -lateral)
 
 
@@ -197,6 +198,6 @@ def _head(keypoints_K3: Points, plane_K2: Points, chest: Rotation, rng: np.rando
         return upright @ yaw(float(rng.normal(0, 20)))
     offset = float(np.clip((plane_K2[Keypoint.NOSE, 0] - plane_K2[ears, 0].mean()) / HEAD_DEPTH, -0.98, 0.98))
     gaze = np.array([offset, -np.sqrt(1 - offset**2), 0.0])
-    turned = _frame(np.cross((0.0, 0.0, 1.0), gaze), upright[:, 2])
+    turned = _frame(cross((0.0, 0.0, 1.0), gaze), upright[:, 2])
     angle = np.degrees(np.arccos(np.clip((np.trace(upright.T @ turned) - 1) / 2, -1, 1)))
     return part_way(upright, turned, min(1.0, 70 / max(float(angle), 1e-6)))

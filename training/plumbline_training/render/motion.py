@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from plumbline_contract.skeleton import KEYPOINT_NAMES
 from plumbline_training.render.errors import InvalidMotion
-from plumbline_training.render.supports import HAND_PLACES, JOINTS, SIDED, SUPPORTS
+from plumbline_training.render.motions import HAND_PLACES
+from plumbline_training.render.supports import JOINTS, SIDED, SUPPORTS
 
 SEVERITIES: Final = ("mild", "moderate", "severe")
 RELATIVE_KEYPOINTS: Final = tuple(f"{place}_{joint}" for place in ("front", "rear") for joint in ("knee", "ankle"))

@@ -22,6 +22,7 @@ from plumbline_training.render.pose import (
     Skeleton,
     Vector,
     apply,
+    cross,
     dot,
     hand_towards,
     pitch,
@@ -81,7 +82,7 @@ def arm_to(skeleton: Skeleton, pose: Pose, side: Side, target: Vector, pole: Vec
     _, positions_S3 = skeleton.solve(pose)
     shoulder = positions_S3[SEGMENT_INDEX[f"upper_arm.{side}"]].astype(np.float64)
     upper, lower = reach(shoulder, target, skeleton.lengths.upper_arm, skeleton.lengths.forearm, pole)
-    return Limb(upper, lower, unit(np.cross(pole, unit(target - shoulder))))
+    return Limb(upper, lower, unit(cross(pole, unit(target - shoulder))))
 
 
 def plant_leg(skeleton: Skeleton, pose: Pose, side: Side, ankle: Vector, pole: Vector, foot: Rotation) -> Limb:
@@ -90,7 +91,7 @@ def plant_leg(skeleton: Skeleton, pose: Pose, side: Side, ankle: Vector, pole: V
     start = root + pose.position + apply(pose.pelvis, hip - root)
     upper, lower = reach(start, ankle, skeleton.lengths.thigh, skeleton.lengths.shin, pole)
     along = unit(ankle - start)
-    return Limb(upper, lower, unit(np.cross(unit(pole - dot(pole, along) * along), along)), foot)
+    return Limb(upper, lower, unit(cross(unit(pole - dot(pole, along) * along), along)), foot)
 
 
 def straight_leg(

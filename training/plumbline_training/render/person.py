@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from plumbline_contract.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS, Keypoint
-from plumbline_training.render.body import SEGMENT_INDEX, Array, BodyModel
+from plumbline_training.render.body import SEGMENT_INDEX, BodyModel
 from plumbline_training.render.camera import Camera
 from plumbline_training.render.dress import Dresser
 from plumbline_training.render.look import Look
 from plumbline_training.render.pose import Pose, Skeleton
 from plumbline_training.render.props import Mesh, Placed, skirt, tied_hair
-from plumbline_training.render.raster import Fragments, vertex_normals
+from plumbline_training.render.raster import Array, Fragments, vertex_normals
 from plumbline_training.render.surface import Surface
 
 PropMaker = Callable[[Placed], Sequence[Mesh]]

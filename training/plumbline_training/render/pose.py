@@ -12,7 +12,8 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from plumbline_training.render.body import SEGMENT_INDEX, SEGMENTS, Array, Body
+from plumbline_training.render.body import SEGMENT_INDEX, SEGMENTS, Body
+from plumbline_training.render.raster import Array
 
 Vector = npt.NDArray[np.float64]
 Rotation = npt.NDArray[np.float64]
@@ -32,10 +33,24 @@ Number = float | npt.NDArray[np.float64]
 """One number, or one for each moment, (T,)."""
 
 
+def cross(first: npt.ArrayLike, second: npt.ArrayLike) -> Vector:
+    """Cross products of vectors (..., 3); several times faster than numpy's on the few vectors of a pose."""
+    a, b = np.broadcast_arrays(np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))
+    product = np.empty(a.shape)
+    for axis, (one, two) in enumerate(((1, 2), (2, 0), (0, 1))):
+        product[..., axis] = a[..., one] * b[..., two] - a[..., two] * b[..., one]
+    return product
+
+
+def length(vector: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Lengths of vectors (..., 3), kept as (..., 1)."""
+    return np.asarray(np.sqrt(np.add.reduce(vector * vector, axis=-1, keepdims=True)))
+
+
 def unit(vector: npt.ArrayLike) -> Vector:
     """The vectors (..., 3) at length one."""
     array = np.asarray(vector, dtype=np.float64)
-    return np.asarray(array / np.maximum(np.linalg.norm(array, axis=-1, keepdims=True), 1e-9))
+    return np.asarray(array / np.maximum(length(array), 1e-9))
 
 
 def dot(first: npt.ArrayLike, second: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -53,9 +68,9 @@ def rotation(axis: npt.ArrayLike, degrees: Number) -> Rotation:
     axis = unit(axis)
     x, y, z = axis[..., 0], axis[..., 1], axis[..., 2]
     zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
+    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
     angle = np.radians(np.asarray(degrees, dtype=np.float64))[..., None, None]
-    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross))
+    return np.asarray(np.eye(3) + np.sin(angle) * skew + (1 - np.cos(angle)) * (skew @ skew))
 
 
 def pitch(degrees: Number) -> Rotation:
@@ -75,9 +90,9 @@ def roll(degrees: Number) -> Rotation:
 
 def between(first: npt.ArrayLike, second: npt.ArrayLike) -> Rotation:
     """The smallest rotation that carries one direction to another."""
-    axis = np.cross(first, second)
-    sine = np.linalg.norm(axis, axis=-1)
-    anywhere_across = np.cross(first, (0.3, 0.5, 0.8))
+    axis = cross(first, second)
+    sine = length(axis)[..., 0]
+    anywhere_across = cross(first, (0.3, 0.5, 0.8))
     axis = np.where(sine[..., None] < 1e-7, anywhere_across, axis)
     return rotation(axis, np.degrees(np.arctan2(sine, dot(first, second)[..., 0])))
 
@@ -91,7 +106,7 @@ def part_way(start: Rotation, end: Rotation, share: float) -> Rotation:
         [delta[..., 2, 1] - delta[..., 1, 2], delta[..., 0, 2] - delta[..., 2, 0], delta[..., 1, 0] - delta[..., 0, 1]],
         axis=-1,
     )
-    opposite = (np.linalg.norm(axis, axis=-1) < 1e-6) & (angle > 90)
+    opposite = (length(axis)[..., 0] < 1e-6) & (angle > 90)
     between_them = rotation(axis, angle * share) @ start
     return np.asarray(np.where(opposite[..., None, None], end if share > 0.5 else start, between_them))
 
@@ -100,7 +115,7 @@ def frame(direction: Vector, hinge: Vector) -> Rotation:
     """Columns: the direction, the hinge axis made square to it, and their cross product."""
     across = unit(hinge - dot(hinge, direction) * direction)
     direction, across = np.broadcast_arrays(direction, across)
-    return np.stack([direction, across, np.cross(direction, across)], axis=-1)
+    return np.stack([direction, across, cross(direction, across)], axis=-1)
 
 
 REST_FINGERS: Final = (0.30, -0.72, -0.63)
@@ -182,10 +197,11 @@ def reach(
 
     A target out of reach is approached as far as the bones go.
     """
-    line = np.subtract(target, start)
-    distance = np.linalg.norm(line, axis=-1, keepdims=True)
+    line = np.asarray(np.subtract(target, start), dtype=np.float64)
+    distance = length(line)
     distance = np.clip(distance, abs(upper - lower) + 1e-4, upper + lower - 1e-4)
     along = unit(line)
+    pole = np.asarray(pole, dtype=np.float64)
     aside = unit(pole - dot(pole, along) * along)
     cosine = (upper**2 + distance**2 - lower**2) / (2 * upper * distance)
     first = cosine * along + np.sqrt(np.maximum(0.0, 1 - cosine**2)) * aside
@@ -229,7 +245,7 @@ class Skeleton:
         limb = pose.arms[side]
         elbow, wrist = self.rest(f"forearm.{side}"), self.rest(f"hand.{side}")
         upper, lower = unit(elbow - self.rest(f"upper_arm.{side}")), unit(wrist - elbow)
-        rest_hinge = unit(np.cross(upper, lower))
+        rest_hinge = unit(cross(upper, lower))
         hanging = np.clip(dot(limb.upper, apply(pose.chest, (0, 0, -1)))[..., 0], -1, 1)
         raised = np.maximum(0.0, np.degrees(np.arccos(hanging)) - 40)
         lifted = roll(-sign(side) * (0.32 * raised + pose.shrug_degrees.get(side, 0.0)))

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plumbline_training.render.body import SEGMENT_INDEX, Array, Index
+from plumbline_training.render.body import SEGMENT_INDEX
 from plumbline_training.render.look import Colour
 from plumbline_training.render.pose import SIDES, Lengths, Vector, sign, unit
+from plumbline_training.render.raster import Array, Index
 from plumbline_training.render.room import BOX_FACES, Block
 
 AROUND = 10
@@ -32,14 +33,14 @@ class Placed:
 
     def turn(self, segment: str) -> Vector:
         """The segment's rotation from rest."""
-        return self.rotations_S33[SEGMENT_INDEX[segment]].astype(np.float64)
+        return np.asarray(self.rotations_S33[SEGMENT_INDEX[segment]], dtype=np.float64)
 
     def at(self, segment: str) -> Vector:
         """The segment's pivot."""
-        return self.positions_S3[SEGMENT_INDEX[segment]].astype(np.float64)
+        return np.asarray(self.positions_S3[SEGMENT_INDEX[segment]], dtype=np.float64)
 
 
-def loft(rings_RN3: Array, colour: Colour, closed: bool = True) -> Mesh:
+def loft(rings_RN3: Vector, colour: Colour, closed: bool = True) -> Mesh:
     """A skin over rings of equally many points; `closed` adds a lid at each end."""
     rings, points = rings_RN3.shape[:2]
     faces = []
@@ -56,7 +57,7 @@ def loft(rings_RN3: Array, colour: Colour, closed: bool = True) -> Mesh:
     return Mesh(vertices.astype(np.float32), np.array(faces, np.int32), colour)
 
 
-def tube(path_R3: Array, radii_R: Array, colour: Colour) -> Mesh:
+def tube(path_R3: Vector, radii_R: Vector, colour: Colour) -> Mesh:
     """A round bar along a path, of these radii."""
     along = unit(path_R3[-1] - path_R3[0])
     first = unit(np.cross(along, (0.31, 0.87, 0.4)))

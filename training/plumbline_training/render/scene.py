@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from plumbline_training.render.body import Array, Index
 from plumbline_training.render.camera import Camera
 from plumbline_training.render.person import OCCLUDED, VISIBLE, Person, Studio
 from plumbline_training.render.props import Mesh
-from plumbline_training.render.raster import Fragments, rasterise
+from plumbline_training.render.raster import Array, Fragments, Index, rasterise
 from plumbline_training.render.shade import SUPERSAMPLING, Light, Shot, empty_room, floor_shadow, shade, split
 
 NOBODY, THING = -1, -2

@@ -23,6 +23,7 @@ from plumbline_training.render.pose import (
     Skeleton,
     Vector,
     apply,
+    cross,
     hand_towards,
     pitch,
     reach,
@@ -117,7 +118,7 @@ def place_hands(skeleton: Skeleton, pose: Pose, place: str) -> None:
 def arm_reaching(skeleton: Skeleton, shoulder: Vector, target: Vector, pole: Vector) -> Limb:
     """An arm from a posed shoulder to a wrist's place, the elbow pointing to `pole`."""
     upper, lower = reach(shoulder, target, skeleton.lengths.upper_arm, skeleton.lengths.forearm, pole)
-    return Limb(upper, lower, unit(np.cross(pole, unit(target - shoulder))))
+    return Limb(upper, lower, unit(cross(pole, unit(target - shoulder))))
 
 
 def _column(*values: Number) -> Vector:
@@ -217,7 +218,7 @@ def _prone_at(skeleton: Skeleton, joints: Joints, height: Number, incline: Numbe
         of(joints, "rounded"),
         {side: of(joints, "shrug", side) for side in SIDES},
     )
-    shoulder = skeleton.solve(pose)[1][..., SEGMENT_INDEX["upper_arm.L"], :]
+    shoulder = skeleton.solve(pose)[1][..., SEGMENT_INDEX["upper_arm.L"], :].astype(np.float64)
     pose.position = _column(0.0, -shoulder[..., 1], height - shoulder[..., 2])
     return pose
 
