@@ -1,4 +1,4 @@
-"""Clips of exercises: a video or keypoints alone, and what is true of every frame (docs/rendering.md has the format)."""
+"""Clips of exercises: a video or keypoints alone, and what is true of every frame (docs/rendering.md)."""
 
 from __future__ import annotations
 
@@ -302,7 +302,7 @@ def write_clips(job: ClipJob, count: int, workers: int, quiet: bool = False) -> 
         names = [fault.name for fault in motions[job.exercise].faults] if job.exercise is not None else []
         if job.fault not in names:
             raise InvalidRequest(
-                f"--fault {job.fault!r}: name its --exercise, and use none or one of {', '.join(names) or '(no exercise)'}"
+                f"--fault {job.fault!r}: name its --exercise, and use none or one of {', '.join(names) or '(none yet)'}"
             )
     job.out.mkdir(parents=True, exist_ok=True)
     jobs.clear_partial(job.out)

@@ -19,7 +19,7 @@ LEFT, RIGHT, MIDDLE = "#0072b2", "#e69f00", "#f0f0f0"
 """Told apart by colour-blind people too (Okabe and Ito), as in drawing.py."""
 STYLE: Final = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 1.5rem; color: #1b1b1b; background: #fafafa; }
-form { position: sticky; top: 0; background: #fafafa; padding: .5rem 0; display: flex; gap: 1rem; flex-wrap: wrap; z-index: 1; }
+form { position: sticky; top: 0; background: #fafafa; padding: .5rem 0; display: flex; gap: 1rem; z-index: 1; }
 select { font: inherit; } ul { display: flex; flex-wrap: wrap; gap: .8rem; padding: 0; list-style: none; }
 li { width: 15rem; } figure { margin: 0; position: relative; } img, video { width: 100%; display: block; }
 svg { position: absolute; left: 0; top: 0; width: 100%; pointer-events: none; }
@@ -119,7 +119,8 @@ def page(items: Iterable[tuple[str, str]], title: str) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style></head><body>\n<h1>{html.escape(title)}</h1>\n"
-        f'<form><label>Exercise <select id="exercise"><option value="">all ({len(listed)})</option>{options}</select></label>'
+        '<form><label>Exercise <select id="exercise">'
+        f'<option value="">all ({len(listed)})</option>{options}</select></label>'
         '<label><input type="checkbox" id="bones" checked> keypoints (blue left, orange right, hollow hidden)</label>'
         f'<output id="shown"></output></form>\n<ul>\n{rows}\n</ul>\n<script>{SCRIPT}</script></body></html>\n'
     )

@@ -1,4 +1,4 @@
-"""Several people and things before one camera: nearest first, each lit and shadowed, and what of each keypoint shows."""
+"""Several people and things before one camera: each lit and shadowed, and what of each keypoint shows."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class Window:
 class View:
     """A picture (H, W, 3) uint8 RGB with, at SUPERSAMPLING times its size, whose surface each pixel shows and how far.
 
-    The maps cover `window` of the fine camera's picture. `owner_HW` is the number of a person, THING or NOBODY; `seen` holds each person's fragments as if alone.
+    The maps cover `window` of the fine camera's picture. `owner_HW` is the number of a person, THING or NOBODY; `seen`
+    holds each person's fragments as if alone.
     """
 
     picture_rgb: npt.NDArray[np.uint8]
@@ -113,7 +114,7 @@ class Canvas:
 
 def survey(studio: Studio, people: Sequence[Person], things: Sequence[Mesh], camera: Camera) -> View:
     """What hides what, without a picture."""
-    canvas = Canvas(camera, camera.scaled(SUPERSAMPLING), [mesh for mesh in _meshes(people, things)])
+    canvas = Canvas(camera, camera.scaled(SUPERSAMPLING), _meshes(people, things))
     alone = []
     for number, person in enumerate(people):
         alone.append(canvas.drawn(person.vertices_V3, studio.model.faces_F3))

@@ -1,7 +1,7 @@
 """From joint angles to a pose: what the body stands, lies or sits on decides where it is; planted hands and feet stay.
 
-Every joint is one number or one for each of T moments. Angles in degrees, lengths in metres; axes as in body.py. A joint
-that a body has twice is named with its side, `elbow.L`; see JOINTS for what each means.
+Every joint is one number or one for each of T moments. Angles in degrees, lengths in metres; axes as in body.py. A
+joint that a body has twice is named with its side, `elbow.L`; see JOINTS for what each means.
 """
 
 from __future__ import annotations
