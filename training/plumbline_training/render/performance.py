@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from plumbline_training.render.motion import Fault, Motion, Style
 from plumbline_training.render.pose import SIDES, Pose, Side, Skeleton, sign
-from plumbline_training.render.supports import SIDED, SUPPORTS
+from plumbline_training.render.supports import DEFAULTS, SIDED, SUPPORTS
 
 Times = npt.NDArray[np.float64]
 
@@ -101,7 +101,7 @@ class Performance:
         for name in self._names():
             bare, _, letter = name.partition(".")
             side: Side | None = "L" if letter == "L" else "R" if letter == "R" else None
-            start = self.rest.get(name, self.full.get(name, 0.0))
+            start = self.rest.get(name, self.full.get(name, DEFAULTS.get(bare, 0.0)))
             span = self.full.get(name, start) - start
             values = start + span * self._share(times_T, bare, side)
             for amount, frequency, phase in self.sway.get(name, ()):

@@ -73,15 +73,26 @@ SIDED: Final[dict[str, str]] = {
     "knee": "knee flexion on a seat, 90 is square",
 }
 """Joints that a body has twice; a bare name sets both."""
+DEFAULTS: Final[dict[str, float]] = {
+    "thigh": 3.0,
+    "shin": 1.0,
+    "toe_out": 8.0,
+    "stance": 0.28,
+    "stride": 0.8,
+    "hands": 0.55,
+    "flare": 45.0,
+    "foot_distance": 1.0,
+    "seat": 0.45,
+    "knee": 90.0,
+}
+"""What a joint is that nothing sets; 0 for the others."""
 
 
-def of(joints: Joints, name: str, side: Side | None = None, default: float = 0.0) -> Number:
+def of(joints: Joints, name: str, side: Side | None = None) -> Number:
     """The joint's value; without a side the mean of both of a sided joint."""
-    if name not in SIDED:
-        return joints.get(name, default)
-    if side is None:
-        return (of(joints, name, "L", default) + of(joints, name, "R", default)) / 2
-    return joints.get(f"{name}.{side}", default)
+    if name in SIDED and side is None:
+        return (of(joints, name, "L") + of(joints, name, "R")) / 2
+    return joints.get(name if side is None else f"{name}.{side}", DEFAULTS.get(name, 0.0))
 
 
 def trunk(joints: Joints, lean: Number) -> tuple[Rotation, Rotation, Rotation]:
@@ -147,7 +158,7 @@ def feet(skeleton: Skeleton, joints: Joints, balance: bool = False, hands: str |
 
 def _feet(skeleton: Skeleton, joints: Joints, lean: Number, hands: str | None) -> Pose:
     size = skeleton.lengths
-    phi, alpha = np.radians(of(joints, "thigh", default=3.0)), np.radians(of(joints, "shin", default=1.0))
+    phi, alpha = np.radians(of(joints, "thigh")), np.radians(of(joints, "shin"))
     heel, shift = of(joints, "heel"), of(joints, "shift")
     lifted = size.ankle_height + 0.14 * np.sin(np.radians(heel))
     back = size.thigh * np.sin(phi) - size.shin * np.sin(alpha)
@@ -156,8 +167,8 @@ def _feet(skeleton: Skeleton, joints: Joints, lean: Number, hands: str | None) -
     arms = {side: free_arm(side, chest, joints) for side in SIDES}
     pose = Pose(pelvis, chest, head, arms, {}, _hips_at(skeleton, pelvis, _column(shift, back, up)))
     for side in SIDES:
-        out = of(joints, "toe_out", side, 8.0)
-        ankle = _column(sign(side) * of(joints, "stance", default=0.28) / 2, 0.0, lifted)
+        out = of(joints, "toe_out", side)
+        ankle = _column(sign(side) * of(joints, "stance") / 2, 0.0, lifted)
         pole = apply(yaw(sign(side) * (out - of(joints, "knees_in", side))), FORWARD)
         foot = yaw(sign(side) * out) @ pitch(heel)
         pose.legs[side] = plant_leg(skeleton, pose, side, ankle, pole, foot)
@@ -186,14 +197,14 @@ def split(skeleton: Skeleton, joints: Joints, front: Side = "L", hands: str | No
     """One foot ahead: thigh and shin of the front leg place the hips, the rear leg follows on its toes."""
     size = skeleton.lengths
     phi, alpha = np.radians(of(joints, "thigh", front)), np.radians(of(joints, "shin", front))
-    stride, width = of(joints, "stride", default=0.8), of(joints, "stance", default=0.2)
+    stride, width = of(joints, "stride"), of(joints, "stance")
     pelvis, chest, head = trunk(joints, of(joints, "lean"))
     behind = size.thigh * np.sin(phi) - size.shin * np.sin(alpha)
     up = size.thigh * np.cos(phi) + size.shin * np.cos(alpha) + size.ankle_height
     hips = _column(of(joints, "shift"), behind - 0.5 * stride, up)
     arms = {side: free_arm(side, chest, joints) for side in SIDES}
     pose = Pose(pelvis, chest, head, arms, {}, _hips_at(skeleton, pelvis, hips))
-    heel = of(joints, "heel", default=30.0)
+    heel = of(joints, "heel")
     rear: Side = "R" if front == "L" else "L"
     pole = apply(yaw(-sign(front) * of(joints, "knees_in", front)), FORWARD)
     ahead = _column(sign(front) * width / 2, -0.5 * stride, size.ankle_height)
@@ -243,8 +254,8 @@ def hands_and_toes(skeleton: Skeleton, joints: Joints) -> Pose:
     positions = skeleton.solve(pose)[1].astype(np.float64)
     for side in SIDES:
         shoulder = positions[..., SEGMENT_INDEX[f"upper_arm.{side}"], :]
-        hand = _column(sign(side) * of(joints, "hands", default=0.55) / 2, shoulder[..., 1] + 0.02, 0.05)
-        flare = np.tan(np.radians(np.clip(of(joints, "flare", side, 45.0), 0.0, 88.0)))
+        hand = _column(sign(side) * of(joints, "hands") / 2, shoulder[..., 1] + 0.02, 0.05)
+        flare = np.tan(np.radians(np.clip(of(joints, "flare", side), 0.0, 88.0)))
         pole = unit(_column(sign(side) * flare, 1.0, 0.15))
         pose.arms[side] = arm_reaching(skeleton, shoulder, hand, pole)
         pose.arms[side].end = hand_towards(side, FORWARD, DOWN)
@@ -273,12 +284,12 @@ def shoulders_and_feet(skeleton: Skeleton, joints: Joints) -> Pose:
     resting = skeleton.rest("upper_arm.L") - (skeleton.rest("thigh.L") + skeleton.rest("thigh.R")) / 2
     shoulder = skeleton.solve(pose)[1][..., SEGMENT_INDEX["upper_arm.L"], :].astype(np.float64)
     pose.position = _column(0.0 * shoulder[..., 0], -shoulder[..., 1], 0.1 - shoulder[..., 2])
-    ankle_y = -float(resting[2]) - of(joints, "foot_distance", default=1.0) * size.thigh
+    ankle_y = -float(resting[2]) - of(joints, "foot_distance") * size.thigh
     for side in SIDES:
-        ankle = _column(sign(side) * of(joints, "stance", default=0.24) / 2, ankle_y, size.ankle_height)
+        ankle = _column(sign(side) * of(joints, "stance") / 2, ankle_y, size.ankle_height)
         inward = np.tan(np.radians(np.clip(of(joints, "knees_in", side), -80.0, 80.0)))
         pole = unit(_column(-sign(side) * inward, -0.2, 1.0))
-        pose.legs[side] = plant_leg(skeleton, pose, side, ankle, pole, yaw(sign(side) * of(joints, "toe_out", side)))
+        pose.legs[side] = plant_leg(skeleton, pose, side, ankle, pole, yaw(0.0))
     return pose
 
 
@@ -286,12 +297,12 @@ def seat(skeleton: Skeleton, joints: Joints, hands: str | None = None) -> Pose:
     """Sitting, feet flat in front."""
     size = skeleton.lengths
     pelvis, chest, head = trunk(joints, of(joints, "lean"))
-    height = of(joints, "seat", default=0.45)
+    height = of(joints, "seat")
     arms = {side: free_arm(side, chest, joints) for side in SIDES}
     pose = Pose(pelvis, chest, head, arms, {}, _hips_at(skeleton, pelvis, _column(0.0, 0.0, height + 0.09)))
     for side in SIDES:
-        turn = yaw(sign(side) * of(joints, "toe_out", side, 8.0))
-        back = size.shin * np.sin(np.radians(of(joints, "knee", side, 90.0) - 90))
+        turn = yaw(sign(side) * of(joints, "toe_out", side))
+        back = size.shin * np.sin(np.radians(of(joints, "knee", side) - 90))
         ahead = apply(turn, FORWARD) * np.asarray(size.thigh - back)[..., None]
         ankle = ahead + _column(sign(side) * 0.1, 0.0, size.ankle_height)
         pose.legs[side] = plant_leg(skeleton, pose, side, ankle, apply(turn, FORWARD) - 0.6 * DOWN, turn)
