@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from tests.training.stick_body import stick_skeleton
 
 from plumbline_contract.skeleton import NUM_KEYPOINTS, Keypoint
 from plumbline_training.render.body import SEGMENT_INDEX
@@ -11,7 +13,6 @@ from plumbline_training.render.errors import InvalidRequest
 from plumbline_training.render.lift import FIELD, lift, load_prior
 from plumbline_training.render.motion import known_motions
 from plumbline_training.render.performer import perform
-from tests.training.stick_body import stick_skeleton
 
 SKELETON = stick_skeleton()
 PIVOTS = {
@@ -24,9 +25,7 @@ PIVOTS = {
 LIMBS = [("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle")]
 
 
-def front_view(
-    positions_S3: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def front_view(positions_S3: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Keypoints (K, 3) of pivots as parts of a 4:3 picture 3 m high; no face."""
     keypoints = np.zeros((NUM_KEYPOINTS, 3))
     for name, segment in PIVOTS.items():

@@ -1,4 +1,4 @@
-"""Exercise motions on a body of sticks: what the data says is what the joints do, and faults show when they are said to."""
+"""Exercise motions on a body of sticks: what the data says the joints do, faults when they are said to be."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from tests.training.stick_body import stick_skeleton
 
 from plumbline_training.render.body import SEGMENT_INDEX
 from plumbline_training.render.errors import InvalidMotion
 from plumbline_training.render.motion import known_motions, load_motions
 from plumbline_training.render.performance import Performance
 from plumbline_training.render.performer import perform
-from tests.training.stick_body import stick_skeleton
 
 Points = npt.NDArray[np.float64]
 SKELETON = stick_skeleton()
