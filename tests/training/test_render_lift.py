@@ -19,7 +19,8 @@ PIVOTS = {
     f"{side}_{joint}": f"{segment}.{side[0].upper()}"
     for side in ("left", "right")
     for joint, segment in (
-        ("shoulder", "upper_arm"), ("elbow", "forearm"), ("wrist", "hand"), ("hip", "thigh"), ("knee", "shin"), ("ankle", "foot")
+        ("shoulder", "upper_arm"), ("elbow", "forearm"), ("wrist", "hand"), ("hip", "thigh"), ("knee", "shin"),
+        ("ankle", "foot")
     )
 }  # fmt: skip
 LIMBS = [("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle")]

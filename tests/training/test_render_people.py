@@ -108,8 +108,8 @@ def test_keypoints_lie_inside_the_body_and_project_into_its_outline(studio: Stud
         person = wardrobe.placed(rotations[0], positions[0])
         nearest = np.linalg.norm(person.vertices_V3[None] - person.keypoints_K3[:, None], axis=2).min(axis=1)
         assert nearest.max() < 0.16, name
-        outline = cv2.dilate((rasterise(camera.project(person.vertices_V3), studio.model.faces_F3, 300, 240).face_HW >= 0)
-                             .astype(np.uint8), np.ones((5, 5), np.uint8))  # fmt: skip
+        covered = rasterise(camera.project(person.vertices_V3), studio.model.faces_F3, 300, 240).face_HW >= 0
+        outline = cv2.dilate(covered.astype(np.uint8), np.ones((5, 5), np.uint8))
         columns, rows = camera.project(person.keypoints_K3)[:, :2].round().astype(int).T
         inside = (columns >= 0) & (columns < 240) & (rows >= 0) & (rows < 300)
         assert outline[rows[inside], columns[inside]].all(), name

@@ -116,13 +116,13 @@ def run(
     """
     if not todo:
         return Made(0, 0.0)
-    began, marks = time.monotonic(), 0
+    began, ready = time.monotonic(), 0
     bar = tqdm(desc="rendering", unit=job.unit, initial=total - len(todo), total=total, disable=quiet)
     with bar:
         for done in _here(job, todo) if workers == 1 else _in_processes(job, todo, workers):
             bar.update(done)
-            if (bar.n - total + len(todo)) // CHECKPOINT > marks:
-                marks += 1
+            ready += done
+            if ready // CHECKPOINT > (ready - done) // CHECKPOINT:
                 checkpoint()
     return Made(len(todo), time.monotonic() - began)
 

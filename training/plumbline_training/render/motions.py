@@ -70,13 +70,6 @@ def hanging_arm(side: Side, trunk: Rotation, away_degrees: float = 10, flexion: 
     return Limb(upper, rotation(hinge, flexion) @ upper, hinge)
 
 
-def lateral_arm(side: Side, trunk: Rotation, away_degrees: float, flexion: float, up: bool = True) -> Limb:
-    """An arm raised sideways; the forearm bends up (a press, a jumping jack) or down."""
-    upper = trunk @ rotation((0, 1, 0), -sign(side) * away_degrees) @ DOWN
-    hinge = trunk @ np.array([0.0, -sign(side) if up else sign(side), 0.0])
-    return Limb(upper, rotation(hinge, flexion) @ upper, hinge)
-
-
 def arm_to(skeleton: Skeleton, pose: Pose, side: Side, target: Vector, pole: Vector) -> Limb:
     """An arm whose wrist reaches a world position, the elbow pointing to `pole`."""
     _, positions_S3 = skeleton.solve(pose)
@@ -218,18 +211,6 @@ def lunge(
     return pose
 
 
-def prone(skeleton: Skeleton, shoulder_height: float, sag: float) -> Pose:
-    """Face down on the toes, shoulders at a height: positive `sag` degrees drop the hips, negative lift them."""
-    tiptoe = 2.8 * skeleton.lengths.ankle_height
-    low, high = -15.0, 60.0
-    for _ in range(9):
-        incline = (low + high) / 2
-        pose = _prone_at(skeleton, shoulder_height, sag, incline)
-        ankle = skeleton.solve(pose)[1][SEGMENT_INDEX["foot.L"]][2]
-        low, high = (incline, high) if ankle > tiptoe else (low, incline)
-    return pose
-
-
 def _prone_at(skeleton: Skeleton, shoulder_height: float, sag: float, incline: float) -> Pose:
     pelvis, chest = pitch(90 - incline), pitch(90 - incline - sag * 0.5)
     arms = {side: arm(side, chest, 90, 0, 5) for side in SIDES}
@@ -261,31 +242,6 @@ def plank(skeleton: Skeleton, sag: float) -> Pose:
         inward = -0.15 * sign(side) * np.array([1.0, 0.0, 0.0])
         hand = hand_towards(side, FORWARD + inward, DOWN)
         pose.arms[side] = Limb(DOWN, unit(FORWARD + inward), np.array([-1.0, 0.0, 0.0]), hand)
-    return pose
-
-
-def seated(skeleton: Skeleton, seat_height: float, lean: float, knee: float, apart: float, slump: float) -> Pose:
-    """On a seat: feet flat in front, trunk leaning, the chest bent forward of the pelvis by `slump`."""
-    size = skeleton.lengths
-    pelvis, root = pitch(lean - slump * 0.4), skeleton.rest("pelvis")
-    hip_mid = (skeleton.rest("thigh.L") + skeleton.rest("thigh.R")) / 2
-    position = np.array([0.0, 0.0, seat_height + 0.09]) - pelvis @ (hip_mid - root) - root
-    chest = pitch(lean + slump)
-    pose = Pose(pelvis, chest, pitch(lean * 0.3 + slump * 0.7), {}, {}, position)
-    for side in SIDES:
-        out = yaw(sign(side) * apart)
-        ahead = out @ FORWARD * (size.thigh - size.shin * math.sin(math.radians(knee - 90)))
-        ankle = np.array([sign(side) * 0.1, 0, 0]) + ahead + np.array([0, 0, size.ankle_height])
-        pose.legs[side] = plant_leg(skeleton, pose, side, ankle, out @ FORWARD - 0.6 * DOWN, out)
-        pose.arms[side] = arm(side, chest, 30, 5, 50)
-    return pose
-
-
-def jumping_jack(skeleton: Skeleton, open_share: float) -> Pose:
-    """0 closed, arms down; 1 legs wide, arms overhead."""
-    pose = standing(skeleton, width=0.16 + 0.75 * open_share, toe=8 + 15 * open_share)
-    for side in SIDES:
-        pose.arms[side] = lateral_arm(side, pose.chest, 12 + 155 * open_share, 12)
     return pose
 
 
