@@ -10,7 +10,7 @@ from tests.training.stick_body import stick_skeleton
 from plumbline_contract.skeleton import NUM_KEYPOINTS, Keypoint
 from plumbline_training.render.body import SEGMENT_INDEX
 from plumbline_training.render.errors import InvalidRequest
-from plumbline_training.render.lift import FIELD, lift, load_prior
+from plumbline_training.render.lift import lift, load_prior
 from plumbline_training.render.motion import known_motions
 from plumbline_training.render.performer import perform
 
@@ -61,7 +61,7 @@ def test_only_whole_persons_are_taken(tmp_path: Path) -> None:
     keypoints = np.full((3, NUM_KEYPOINTS, 3), 2, np.uint16)
     keypoints[..., :2] = np.random.default_rng(0).integers(1000, 60000, (3, NUM_KEYPOINTS, 2))
     keypoints[1, Keypoint.LEFT_ANKLE, 2] = 0
-    np.savez(tmp_path / "poses.npz", **{FIELD: keypoints})
+    np.savez(tmp_path / "poses.npz", keypoints_xy_u16_v=keypoints)
     assert len(load_prior(tmp_path / "poses.npz").keypoints_NK3) == 2
 
 
@@ -71,6 +71,6 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     for name in ("other.npz", "text.npz", "absent.npz"):
         with pytest.raises(InvalidRequest, match=r"--poses '.*\.npz' has no"):
             load_prior(tmp_path / name)
-    np.savez(tmp_path / "flat.npz", **{FIELD: np.zeros((4, 5))})
+    np.savez(tmp_path / "flat.npz", keypoints_xy_u16_v=np.zeros((4, 5)))
     with pytest.raises(InvalidRequest, match=r"needed is \(N, 17, 3\)"):
         load_prior(tmp_path / "flat.npz")

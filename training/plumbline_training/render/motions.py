@@ -24,7 +24,6 @@ from plumbline_training.render.pose import (
     apply,
     cross,
     dot,
-    hand_towards,
     pitch,
     reach,
     rotation,
@@ -185,64 +184,6 @@ def squat(skeleton: Skeleton, squat_: Squat) -> Pose:
         behind = centre_of_mass(skeleton, squat_pose_at(skeleton, squat_, lean))[1] > mid_foot
         low, high = (lean, high) if behind else (low, lean)
     return squat_pose_at(skeleton, squat_, (low + high) / 2)
-
-
-def lunge(
-    skeleton: Skeleton, depth: float, stride: float, front: Side, lean: float, knee_in: float, width: float
-) -> Pose:
-    """A split stance: `depth` 0 (standing) to 1 (rear knee near the ground), `stride` metres between the ankles."""
-    size = skeleton.lengths
-    rear: Side = "R" if front == "L" else "L"
-    hip_mid = (skeleton.rest("thigh.L") + skeleton.rest("thigh.R")) / 2
-    top = math.sqrt(max(0.05, (size.thigh + size.shin) ** 2 - (stride / 2) ** 2)) - 0.01 + size.ankle_height
-    height = top + (size.thigh * 1.12 - top) * depth
-    pelvis, root = pitch(lean * 0.6), skeleton.rest("pelvis")
-    position = np.array([0.0, 0.03, height]) - pelvis @ (hip_mid - root) - root
-    pose = Pose(pelvis, pitch(lean), pitch(lean * 0.4), {}, {}, position)
-    for side in SIDES:
-        pose.arms[side] = hanging_arm(side, pose.chest)
-    ahead = np.array([sign(front) * width / 2, -stride / 2, size.ankle_height])
-    pole = yaw(-sign(front) * knee_in) @ FORWARD
-    pose.legs[front] = plant_leg(skeleton, pose, front, ahead, pole, yaw(sign(front) * 5))
-    heel = 20 + 38 * depth
-    behind = np.array([sign(rear) * width / 2, stride / 2, size.ankle_height + 0.15 * math.sin(math.radians(heel))])
-    pose.legs[rear] = plant_leg(skeleton, pose, rear, behind, FORWARD + 0.35 * DOWN, pitch(heel))
-    pose.legs[rear].toe_bend_degrees = heel
-    return pose
-
-
-def _prone_at(skeleton: Skeleton, shoulder_height: float, sag: float, incline: float) -> Pose:
-    pelvis, chest = pitch(90 - incline), pitch(90 - incline - sag * 0.5)
-    arms = {side: arm(side, chest, 90, 0, 5) for side in SIDES}
-    legs = {side: straight_leg(side, pelvis, flex=-sag * 0.5, out=2, knee=2, toe=0) for side in SIDES}
-    for leg in legs.values():
-        leg.end, leg.toe_bend_degrees = pitch(50), 50
-    pose = Pose(pelvis, chest, chest @ pitch(-18), arms, legs)
-    pose.position = np.array([0.0, 0.0, shoulder_height - skeleton.solve(pose)[1][SEGMENT_INDEX["upper_arm.L"]][2]])
-    return pose
-
-
-def push_up(skeleton: Skeleton, depth: float, sag: float, hands: float, flare: float) -> Pose:
-    """On hands and toes: `depth` 0 (arms straight) to 1; hands so far apart, elbows flared so many degrees."""
-    straight = skeleton.lengths.upper_arm + skeleton.lengths.forearm - 0.015
-    pose = prone(skeleton, 0.06 + straight * (1 - 0.68 * depth), sag)
-    shoulder_y = float(skeleton.solve(pose)[1][SEGMENT_INDEX["upper_arm.L"]][1])
-    for side in SIDES:
-        hand = np.array([sign(side) * hands / 2, shoulder_y + 0.02, 0.05])
-        pole = unit(np.array([sign(side) * math.tan(math.radians(flare)), 1.0, 0.15]))
-        pose.arms[side] = arm_to(skeleton, pose, side, hand, pole)
-        pose.arms[side].end = hand_towards(side, FORWARD, DOWN)
-    return pose
-
-
-def plank(skeleton: Skeleton, sag: float) -> Pose:
-    """On the forearms and toes, sagging as in `prone`."""
-    pose = prone(skeleton, skeleton.lengths.upper_arm + 0.04, sag)
-    for side in SIDES:
-        inward = -0.15 * sign(side) * np.array([1.0, 0.0, 0.0])
-        hand = hand_towards(side, FORWARD + inward, DOWN)
-        pose.arms[side] = Limb(DOWN, unit(FORWARD + inward), np.array([-1.0, 0.0, 0.0]), hand)
-    return pose
 
 
 def hinge_pose(skeleton: Skeleton, lean: float, knee: float) -> Pose:
