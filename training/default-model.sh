@@ -10,7 +10,7 @@ mkdir -p "$out"
 
 [ -e "$data/lspet/train.json" ] || python -m plumbline_training.teacher "$data/lspet/person_keypoints.json" \
   "$data/lspet/images" "$data/lspet/train.json" --teacher "$data/movenet-thunder.tflite" --hold-out 300
-python -m plumbline_training.render images --out "$data/rendered" --count 3000 --seed 1
+plumbline-render images --out "$data/rendered" --count 3000 --seed 1
 
 train() { # run, dataset list, further options
   plumbline-train --recipe edge_s --data-root "$data" --data "$here/datasets/$2.yaml" --workers 1 --out "$out/$1" "${@:3}"

@@ -1,4 +1,4 @@
-"""The renderer's command line: what it refuses, in one line."""
+"""The renderer's command line: what it refuses, in one line, and what its help teaches."""
 
 from pathlib import Path
 
@@ -10,8 +10,16 @@ from plumbline_training.render.cli import main
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["images", "--out", "x", "--count", "0"], "error: --count: 0 is not a number of pictures; give 1 or more"),
-        (["images", "--out", "x", "--seed", "-4"], "error: --seed: -4 is negative; give 0 or more"),
+        (["images", "--out", "x", "--count", "0"], "error: --count: 0 is too small; give 1 or more"),
+        (["images", "--out", "x", "--seed", "-4"], "error: --seed: -4 is too small; give 0 or more"),
+        (["clips", "--out", "x", "--workers", "0"], "error: --workers: 0 is too small; give 1 or more"),
+        (["clips", "--out", "x", "--fps", "nan"], "error: --fps: nan is no frame rate for a clip; give 1 to 120"),
+        (["all", "--out", "x", "--backgrounds", "absent"], "error: --backgrounds 'absent' is no folder;"),
+        (["images", "--out", "x", "--poses", "absent.npz"], "error: --poses 'absent.npz' has no"),
+        (["images", "--out", "x", "--exercises", "absent.yaml"], "error: --exercises 'absent.yaml':"),
+        (["clips", "--out", "x", "--exercise", "yodel"], "error: --exercise 'yodel': use one of squat, push_up,"),
+        (["clips", "--out", "x", "--fault", "hips_sag"], "error: --fault 'hips_sag': name its --exercise"),
+        (["gallery", "absent"], "error: 'absent' holds neither person_keypoints.json nor clips;"),
     ],
 )
 def test_nonsense_is_refused_in_one_line(
@@ -19,7 +27,9 @@ def test_nonsense_is_refused_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
-    assert capsys.readouterr().err == said + "\n"
+    error = capsys.readouterr().err
+    assert error.startswith(said)
+    assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -35,4 +45,13 @@ def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
-    assert "squats --out samples/squats.mp4" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "squats --out samples/squats.mp4" in said
+    assert "The same seed gives the same bytes" in said
+
+
+def test_exercises_and_joints_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["exercises"]) == 0
+    assert "squat: too_shallow, knees_in" in capsys.readouterr().out
+    assert main(["joints"]) == 0
+    assert "elbow flexion, 0 straight" in capsys.readouterr().out

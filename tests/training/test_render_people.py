@@ -1,6 +1,12 @@
 """Rendered people, with the real body model: the same seed gives the same picture, and what is said of it is true."""
 
 import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -9,11 +15,18 @@ import numpy as np
 import pytest
 
 from plumbline_contract.skeleton import KEYPOINT_NAMES, Keypoint
+from plumbline_training.render.backgrounds import photographs
 from plumbline_training.render.camera import Camera, orbit
-from plumbline_training.render.images import render_sample, write_images
-from plumbline_training.render.motions import Squat, arm_to, centre_of_mass, plank, push_up, squat, standing
-from plumbline_training.render.person import OCCLUDED, OUTSIDE, VISIBLE, Person, Studio
+from plumbline_training.render.clips import Clip
+from plumbline_training.render.motion import known_motions
+from plumbline_training.render.motions import Squat, arm_to, centre_of_mass, squat, standing
+from plumbline_training.render.performer import perform
+from plumbline_training.render.person import OCCLUDED, OUTSIDE, VISIBLE, Person, Studio, turned
+from plumbline_training.render.pictures import PictureJob, Sources, render_sample, write_pictures
+from plumbline_training.render.props import box
 from plumbline_training.render.raster import rasterise
+from plumbline_training.render.room import Block
+from plumbline_training.render.scene import survey, visibility
 from plumbline_training.render.squats import SquatClip, demonstrator
 
 pytestmark = pytest.mark.slow
@@ -86,54 +99,137 @@ def test_a_squat_is_balanced_over_its_planted_feet(studio: Studio) -> None:
         assert -0.12 < centre_of_mass(skeleton, pose)[1] < 0.03
 
 
-def test_prone_exercises_rest_on_hands_and_toes(studio: Studio) -> None:
+def test_keypoints_lie_inside_the_body_and_project_into_its_outline(studio: Studio) -> None:
     wardrobe = studio.wardrobe(demonstrator())
-    for pose in (push_up(wardrobe.skeleton, 0.5, 0, 0.55, 45), plank(wardrobe.skeleton, 0)):
-        keypoints = wardrobe.pose(pose).keypoints_K3
-        assert keypoints[Keypoint.LEFT_WRIST, 2] < 0.1
-        assert keypoints[Keypoint.LEFT_ANKLE, 2] < 0.28
-        line = keypoints[[Keypoint.LEFT_SHOULDER, Keypoint.LEFT_HIP, Keypoint.LEFT_ANKLE]]
-        share = (line[1, 1] - line[0, 1]) / (line[2, 1] - line[0, 1])
-        assert line[1, 2] == pytest.approx(line[0, 2] + share * (line[2, 2] - line[0, 2]), abs=0.12)
+    camera = Camera((1.5, -4.0, 1.3), (0.0, 0.0, 0.8), 40.0, 300, 240)
+    for name, motion in known_motions().items():
+        performance = perform(name, motion, np.random.default_rng(0), fault="none")
+        rotations, positions = wardrobe.skeleton.solve(performance.pose_at(wardrobe.skeleton, np.array([2.0])))
+        person = wardrobe.placed(rotations[0], positions[0])
+        nearest = np.linalg.norm(person.vertices_V3[None] - person.keypoints_K3[:, None], axis=2).min(axis=1)
+        assert nearest.max() < 0.16, name
+        covered = rasterise(camera.project(person.vertices_V3), studio.model.faces_F3, 300, 240).face_HW >= 0
+        outline = cv2.dilate(covered.astype(np.uint8), np.ones((5, 5), np.uint8))
+        columns, rows = camera.project(person.keypoints_K3)[:, :2].round().astype(int).T
+        inside = (columns >= 0) & (columns < 240) & (rows >= 0) & (rows < 300)
+        assert outline[rows[inside], columns[inside]].all(), name
+
+
+def test_a_thing_and_another_person_hide_what_is_behind_them(studio: Studio) -> None:
+    wardrobe = studio.wardrobe(demonstrator())
+    person = wardrobe.pose(standing(wardrobe.skeleton))
+    camera = Camera((0.0, -4.0, 1.0), (0.0, 0.0, 0.9), 36.0, 500, 500)
+    free = visibility(studio, person, 0, survey(studio, [person], [], camera))
+    knees = [Keypoint.LEFT_KNEE, Keypoint.RIGHT_KNEE]
+    assert free[knees].tolist() == [VISIBLE] * 2
+    board = box(Block((0.0, -1.0, 0.3), (1.2, 0.02, 0.4), 0, (0.5, 0.5, 0.5)))
+    hidden = visibility(studio, person, 0, survey(studio, [person], [board], camera))
+    assert hidden[knees].tolist() == [OCCLUDED] * 2
+    assert hidden[Keypoint.LEFT_SHOULDER] == VISIBLE
+    behind = box(Block((0.0, 1.0, 0.0), (3.0, 0.02, 2.0), 0, (0.5, 0.5, 0.5)))
+    np.testing.assert_array_equal(visibility(studio, person, 0, survey(studio, [person], [behind], camera)), free)
+    other = turned(person, 0, (0.0, -1.0))
+    view = survey(studio, [person, other], [], camera)
+    assert visibility(studio, person, 0, view)[Keypoint.NOSE] == OCCLUDED
+    np.testing.assert_array_equal(visibility(studio, other, 1, view)[knees], [VISIBLE] * 2)
 
 
 def test_one_seed_is_one_picture(studio: Studio) -> None:
-    first, again, other = render_sample(studio, 4, 1), render_sample(studio, 4, 1), render_sample(studio, 4, 2)
+    sources = Sources(known_motions())
+    first, again, other = (render_sample(studio, sources, 4, number) for number in (1, 1, 2))
     np.testing.assert_array_equal(first.picture_rgb, again.picture_rgb)
-    np.testing.assert_array_equal(first.keypoints_K3, again.keypoints_K3)
-    assert not np.array_equal(first.keypoints_K3, other.keypoints_K3)
+    np.testing.assert_array_equal(first.people[0].keypoints_K3, again.people[0].keypoints_K3)
+    assert not np.array_equal(first.people[0].keypoints_K3, other.people[0].keypoints_K3)
 
 
 def test_flags_and_boxes_agree_with_the_picture(studio: Studio) -> None:
-    for index in range(6):
-        sample = render_sample(studio, 11, index)
+    for index in range(8):
+        sample = render_sample(studio, Sources(known_motions()), 11, index)
         height, width = sample.picture_rgb.shape[:2]
-        shown = sample.keypoints_K3[:, 2] > 0
-        xy = sample.keypoints_K3[shown, :2]
-        left, top, box_width, box_height = sample.bbox_xywh
-        assert xy.min() > -1
-        assert (xy.max(axis=0) < (width, height)).all()
-        visible = sample.keypoints_K3[sample.keypoints_K3[:, 2] == VISIBLE, :2]
-        assert (visible >= np.array([left, top]) - 3).all()
-        assert (visible <= np.array([left + box_width, top + box_height]) + 3).all()
-        assert 0 < sample.area <= box_width * box_height
+        for person in sample.people:
+            keypoints = person.keypoints_K3
+            shown = keypoints[keypoints[:, 2] > 0, :2]
+            assert (shown > -1).all()
+            assert (shown < (width, height)).all()
+            left, top, box_width, box_height = person.bbox_xywh
+            assert left >= 0
+            assert top >= 0
+            assert left + box_width <= width
+            assert top + box_height <= height
+            assert 0 < person.area <= box_width * box_height
 
 
 def test_a_set_resumes_and_is_coco(tmp_path: Path) -> None:
-    write_images(tmp_path, 2, 3)
+    job = PictureJob(tmp_path, 3)
+    write_pictures(job, 2, 1, quiet=True)
     before = {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()}
     kept = sorted((tmp_path / "images").iterdir())[0]
     kept_time = kept.stat().st_mtime_ns
-    (tmp_path / "parts" / "3_000001.json").unlink()
-    document = json.loads(write_images(tmp_path, 2, 3).read_text())
+    job.part(1).unlink()
+    write_pictures(job, 2, 2, quiet=True)
     assert {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()} == before
     assert kept.stat().st_mtime_ns == kept_time
+    document = json.loads((tmp_path / "person_keypoints.json").read_text())
     assert document["categories"][0]["keypoints"] == list(KEYPOINT_NAMES)
-    for image, annotation in zip(document["images"], document["annotations"], strict=True):
+    sizes = {image["id"]: (image["height"], image["width"]) for image in document["images"]}
+    for image in document["images"]:
         picture = cv2.imread(str(tmp_path / "images" / image["file_name"]))
         assert picture is not None
-        assert picture.shape[:2] == (image["height"], image["width"])
+        assert picture.shape[:2] == sizes[image["id"]]
+    for annotation in document["annotations"]:
+        assert annotation["image_id"] in sizes
         assert annotation["num_keypoints"] == sum(flag > 0 for flag in annotation["keypoints"][2::3])
+
+
+def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    write_pictures(PictureJob(whole, 6), 6, 1, quiet=True)
+    command = [sys.executable, "-W", "ignore", "-m", "plumbline_training.render", "images", "--out", str(cut)]
+    command += ["--count", "6", "--seed", "6", "--workers", "2", "--quiet"]
+    running = subprocess.Popen(command, start_new_session=True)
+    while len(list((cut / "parts").glob("*.json"))) < 1:
+        assert running.poll() is None, "it must not end before it is killed"
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not (cut / "person_keypoints.json").exists()
+    subprocess.run(command, check=True)
+    names = {path.relative_to(whole) for path in whole.rglob("*") if path.is_file()}
+    assert names == {path.relative_to(cut) for path in cut.rglob("*") if path.is_file()}
+    for name in names:
+        assert (whole / name).read_bytes() == (cut / name).read_bytes(), name
+
+
+def test_clips_say_what_is_in_them(studio: Studio, tmp_path: Path) -> None:
+    motions = {"shoulder_shrug": known_motions()["shoulder_shrug"]}
+    clips = [Clip(studio, motions, 2, 0, 5.0, fault="elbows_bend") for _ in range(2)]
+    keypoints, filmed = clips[0].keypoints(), clips[1].film(tmp_path / "clip.mp4")
+    np.testing.assert_array_equal(keypoints[..., :2], filmed[..., :2])
+    assert (keypoints[..., 2] != filmed[..., 2]).mean() < 0.05
+    said = json.loads(json.dumps(clips[0].describe(keypoints, None)))
+    assert said["frame_count"] == len(said["keypoints"]) == len(said["phases"])
+    assert len(said["keypoints"][0]) == len(KEYPOINT_NAMES)
+    assert said["faults"]
+    for fault in said["faults"]:
+        assert fault["name"] == "elbows_bend"
+        assert 0 <= fault["onset_frame"] <= fault["end_frame"] < said["frame_count"]
+        assert fault["onset_frame"] == math.ceil(fault["onset_seconds"] * 5 - 1e-3)
+        rep = said["repetitions"][fault["repetition"]]
+        assert rep["start_frame"] <= fault["onset_frame"] <= fault["end_frame"] <= rep["end_frame"]
+    video = cv2.VideoCapture(str(tmp_path / "clip.mp4"))
+    count = 0
+    while video.read()[0]:
+        count += 1
+    assert count == said["frame_count"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "clip.mp4"]
+
+
+def test_photographs_stand_behind_the_people(studio: Studio, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "green.png"), np.full((300, 400, 3), (30, 200, 30), np.uint8))
+    sources = Sources(known_motions(), photographs=photographs(tmp_path))
+    found = [render_sample(studio, sources, 1, index).picture_rgb for index in range(8)]
+    green = [float(np.median(each[..., 1].astype(int) - each[..., 0])) > 60 for each in found]
+    assert 2 <= sum(green) < 8
 
 
 def test_the_sample_clip_is_what_the_code_renders(studio: Studio) -> None:

@@ -12,9 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plumbline_contract.skeleton import KEYPOINT_NAMES
-
-Array = npt.NDArray[np.float32]
-Index = npt.NDArray[np.int32]
+from plumbline_training.render.raster import Array, Index, skinned
 
 _CENTRE: Final[dict[str, tuple[str | None, str]]] = {
     "pelvis": (None, "root"),
@@ -93,8 +91,10 @@ class BodyModel:
         self._model: Any = anny.Anny(skinning_method="lbs", phenotypes="all")
         regressor = anny.KeypointsRegressor.coco(self._model, labels=list(KEYPOINT_NAMES))
         self.regressor_KV: Array = regressor.regression_weights.numpy().astype(np.float32)
+        self.keypoint_vertices: Index = np.flatnonzero((self.regressor_KV != 0).any(axis=0)).astype(np.int32)
         self.faces_F3: Index = self._model.get_triangular_faces().numpy().astype(np.int32)
         self.weights_VS: Array = self._segment_weights()
+        self._segments_VN, self._shares_VN = self._few_weights()
         self.canonical: Body = self.shape(Phenotype())
         self.eyeball_F: npt.NDArray[np.bool_] = self._eyeball_faces()
 
@@ -138,10 +138,18 @@ class BodyModel:
             pivots_S3[SEGMENT_INDEX[f"thigh.{side}"]] = hip
         return Body(vertices_V3, pivots_S3)
 
-    def skin(self, vertices_V3: Array, body: Body, rotations_S33: Array, positions_S3: Array) -> Array:
-        """Linear blend skinning of rest vertices by each segment's world rotation and posed pivot."""
+    def skin(
+        self, vertices_V3: Array, body: Body, rotations_S33: Array, positions_S3: Array, only: Index | None = None
+    ) -> Array:
+        """Linear blend skinning of rest vertices by each segment's world rotation and posed pivot; `only` of some."""
+        which = slice(None) if only is None else only
         offsets_S3 = positions_S3 - np.einsum("sij,sj->si", rotations_S33, body.pivots_S3)
         affine_S12 = np.concatenate([rotations_S33, offsets_S3[:, :, None]], axis=2).reshape(len(SEGMENTS), 12)
-        affine_V34 = (self.weights_VS @ affine_S12.astype(np.float32)).reshape(-1, 3, 4)
-        posed = np.einsum("vij,vj->vi", affine_V34[:, :, :3], vertices_V3) + affine_V34[:, :, 3]
-        return np.asarray(posed, dtype=np.float32)
+        affine_S12 = affine_S12.astype(np.float32)
+        return skinned(vertices_V3[which], self._segments_VN[which], self._shares_VN[which], affine_S12)
+
+    def _few_weights(self) -> tuple[Index, Array]:
+        """The segments that move each vertex and their weights, padded with zeros to the most that any vertex has."""
+        most = int((self.weights_VS > 0).sum(axis=1).max())
+        segments_VN = np.argsort(-self.weights_VS, axis=1, kind="stable")[:, :most].astype(np.int32)
+        return segments_VN, np.take_along_axis(self.weights_VS, segments_VN.astype(np.int64), axis=1)

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from plumbline_training.render.body import Array
 from plumbline_training.render.pose import Rotation, Vector, rotation, unit
+from plumbline_training.render.raster import Array
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from plumbline_contract.skeleton import Keypoint
-from plumbline_training.render.body import Array, Body, BodyModel, Index
+from plumbline_training.render.body import Body, BodyModel
 from plumbline_training.render.look import Colour, Garment, Look
-from plumbline_training.render.raster import vertex_normals
+from plumbline_training.render.raster import Array, Index, vertex_normals
 from plumbline_training.render.surface import (
     ARM,
     ARMS,

@@ -69,6 +69,10 @@ class Look:
     shoes: Garment | None
     sock_length: float
     sock_colour: Colour
+    skirt: tuple[float, float] | None = None
+    """A skirt's length in thighs and its flare; None for none."""
+    tail: float = 0.0
+    """Length of tied hair in metres; 0 for none."""
 
 
 def sample_colour(rng: np.random.Generator) -> Colour:
@@ -97,11 +101,11 @@ def sample_garment(rng: np.random.Generator, thickness: float, plain_share: floa
 
 
 def sample_phenotype(rng: np.random.Generator) -> Phenotype:
-    """Adults of all builds, from young to old."""
+    """People of all builds, from half-grown to old."""
     origins = rng.dirichlet((0.6, 0.6, 0.6))
     return Phenotype(
         gender=float(np.clip(rng.choice([0.08, 0.92]) + rng.normal(0, 0.08), 0, 1)),
-        age=float(rng.uniform(0.62, 0.92)),
+        age=float(rng.uniform(0.5, 0.62) if rng.random() < 0.1 else rng.uniform(0.62, 0.98)),
         muscle=float(np.clip(rng.normal(0.55, 0.18), 0.1, 1)),
         weight=float(np.clip(rng.normal(0.5, 0.17), 0.1, 0.95)),
         height=float(np.clip(rng.normal(0.5, 0.17), 0.1, 0.9)),
@@ -134,6 +138,7 @@ def sample_look(rng: np.random.Generator) -> Look:
     topless = not woman and rng.random() < 0.07
     long_sleeve = rng.random() < 0.2
     tight = rng.random() < 0.5
+    skirted = woman and rng.random() < 0.2
     return Look(
         phenotype=phenotype,
         skin=sample_skin(rng, phenotype),
@@ -151,4 +156,6 @@ def sample_look(rng: np.random.Generator) -> Look:
         shoes=None if rng.random() < 0.12 else Garment(sample_colour(rng), 0.009, "plain", sample_colour(rng)),
         sock_length=float(rng.uniform(1.55, 1.95)),
         sock_colour=sample_colour(rng),
+        skirt=(float(rng.uniform(0.35, 0.9)), float(rng.uniform(0.0, 0.12))) if skirted else None,
+        tail=float(rng.uniform(0.1, 0.4)) if woman and rng.random() < 0.45 else 0.0,
     )

@@ -15,12 +15,15 @@ from plumbline_training.render.body import SEGMENT_INDEX
 from plumbline_training.render.pose import (
     SIDES,
     Limb,
+    Number,
     Pose,
     Rotation,
     Side,
     Skeleton,
     Vector,
-    hand_towards,
+    apply,
+    cross,
+    dot,
     pitch,
     reach,
     rotation,
@@ -46,7 +49,7 @@ MASS_SHARE: Final[dict[str, float]] = {
 def centre_of_mass(skeleton: Skeleton, pose: Pose) -> Vector:
     """Where the posed body's weight acts."""
     _, positions_S3 = skeleton.solve(pose)
-    weighted = [share * positions_S3[SEGMENT_INDEX[name]] for name, share in MASS_SHARE.items()]
+    weighted = [share * positions_S3[..., SEGMENT_INDEX[name], :] for name, share in MASS_SHARE.items()]
     return np.asarray(np.sum(weighted, axis=0), dtype=np.float64) / sum(MASS_SHARE.values())
 
 
@@ -66,38 +69,31 @@ def hanging_arm(side: Side, trunk: Rotation, away_degrees: float = 10, flexion: 
     return Limb(upper, rotation(hinge, flexion) @ upper, hinge)
 
 
-def lateral_arm(side: Side, trunk: Rotation, away_degrees: float, flexion: float, up: bool = True) -> Limb:
-    """An arm raised sideways; the forearm bends up (a press, a jumping jack) or down."""
-    upper = trunk @ rotation((0, 1, 0), -sign(side) * away_degrees) @ DOWN
-    hinge = trunk @ np.array([0.0, -sign(side) if up else sign(side), 0.0])
-    return Limb(upper, rotation(hinge, flexion) @ upper, hinge)
-
-
 def arm_to(skeleton: Skeleton, pose: Pose, side: Side, target: Vector, pole: Vector) -> Limb:
     """An arm whose wrist reaches a world position, the elbow pointing to `pole`."""
     _, positions_S3 = skeleton.solve(pose)
     shoulder = positions_S3[SEGMENT_INDEX[f"upper_arm.{side}"]].astype(np.float64)
     upper, lower = reach(shoulder, target, skeleton.lengths.upper_arm, skeleton.lengths.forearm, pole)
-    return Limb(upper, lower, unit(np.cross(pole, unit(target - shoulder))))
+    return Limb(upper, lower, unit(cross(pole, unit(target - shoulder))))
 
 
 def plant_leg(skeleton: Skeleton, pose: Pose, side: Side, ankle: Vector, pole: Vector, foot: Rotation) -> Limb:
     """A leg from the posed hip to a planted ankle, the knee pointing to `pole`."""
     root, hip = skeleton.rest("pelvis"), skeleton.rest(f"thigh.{side}")
-    start = root + pose.position + pose.pelvis @ (hip - root)
+    start = root + pose.position + apply(pose.pelvis, hip - root)
     upper, lower = reach(start, ankle, skeleton.lengths.thigh, skeleton.lengths.shin, pole)
     along = unit(ankle - start)
-    return Limb(upper, lower, unit(np.cross(unit(pole - (pole @ along) * along), along)), foot)
+    return Limb(upper, lower, unit(cross(unit(pole - dot(pole, along) * along), along)), foot)
 
 
 def straight_leg(
-    side: Side, pelvis: Rotation, flex: float = 0, out: float = 3, knee: float = 2, toe: float = 8
+    side: Side, pelvis: Rotation, flex: Number = 0, out: float = 3, knee: float = 2, toe: float = 8
 ) -> Limb:
     """A leg in the pelvis's frame: hip flexion, abduction, knee flexion; the foot square to the shin."""
-    base = pelvis @ rotation((0, 1, 0), -sign(side) * out) @ pitch(-flex)
-    hinge = base @ np.array([1.0, 0.0, 0.0])
-    upper = base @ DOWN
-    lower = rotation(hinge, knee) @ upper
+    base = pelvis @ rotation((0, 1, 0), -sign(side) * out) @ pitch(np.negative(flex))
+    hinge = apply(base, (1.0, 0.0, 0.0))
+    upper = apply(base, DOWN)
+    lower = apply(rotation(hinge, knee), upper)
     return Limb(upper, lower, hinge, rotation(hinge, knee) @ base @ yaw(sign(side) * toe))
 
 
@@ -188,101 +184,6 @@ def squat(skeleton: Skeleton, squat_: Squat) -> Pose:
         behind = centre_of_mass(skeleton, squat_pose_at(skeleton, squat_, lean))[1] > mid_foot
         low, high = (lean, high) if behind else (low, lean)
     return squat_pose_at(skeleton, squat_, (low + high) / 2)
-
-
-def lunge(
-    skeleton: Skeleton, depth: float, stride: float, front: Side, lean: float, knee_in: float, width: float
-) -> Pose:
-    """A split stance: `depth` 0 (standing) to 1 (rear knee near the ground), `stride` metres between the ankles."""
-    size = skeleton.lengths
-    rear: Side = "R" if front == "L" else "L"
-    hip_mid = (skeleton.rest("thigh.L") + skeleton.rest("thigh.R")) / 2
-    top = math.sqrt(max(0.05, (size.thigh + size.shin) ** 2 - (stride / 2) ** 2)) - 0.01 + size.ankle_height
-    height = top + (size.thigh * 1.12 - top) * depth
-    pelvis, root = pitch(lean * 0.6), skeleton.rest("pelvis")
-    position = np.array([0.0, 0.03, height]) - pelvis @ (hip_mid - root) - root
-    pose = Pose(pelvis, pitch(lean), pitch(lean * 0.4), {}, {}, position)
-    for side in SIDES:
-        pose.arms[side] = hanging_arm(side, pose.chest)
-    ahead = np.array([sign(front) * width / 2, -stride / 2, size.ankle_height])
-    pole = yaw(-sign(front) * knee_in) @ FORWARD
-    pose.legs[front] = plant_leg(skeleton, pose, front, ahead, pole, yaw(sign(front) * 5))
-    heel = 20 + 38 * depth
-    behind = np.array([sign(rear) * width / 2, stride / 2, size.ankle_height + 0.15 * math.sin(math.radians(heel))])
-    pose.legs[rear] = plant_leg(skeleton, pose, rear, behind, FORWARD + 0.35 * DOWN, pitch(heel))
-    pose.legs[rear].toe_bend_degrees = heel
-    return pose
-
-
-def prone(skeleton: Skeleton, shoulder_height: float, sag: float) -> Pose:
-    """Face down on the toes, shoulders at a height: positive `sag` degrees drop the hips, negative lift them."""
-    tiptoe = 2.8 * skeleton.lengths.ankle_height
-    low, high = -15.0, 60.0
-    for _ in range(9):
-        incline = (low + high) / 2
-        pose = _prone_at(skeleton, shoulder_height, sag, incline)
-        ankle = skeleton.solve(pose)[1][SEGMENT_INDEX["foot.L"]][2]
-        low, high = (incline, high) if ankle > tiptoe else (low, incline)
-    return pose
-
-
-def _prone_at(skeleton: Skeleton, shoulder_height: float, sag: float, incline: float) -> Pose:
-    pelvis, chest = pitch(90 - incline), pitch(90 - incline - sag * 0.5)
-    arms = {side: arm(side, chest, 90, 0, 5) for side in SIDES}
-    legs = {side: straight_leg(side, pelvis, flex=-sag * 0.5, out=2, knee=2, toe=0) for side in SIDES}
-    for leg in legs.values():
-        leg.end, leg.toe_bend_degrees = pitch(50), 50
-    pose = Pose(pelvis, chest, chest @ pitch(-18), arms, legs)
-    pose.position = np.array([0.0, 0.0, shoulder_height - skeleton.solve(pose)[1][SEGMENT_INDEX["upper_arm.L"]][2]])
-    return pose
-
-
-def push_up(skeleton: Skeleton, depth: float, sag: float, hands: float, flare: float) -> Pose:
-    """On hands and toes: `depth` 0 (arms straight) to 1; hands so far apart, elbows flared so many degrees."""
-    straight = skeleton.lengths.upper_arm + skeleton.lengths.forearm - 0.015
-    pose = prone(skeleton, 0.06 + straight * (1 - 0.68 * depth), sag)
-    shoulder_y = float(skeleton.solve(pose)[1][SEGMENT_INDEX["upper_arm.L"]][1])
-    for side in SIDES:
-        hand = np.array([sign(side) * hands / 2, shoulder_y + 0.02, 0.05])
-        pole = unit(np.array([sign(side) * math.tan(math.radians(flare)), 1.0, 0.15]))
-        pose.arms[side] = arm_to(skeleton, pose, side, hand, pole)
-        pose.arms[side].end = hand_towards(side, FORWARD, DOWN)
-    return pose
-
-
-def plank(skeleton: Skeleton, sag: float) -> Pose:
-    """On the forearms and toes, sagging as in `prone`."""
-    pose = prone(skeleton, skeleton.lengths.upper_arm + 0.04, sag)
-    for side in SIDES:
-        inward = -0.15 * sign(side) * np.array([1.0, 0.0, 0.0])
-        hand = hand_towards(side, FORWARD + inward, DOWN)
-        pose.arms[side] = Limb(DOWN, unit(FORWARD + inward), np.array([-1.0, 0.0, 0.0]), hand)
-    return pose
-
-
-def seated(skeleton: Skeleton, seat_height: float, lean: float, knee: float, apart: float, slump: float) -> Pose:
-    """On a seat: feet flat in front, trunk leaning, the chest bent forward of the pelvis by `slump`."""
-    size = skeleton.lengths
-    pelvis, root = pitch(lean - slump * 0.4), skeleton.rest("pelvis")
-    hip_mid = (skeleton.rest("thigh.L") + skeleton.rest("thigh.R")) / 2
-    position = np.array([0.0, 0.0, seat_height + 0.09]) - pelvis @ (hip_mid - root) - root
-    chest = pitch(lean + slump)
-    pose = Pose(pelvis, chest, pitch(lean * 0.3 + slump * 0.7), {}, {}, position)
-    for side in SIDES:
-        out = yaw(sign(side) * apart)
-        ahead = out @ FORWARD * (size.thigh - size.shin * math.sin(math.radians(knee - 90)))
-        ankle = np.array([sign(side) * 0.1, 0, 0]) + ahead + np.array([0, 0, size.ankle_height])
-        pose.legs[side] = plant_leg(skeleton, pose, side, ankle, out @ FORWARD - 0.6 * DOWN, out)
-        pose.arms[side] = arm(side, chest, 30, 5, 50)
-    return pose
-
-
-def jumping_jack(skeleton: Skeleton, open_share: float) -> Pose:
-    """0 closed, arms down; 1 legs wide, arms overhead."""
-    pose = standing(skeleton, width=0.16 + 0.75 * open_share, toe=8 + 15 * open_share)
-    for side in SIDES:
-        pose.arms[side] = lateral_arm(side, pose.chest, 12 + 155 * open_share, 12)
-    return pose
 
 
 def hinge_pose(skeleton: Skeleton, lean: float, knee: float) -> Pose:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from plumbline_contract.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS
-from plumbline_training.render.body import SEGMENT_INDEX, Array, BodyModel
+from plumbline_contract.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS, Keypoint
+from plumbline_training.render.body import SEGMENT_INDEX, BodyModel
 from plumbline_training.render.camera import Camera
 from plumbline_training.render.dress import Dresser
 from plumbline_training.render.look import Look
 from plumbline_training.render.pose import Pose, Skeleton
-from plumbline_training.render.raster import Fragments, vertex_normals
+from plumbline_training.render.props import Mesh, Placed, skirt, tied_hair
+from plumbline_training.render.raster import Array, Fragments, vertex_normals
 from plumbline_training.render.surface import Surface
 
+PropMaker = Callable[[Placed], Sequence[Mesh]]
 OUTSIDE, OCCLUDED, VISIBLE = 0, 1, 2
 """COCO's visibility flags as used here: out of the picture, hidden by the body, seen."""
 
@@ -54,6 +57,10 @@ class Person:
     normals_V3: Array
     keypoints_K3: Array
     look: Look
+    worn: tuple[Mesh, ...] = ()
+    """What they wear that stands off the body: a skirt, tied hair."""
+    things: tuple[Mesh, ...] = ()
+    """What they hold or sit on."""
 
 
 class Studio:
@@ -79,16 +86,23 @@ class Studio:
         """One person's body, measured and dressed once, to be posed many times."""
         return Wardrobe(self, look)
 
-    def visibility(self, person: Person, camera: Camera, seen: Fragments) -> npt.NDArray[np.int32]:
-        """COCO visibility (K,) from what the camera sees at each keypoint's pixel; `seen` is drawn by this camera."""
+    def visibility(
+        self, person: Person, camera: Camera, seen: Fragments, offset_xy: tuple[int, int] = (0, 0)
+    ) -> npt.NDArray[np.int32]:
+        """COCO visibility (K,) from what the camera sees at each keypoint's pixel.
+
+        `seen` is drawn by this camera, or is a part of its picture that begins at `offset_xy`.
+        """
+        rows, columns = seen.face_HW.shape
         pixels_K3 = camera.project(person.keypoints_K3)
         flags = np.full(NUM_KEYPOINTS, OUTSIDE, np.int32)
         for keypoint, (x, y, depth) in enumerate(pixels_K3):
             column, row = round(float(x)), round(float(y))
             if depth < 0.05 or not (0 <= column < camera.width and 0 <= row < camera.height):
                 continue
-            face = int(seen.face_HW[row, column])
             flags[keypoint] = VISIBLE
+            row, column = row - offset_xy[1], column - offset_xy[0]
+            face = int(seen.face_HW[row, column]) if 0 <= row < rows and 0 <= column < columns else -1
             if face >= 0:
                 own = self.own_KS[keypoint, self.surface.segment_F[face]]
                 near = depth - seen.depth_HW[row, column] < self.reach_K[keypoint]
@@ -105,17 +119,44 @@ class Wardrobe:
         self.body = studio.model.shape(look.phenotype)
         self.skeleton = Skeleton(self.body)
         self._dressed_V3 = studio.dresser.shaped(look, self.body)
+        ears = studio.model.regressor_KV[[Keypoint.LEFT_EAR, Keypoint.RIGHT_EAR]] @ self.body.vertices_V3
+        self.head_size = float(np.linalg.norm(ears[0] - ears[1])) / 2
 
-    def pose(self, pose: Pose, grounded: bool = True) -> Person:
+    def pose(self, pose: Pose, grounded: bool = True, props: PropMaker | None = None) -> Person:
         """The person in a pose; `grounded` moves them so that the lowest point touches the floor (z = 0)."""
-        rotations_S33, positions_S3 = self.skeleton.solve(pose)
+        return self.placed(*self.skeleton.solve(pose), grounded=grounded, props=props)
+
+    def placed(
+        self, rotations_S33: Array, positions_S3: Array, grounded: bool = True, props: PropMaker | None = None
+    ) -> Person:
+        """The person with segments turned and placed so; `props` makes what they hold."""
         vertices = self._model.skin(self._dressed_V3, self.body, rotations_S33, positions_S3)
-        skin = self._model.skin(self.body.vertices_V3, self.body, rotations_S33, positions_S3)
-        keypoints = self._model.regressor_KV @ skin
-        if grounded:
-            lift = np.array([0, 0, -float(vertices[:, 2].min())], np.float32)
-            vertices, keypoints = vertices + lift, keypoints + lift
-        return Person(vertices, vertex_normals(vertices, self._model.faces_F3), keypoints, self.look)
+        keypoints = self._keypoints(rotations_S33, positions_S3)
+        lift = np.array([0, 0, -float(vertices[:, 2].min()) if grounded else 0.0], np.float32)
+        placed = Placed(rotations_S33, positions_S3 + lift)
+        return Person(
+            vertices + lift,
+            vertex_normals(vertices, self._model.faces_F3),
+            keypoints + lift,
+            self.look,
+            self._worn(placed),
+            tuple(props(placed)) if props is not None else (),
+        )
+
+    def _keypoints(self, rotations_S33: Array, positions_S3: Array) -> Array:
+        """Regressed from the few vertices of the naked body that the keypoints depend on."""
+        used = self._model.keypoint_vertices
+        skin = self._model.skin(self.body.vertices_V3, self.body, rotations_S33, positions_S3, used)
+        return np.asarray(self._model.regressor_KV[:, used] @ skin, dtype=np.float32)
+
+    def _worn(self, placed: Placed) -> tuple[Mesh, ...]:
+        worn = []
+        if self.look.skirt is not None:
+            length, flare = self.look.skirt
+            worn.append(skirt(placed, self.skeleton.lengths, self.look.trousers.colour, length, flare))
+        if self.look.tail > 0:
+            worn.append(tied_hair(placed, self.look.hair, self.look.tail, self.head_size))
+        return tuple(worn)
 
 
 def turned(person: Person, degrees: float, shift_xy: tuple[float, float] = (0.0, 0.0)) -> Person:
@@ -123,20 +164,15 @@ def turned(person: Person, degrees: float, shift_xy: tuple[float, float] = (0.0,
     angle = np.radians(degrees)
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]], np.float32)
     move = np.array([*shift_xy, 0.0], np.float32)
+
+    def moved(mesh: Mesh) -> Mesh:
+        return replace(mesh, vertices_V3=mesh.vertices_V3 @ turn.T + move)
+
     return Person(
         person.vertices_V3 @ turn.T + move,
         person.normals_V3 @ turn.T,
         person.keypoints_K3 @ turn.T + move,
         person.look,
+        tuple(moved(mesh) for mesh in person.worn),
+        tuple(moved(mesh) for mesh in person.things),
     )
-
-
-def covered_box(seen: Fragments, pixels_per_pixel: int = 1) -> tuple[tuple[float, float, float, float], float]:
-    """COCO's left, top, width, height, and area of what is covered, in pixels that hold so many of `seen` a side."""
-    rows, columns = np.nonzero(seen.face_HW >= 0)
-    if len(rows) == 0:
-        return (0.0, 0.0, 0.0, 0.0), 0.0
-    left, top = int(columns.min()), int(rows.min())
-    width, height = int(columns.max()) - left + 1, int(rows.max()) - top + 1
-    scale = 1.0 / pixels_per_pixel
-    return (left * scale, top * scale, width * scale, height * scale), len(rows) * scale**2

@@ -1,18 +1,19 @@
 """Poses as directions of limbs, and the forward kinematics that turns them into one rotation and pivot per segment.
 
-Axes as in body.py: x to the person's left, y backwards, z up. A direction is a unit vector in world axes.
+Axes as in body.py: x to the person's left, y backwards, z up. A direction is a unit vector in world axes. Everything
+broadcasts: a pose may be one moment, or T moments at once whose vectors are (T, 3) and rotations (T, 3, 3).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from plumbline_training.render.body import SEGMENT_INDEX, SEGMENTS, Array, Body
+from plumbline_training.render.body import SEGMENT_INDEX, SEGMENTS, Body
+from plumbline_training.render.raster import Array
 
 Vector = npt.NDArray[np.float64]
 Rotation = npt.NDArray[np.float64]
@@ -28,61 +29,93 @@ def sign(side: Side) -> float:
     return 1.0 if side == "L" else -1.0
 
 
+Number = float | npt.NDArray[np.float64]
+"""One number, or one for each moment, (T,)."""
+
+
+def cross(first: npt.ArrayLike, second: npt.ArrayLike) -> Vector:
+    """Cross products of vectors (..., 3); several times faster than numpy's on the few vectors of a pose."""
+    a, b = np.broadcast_arrays(np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))
+    product = np.empty(a.shape)
+    for axis, (one, two) in enumerate(((1, 2), (2, 0), (0, 1))):
+        product[..., axis] = a[..., one] * b[..., two] - a[..., two] * b[..., one]
+    return product
+
+
+def length(vector: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Lengths of vectors (..., 3), kept as (..., 1)."""
+    return np.asarray(np.sqrt(np.add.reduce(vector * vector, axis=-1, keepdims=True)))
+
+
 def unit(vector: npt.ArrayLike) -> Vector:
-    """The vector at length one."""
+    """The vectors (..., 3) at length one."""
     array = np.asarray(vector, dtype=np.float64)
-    return array / max(float(np.linalg.norm(array)), 1e-9)
+    return np.asarray(array / np.maximum(length(array), 1e-9))
 
 
-def rotation(axis: npt.ArrayLike, degrees: float) -> Rotation:
+def dot(first: npt.ArrayLike, second: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Inner products of vectors (..., 3), kept as (..., 1)."""
+    return np.asarray(np.sum(np.multiply(first, second), axis=-1, keepdims=True), dtype=np.float64)
+
+
+def apply(turn: Rotation, vector: npt.ArrayLike) -> Vector:
+    """Rotations (..., 3, 3) applied to vectors (..., 3)."""
+    return np.asarray(np.einsum("...ij,...j->...i", turn, np.asarray(vector, dtype=np.float64)))
+
+
+def rotation(axis: npt.ArrayLike, degrees: Number) -> Rotation:
     """Rotation about an axis by the right-hand rule (Rodrigues)."""
-    x, y, z = unit(axis)
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    angle = math.radians(degrees)
-    turned: Rotation = np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * (cross @ cross)
-    return turned
+    axis = unit(axis)
+    x, y, z = axis[..., 0], axis[..., 1], axis[..., 2]
+    zero = np.zeros_like(x)
+    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
+    angle = np.radians(np.asarray(degrees, dtype=np.float64))[..., None, None]
+    return np.asarray(np.eye(3) + np.sin(angle) * skew + (1 - np.cos(angle)) * (skew @ skew))
 
 
-def pitch(degrees: float) -> Rotation:
+def pitch(degrees: Number) -> Rotation:
     """Bends forward (an upright axis tips towards -y)."""
     return rotation((1, 0, 0), degrees)
 
 
-def yaw(degrees: float) -> Rotation:
+def yaw(degrees: Number) -> Rotation:
     """Turns to the person's left."""
     return rotation((0, 0, 1), degrees)
 
 
-def roll(degrees: float) -> Rotation:
+def roll(degrees: Number) -> Rotation:
     """Leans to the person's left."""
     return rotation((0, 1, 0), degrees)
 
 
-def between(first: Vector, second: Vector) -> Rotation:
+def between(first: npt.ArrayLike, second: npt.ArrayLike) -> Rotation:
     """The smallest rotation that carries one direction to another."""
-    axis = np.cross(first, second)
-    sine, cosine = float(np.linalg.norm(axis)), float(first @ second)
-    if sine < 1e-7:
-        return np.eye(3) if cosine > 0 else rotation(np.cross(first, (0.3, 0.5, 0.8)), 180)
-    return rotation(axis, math.degrees(math.atan2(sine, cosine)))
+    axis = cross(first, second)
+    sine = length(axis)[..., 0]
+    anywhere_across = cross(first, (0.3, 0.5, 0.8))
+    axis = np.where(sine[..., None] < 1e-7, anywhere_across, axis)
+    return rotation(axis, np.degrees(np.arctan2(sine, dot(first, second)[..., 0])))
 
 
 def part_way(start: Rotation, end: Rotation, share: float) -> Rotation:
     """The rotation `share` of the way from start to end along the shortest path."""
-    delta = end @ start.T
-    angle = math.degrees(math.acos(max(-1.0, min(1.0, (float(np.trace(delta)) - 1) / 2))))
-    if angle < 1e-4:
-        return start
-    axis = np.array([delta[2, 1] - delta[1, 2], delta[0, 2] - delta[2, 0], delta[1, 0] - delta[0, 1]])
-    if float(np.linalg.norm(axis)) < 1e-6:
-        return end if share > 0.5 else start
-    return rotation(axis, angle * share) @ start
+    delta = end @ np.swapaxes(start, -1, -2)
+    trace = np.trace(delta, axis1=-2, axis2=-1)
+    angle = np.degrees(np.arccos(np.clip((trace - 1) / 2, -1.0, 1.0)))
+    axis = np.stack(
+        [delta[..., 2, 1] - delta[..., 1, 2], delta[..., 0, 2] - delta[..., 2, 0], delta[..., 1, 0] - delta[..., 0, 1]],
+        axis=-1,
+    )
+    opposite = (length(axis)[..., 0] < 1e-6) & (angle > 90)
+    between_them = rotation(axis, angle * share) @ start
+    return np.asarray(np.where(opposite[..., None, None], end if share > 0.5 else start, between_them))
 
 
 def frame(direction: Vector, hinge: Vector) -> Rotation:
     """Columns: the direction, the hinge axis made square to it, and their cross product."""
-    across = unit(hinge - (hinge @ direction) * direction)
-    return np.stack([direction, across, np.cross(direction, across)], axis=1)
+    across = unit(hinge - dot(hinge, direction) * direction)
+    direction, across = np.broadcast_arrays(direction, across)
+    return np.stack([direction, across, cross(direction, across)], axis=-1)
 
 
 REST_FINGERS: Final = (0.30, -0.72, -0.63)
@@ -90,11 +123,11 @@ REST_PALM: Final = (-0.70, 0.25, -0.67)
 """Where the left hand's fingers point and its palm faces in the rest pose."""
 
 
-def hand_towards(side: Side, fingers: Vector, palm: Vector) -> Rotation:
+def hand_towards(side: Side, fingers: npt.ArrayLike, palm: npt.ArrayLike) -> Rotation:
     """The hand's world rotation when its fingers and palm face these ways."""
     mirror = np.array([sign(side), 1.0, 1.0])
     rest = frame(unit(REST_FINGERS * mirror), np.asarray(REST_PALM * mirror))
-    return frame(unit(fingers), palm) @ rest.T
+    return np.asarray(frame(unit(fingers), np.asarray(palm, dtype=np.float64)) @ rest.T)
 
 
 @dataclass
@@ -109,7 +142,7 @@ class Limb:
     lower: Vector
     hinge: Vector
     end: Rotation | None = None
-    toe_bend_degrees: float = 0.0
+    toe_bend_degrees: Number = 0.0
 
 
 @dataclass
@@ -122,6 +155,12 @@ class Pose:
     arms: dict[Side, Limb]
     legs: dict[Side, Limb]
     position: Vector = field(default_factory=lambda: np.zeros(3))
+    head_forward_degrees: Number = 0.0
+    """The neck tips forward by so much while the head stays upright: the chin pokes out."""
+    shrug_degrees: dict[Side, Number] = field(default_factory=dict)
+    """Collarbones lifted, per side."""
+    rounded_degrees: Number = 0.0
+    """Both collarbones turned forward."""
 
 
 @dataclass(frozen=True)
@@ -151,17 +190,21 @@ def lengths(body: Body) -> Lengths:
     )
 
 
-def reach(start: Vector, target: Vector, upper: float, lower: float, pole: Vector) -> tuple[Vector, Vector]:
+def reach(
+    start: npt.ArrayLike, target: npt.ArrayLike, upper: float, lower: float, pole: npt.ArrayLike
+) -> tuple[Vector, Vector]:
     """Two-bone inverse kinematics: directions of the two bones from `start` to `target`, the joint bending to `pole`.
 
     A target out of reach is approached as far as the bones go.
     """
-    line = target - start
-    distance = float(np.clip(np.linalg.norm(line), abs(upper - lower) + 1e-4, upper + lower - 1e-4))
+    line = np.asarray(np.subtract(target, start), dtype=np.float64)
+    distance = length(line)
+    distance = np.clip(distance, abs(upper - lower) + 1e-4, upper + lower - 1e-4)
     along = unit(line)
-    aside = unit(pole - (pole @ along) * along)
+    pole = np.asarray(pole, dtype=np.float64)
+    aside = unit(pole - dot(pole, along) * along)
     cosine = (upper**2 + distance**2 - lower**2) / (2 * upper * distance)
-    first = cosine * along + math.sqrt(max(0.0, 1 - cosine**2)) * aside
+    first = cosine * along + np.sqrt(np.maximum(0.0, 1 - cosine**2)) * aside
     return first, unit((along * distance - first * upper) / lower)
 
 
@@ -177,33 +220,38 @@ class Skeleton:
         return np.asarray(self.body.pivots_S3[SEGMENT_INDEX[segment]], dtype=np.float64)
 
     def solve(self, pose: Pose) -> tuple[Array, Array]:
-        """World rotations (S, 3, 3) and posed pivots (S, 3) of all segments."""
+        """World rotations (..., S, 3, 3) and posed pivots (..., S, 3) of all segments."""
         turn = {"pelvis": pose.pelvis}
         turn |= {name: part_way(pose.pelvis, pose.chest, share) for name, share in SPINE_SHARE.items()}
         turn |= {name: part_way(pose.chest, pose.head, share) for name, share in NECK_SHARE.items()}
+        for name in ("neck01", "neck02", "neck03"):
+            turn[name] = turn[name] @ pitch(pose.head_forward_degrees)
         for side in SIDES:
             turn |= self._arm(pose, side) | self._leg(pose, side)
-        rotations = np.zeros((len(SEGMENTS), 3, 3))
-        positions = np.zeros((len(SEGMENTS), 3))
+        position: dict[str, Vector] = {}
         for name, (parent, _) in SEGMENTS.items():
-            index = SEGMENT_INDEX[name]
-            rotations[index] = turn[name]
             if parent is None:
-                positions[index] = self.rest(name) + pose.position
+                position[name] = self.rest(name) + pose.position
             else:
-                above = SEGMENT_INDEX[parent]
-                positions[index] = positions[above] + rotations[above] @ (self.rest(name) - self.rest(parent))
+                position[name] = position[parent] + apply(turn[parent], self.rest(name) - self.rest(parent))
+        moments = np.broadcast_shapes(
+            *(turned.shape[:-2] for turned in turn.values()), *(at.shape[:-1] for at in position.values())
+        )
+        rotations = np.stack([np.broadcast_to(turn[name], (*moments, 3, 3)) for name in SEGMENTS], axis=-3)
+        positions = np.stack([np.broadcast_to(position[name], (*moments, 3)) for name in SEGMENTS], axis=-2)
         return rotations.astype(np.float32), positions.astype(np.float32)
 
     def _arm(self, pose: Pose, side: Side) -> dict[str, Rotation]:
         limb = pose.arms[side]
         elbow, wrist = self.rest(f"forearm.{side}"), self.rest(f"hand.{side}")
         upper, lower = unit(elbow - self.rest(f"upper_arm.{side}")), unit(wrist - elbow)
-        rest_hinge = unit(np.cross(upper, lower))
-        raised = math.degrees(math.acos(float(np.clip(limb.upper @ pose.chest @ (0, 0, -1), -1, 1))))
-        clavicle = pose.chest @ roll(-sign(side) * 0.32 * max(0.0, raised - 40))
+        rest_hinge = unit(cross(upper, lower))
+        hanging = np.clip(dot(limb.upper, apply(pose.chest, (0, 0, -1)))[..., 0], -1, 1)
+        raised = np.maximum(0.0, np.degrees(np.arccos(hanging)) - 40)
+        lifted = roll(-sign(side) * (0.32 * raised + pose.shrug_degrees.get(side, 0.0)))
+        clavicle = pose.chest @ yaw(-sign(side) * pose.rounded_degrees) @ lifted
         full = frame(limb.upper, limb.hinge) @ frame(upper, rest_hinge).T
-        swing = between(clavicle @ upper, limb.upper) @ clavicle
+        swing = between(apply(clavicle, upper), limb.upper) @ clavicle
         forearm = frame(limb.lower, limb.hinge) @ frame(lower, rest_hinge).T
         hand = forearm if limb.end is None else limb.end
         return {
@@ -221,7 +269,7 @@ class Skeleton:
         upper, lower = unit(knee - self.rest(f"thigh.{side}")), unit(ankle - knee)
         lateral = np.array([1.0, 0.0, 0.0])
         full = frame(limb.upper, limb.hinge) @ frame(upper, lateral).T
-        swing = between(pose.pelvis @ upper, limb.upper) @ pose.pelvis
+        swing = between(apply(pose.pelvis, upper), limb.upper) @ pose.pelvis
         shin = frame(limb.lower, limb.hinge) @ frame(lower, lateral).T
         foot = shin if limb.end is None else limb.end
         return {
@@ -230,5 +278,5 @@ class Skeleton:
             f"shin.{side}": shin,
             f"shin_low.{side}": shin,
             f"foot.{side}": foot,
-            f"toes.{side}": foot @ pitch(-limb.toe_bend_degrees),
+            f"toes.{side}": foot @ pitch(-np.asarray(limb.toe_bend_degrees)),
         }

@@ -12,7 +12,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from plumbline_training.render.body import Array, Index
+Array = npt.NDArray[np.float32]
+Index = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,57 @@ def rasterise(pixels_V3: Array, faces_F3: Index, height: int, width: int, near: 
 
 def vertex_normals(vertices_V3: Array, faces_F3: Index) -> Array:
     """Area-weighted unit normals, outward for counter-clockwise triangles."""
-    corners = vertices_V3[faces_F3]
-    normals_F3 = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals_V3 = np.stack(
-        [
-            np.bincount(faces_F3.ravel(), np.repeat(normals_F3[:, axis], 3), minlength=len(vertices_V3))
-            for axis in range(3)
-        ],
-        axis=1,
-    )
-    length = np.linalg.norm(normals_V3, axis=1, keepdims=True)
-    return np.asarray(normals_V3 / np.maximum(length, 1e-12), dtype=np.float32)
+    normals_V3 = np.zeros(vertices_V3.shape, np.float32)
+    _normals(vertices_V3.astype(np.float32), faces_F3, normals_V3)
+    return normals_V3
+
+
+@numba.njit(cache=True)
+def _normals(vertices_V3: Any, faces_F3: Any, out_V3: Any) -> None:
+    for face in range(faces_F3.shape[0]):
+        a, b, c = faces_F3[face, 0], faces_F3[face, 1], faces_F3[face, 2]
+        ux, uy, uz = (
+            vertices_V3[b, 0] - vertices_V3[a, 0],
+            vertices_V3[b, 1] - vertices_V3[a, 1],
+            vertices_V3[b, 2] - vertices_V3[a, 2],
+        )
+        vx, vy, vz = (
+            vertices_V3[c, 0] - vertices_V3[a, 0],
+            vertices_V3[c, 1] - vertices_V3[a, 1],
+            vertices_V3[c, 2] - vertices_V3[a, 2],
+        )
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        for corner in range(3):
+            vertex = faces_F3[face, corner]
+            out_V3[vertex, 0] += nx
+            out_V3[vertex, 1] += ny
+            out_V3[vertex, 2] += nz
+    for vertex in range(out_V3.shape[0]):
+        length = np.sqrt(out_V3[vertex, 0] ** 2 + out_V3[vertex, 1] ** 2 + out_V3[vertex, 2] ** 2)
+        for axis in range(3):
+            out_V3[vertex, axis] /= max(length, 1e-12)
+
+
+@numba.njit(cache=True)
+def _skin(vertices_V3: Any, segments_VN: Any, shares_VN: Any, affine_S12: Any, out_V3: Any) -> None:
+    for vertex in range(vertices_V3.shape[0]):
+        x, y, z = vertices_V3[vertex, 0], vertices_V3[vertex, 1], vertices_V3[vertex, 2]
+        for entry in range(segments_VN.shape[1]):
+            share, segment = shares_VN[vertex, entry], segments_VN[vertex, entry]
+            if share == 0:
+                continue
+            for axis in range(3):
+                row = 4 * axis
+                out_V3[vertex, axis] += share * (
+                    affine_S12[segment, row] * x
+                    + affine_S12[segment, row + 1] * y
+                    + affine_S12[segment, row + 2] * z
+                    + affine_S12[segment, row + 3]
+                )
+
+
+def skinned(vertices_V3: Array, segments_VN: Index, shares_VN: Array, affine_S12: Array) -> Array:
+    """Vertices moved by a blend of affine maps (S, 3 by 4 in a row), each by its shares of N of them."""
+    out_V3 = np.zeros(vertices_V3.shape, np.float32)
+    _skin(vertices_V3.astype(np.float32), segments_VN, shares_VN, affine_S12, out_V3)
+    return out_V3

@@ -8,10 +8,9 @@ from typing import Final
 import cv2
 import numpy as np
 
-from plumbline_training.render.body import Array, Index
 from plumbline_training.render.camera import Camera
 from plumbline_training.render.look import Colour
-from plumbline_training.render.raster import rasterise
+from plumbline_training.render.raster import Array, Index, rasterise
 
 FLOORS: Final = ("plain", "planks", "tiles", "carpet", "rubber")
 WALLS: Final = ("plain", "plain", "bricks", "panels", "blotches")

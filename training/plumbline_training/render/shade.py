@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from plumbline_training.render.body import Array, Index
 from plumbline_training.render.camera import Camera
 from plumbline_training.render.person import Person, Studio
 from plumbline_training.render.pose import unit
-from plumbline_training.render.raster import Fragments, rasterise
+from plumbline_training.render.raster import Array, Fragments, Index, rasterise
 from plumbline_training.render.room import Room, draw
 
 SUPERSAMPLING = 2

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from plumbline_contract.skeleton import Keypoint
-from plumbline_training.render.body import SEGMENT_INDEX, SEGMENTS, Array, BodyModel, Index
+from plumbline_training.render.body import SEGMENT_INDEX, SEGMENTS, BodyModel
+from plumbline_training.render.raster import Array, Index
 
 X, Y, Z, ARM, LEG, HEAD_X, HEAD_FRONT, HEAD_UP = range(8)
 FIELD_COUNT: Final = 8
