@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from plumbline_edge.coach.engine import Coach, CoachState
+from plumbline_edge.coach.engine import Coach
+from plumbline_edge.coach.state import CoachState
 from plumbline_edge.draw import Overlay
 from plumbline_edge.estimator import Pose, PoseEstimator
 from plumbline_edge.meter import Meter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,24 @@ class Spot(NamedTuple):
     score: float
 
 
-class Pose:
+class Spots:
+    """Where the 17 keypoints are, None for those that are not seen."""
+
+    def __init__(self, spots: Sequence[Spot | None]) -> None:
+        self._spots = spots
+
+    def spot(self, *keypoints: Keypoint) -> Spot | None:
+        """One keypoint, or the middle of those of a pair that are seen (half the score when only one is)."""
+        seen = [spot for keypoint in keypoints if (spot := self._spots[keypoint]) is not None]
+        if not seen:
+            return None
+        if len(seen) == len(keypoints) == 1:
+            return seen[0]
+        x, y = sum(spot.x for spot in seen) / len(seen), sum(spot.y for spot in seen) / len(seen)
+        return Spot(x, y, sum(spot.score for spot in seen) / len(keypoints))
+
+
+class Pose(Spots):
     """Keypoints (17, 3) of which only the seen ones can be asked for. Raises ValueError for another shape."""
 
     def __init__(self, keypoints_K3: Keypoints, min_score: float = SEEN_SCORE) -> None:
@@ -30,18 +48,12 @@ class Pose:
             raise ValueError(f"keypoints have shape {keypoints_K3.shape!r}; expected {(NUM_KEYPOINTS, 3)!r}")
         self.seen_K = is_seen(keypoints_K3, min_score)
         self.keypoints_K3 = np.where(self.seen_K[:, None], keypoints_K3, 0.0).astype(np.float64)
-        self._spots = [
-            Spot(x, y, score) if seen else None
-            for seen, (x, y, score) in zip(self.seen_K.tolist(), self.keypoints_K3.tolist(), strict=True)
-        ]
-
-    def spot(self, *keypoints: Keypoint) -> Spot | None:
-        """One keypoint, or the middle of those of a pair that are seen (half the score when only one is)."""
-        seen = [spot for keypoint in keypoints if (spot := self._spots[keypoint]) is not None]
-        if not seen:
-            return None
-        x, y = sum(spot.x for spot in seen) / len(seen), sum(spot.y for spot in seen) / len(seen)
-        return Spot(x, y, sum(spot.score for spot in seen) / len(keypoints))
+        super().__init__(
+            [
+                Spot(x, y, score) if seen else None
+                for seen, (x, y, score) in zip(self.seen_K.tolist(), self.keypoints_K3.tolist(), strict=True)
+            ]
+        )
 
     def torso_px(self) -> float | None:
         """The distance from the middle of the hips to the middle of the shoulders."""
