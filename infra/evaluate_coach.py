@@ -31,6 +31,9 @@ OPENPOSE: Final = {
     13: "left_ankle", 14: "right_eye", 15: "left_eye", 16: "right_ear", 17: "left_ear",
 }  # fmt: skip
 """OpenPose's 18 keypoints by our names; its neck (1) is no keypoint of ours."""
+POSE_TRAINER: Final = {
+    "bicep": "bicep_curl", "front": "front_raise", "shoulderpress": "shoulder_press", "shrug": "shoulder_shrug",
+}  # fmt: skip
 PICTURE_ASPECT: Final[float] = 16 / 9
 """Exercise-Correction's coordinates are shares of a picture whose shape is not told; most of its videos are wide."""
 COUNTED_BY_EYE: Final = {
@@ -129,9 +132,7 @@ def from_openpose(sequence_T18: Keypoints) -> Keypoints:
 def evaluate_pose_trainer(folder: Path) -> None:
     """Good and bad sequences of four exercises."""
     print(f"\n{HEAD}")
-    for prefix, name in (
-        ("bicep", "bicep_curl"), ("front", "front_raise"), ("shoulderpress", "shoulder_press"), ("shrug", "shoulder_shrug"),
-    ):  # fmt: skip
+    for prefix, name in POSE_TRAINER.items():
         exercise, confusion, unseen, reps = load_exercise(name), Confusion(), 0, list[int]()
         for path in sorted(folder.rglob("*.npy")):
             if prefix not in path.stem.replace("_", "").replace("shouldershrug", "shrug"):

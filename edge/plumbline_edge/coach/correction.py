@@ -34,7 +34,8 @@ STAY, PLANT, LENGTH, RULE, FREE, KEEP, SHRINK = 0.02, 40.0, 30.0, 40.0, 0.3, 1.5
 """Weights: of staying in place, of what is planted, of lengths, rules, directions at and away from the fault, and of
 what looks shorter where it may."""
 SHORT: Final[float] = 0.15
-"""A limb that looks shorter than this many torso lengths points at the camera; it is kept as it is, not only as long."""
+"""A limb that looks shorter than this many torso lengths points at the camera; where limbs may not
+look shorter it is kept as it is, not only as long."""
 STEP: Final[float] = 1e-4
 MOST_MOVE: Final[float] = 0.3
 """Torso lengths that a point moves in one iteration at most."""
@@ -112,7 +113,7 @@ class _Problem:
         self._longest_L = self._lengths_L if from_side else np.maximum(self._lengths_L, known_L)
         rigid_L = np.array([from_side or limb[0] in FACE for limb in limbs])
         self._shrink_L = np.where(rigid_L, LENGTH, SHRINK)
-        short_L = self._lengths_L < SHORT
+        short_L = rigid_L & (self._lengths_L < SHORT)
         self._stretch_L = np.where(short_L, 0.0, LENGTH)
         self._shrink_L[short_L] = 0.0
         self._turn_L = np.array([FREE if faulty & set(limb) else KEEP for limb in limbs])

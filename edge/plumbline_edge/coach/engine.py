@@ -62,6 +62,15 @@ class Coach:
         """Learn anew what is neutral for this person; the counts stay."""
         self._start_again()
 
+    def corrected_at_deepest(self, fault_name: str) -> npt.NDArray[np.float64] | None:
+        """The correct pose (17, 3) where the last attempt went furthest; None when there is nothing to put right."""
+        deepest, torso_px = self._movement.deepest, self._torso.value()
+        faults = {fault.name: fault for fault in self.exercise.faults}
+        if deepest is None or torso_px is None:
+            return None
+        points_K2 = self._corrector.correct(deepest, faults[fault_name], torso_px, self.state.view)
+        return None if points_K2 is None else np.concatenate([points_K2, deepest.keypoints_K3[:, 2:]], axis=1)
+
     def update(self, timestamp_seconds: float, keypoints_K3: Keypoints) -> CoachState:
         """Take one frame: keypoints (17, 3) as x, y, score in image pixels; unseen ones may be NaN or scored 0.
 

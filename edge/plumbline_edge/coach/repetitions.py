@@ -20,7 +20,7 @@ MOST_OF_COUNTED: Final[float] = 0.7
 CAME_BACK_SHARE: Final[float] = 0.4
 """Share of its peak below which an attempt that turns again has been one, though it did not reach rest."""
 
-LEAST_PARTIAL_SHARE: Final[float] = 0.5
+LEAST_PARTIAL_SHARE: Final[float] = 0.42
 """An attempt that went less than this share of a counted one was none: a shift of weight, or noise."""
 STILL_SECONDS: Final[float] = 0.5
 """A counted attempt that came back most of the way is over once it has stood still for this long."""
