@@ -30,6 +30,7 @@ BODY: Final = (
 )
 """What keeps its length: the limbs, and the head on its neck."""
 ITERATIONS: Final = 12
+ITERATIONS_FROM_GUESS: Final = 3
 STAY, PLANT, LENGTH, RULE, FREE, KEEP, SHRINK = 0.02, 40.0, 30.0, 40.0, 0.3, 1.5, 0.7
 """Weights: of staying in place, of what is planted, of lengths, rules, directions at and away from the fault, and of
 what looks shorter where it may."""
@@ -67,17 +68,19 @@ def corrected(
     planted: Sequence[Keypoint],
     faulty: frozenset[Keypoint],
     from_side: bool,
+    guess_K2: Points | None = None,
 ) -> Points | None:
     """Points (17, 2) in pixels of the nearest pose that meets the rules; None when this one does already.
 
-    `rules` measure in torso lengths. `lengths` are the true ones in torso lengths.
+    `rules` measure in torso lengths. `lengths` are the true ones in torso lengths. `guess_K2`: moves in pixels to begin
+    from, such as those of a moment ago.
     """
     start_K2 = pose.keypoints_K3[:, :2] / torso_px
     if not any(rule.excess(_spots(start_K2, pose)) > 0 for rule in rules):
         return None
     problem = _Problem(pose, start_K2, rules, lengths, planted, faulty, from_side)
-    points_K2 = start_K2.copy()
-    for _ in range(ITERATIONS):
+    points_K2 = start_K2.copy() if guess_K2 is None else start_K2 + guess_K2 / torso_px
+    for _ in range(ITERATIONS if guess_K2 is None else ITERATIONS_FROM_GUESS):
         move_K2 = problem.step(points_K2)
         points_K2 += move_K2
         if np.abs(move_K2).max() < 1e-3:
@@ -86,8 +89,12 @@ def corrected(
 
 
 def _spots(points_K2: Points, pose: Pose) -> Spots:
+    return Spots(_spot_list(points_K2, pose))
+
+
+def _spot_list(points_K2: Points, pose: Pose) -> list[Spot | None]:
     rows = zip(points_K2.tolist(), pose.keypoints_K3[:, 2].tolist(), pose.seen_K.tolist(), strict=True)
-    return Spots([Spot(x, y, score) if seen else None for (x, y), score, seen in rows])
+    return [Spot(x, y, score) if seen else None for (x, y), score, seen in rows]
 
 
 class _Problem:
@@ -120,16 +127,14 @@ class _Problem:
         self._turn_L[short_L] = LENGTH
         stay_K = np.full(NUM_KEYPOINTS, STAY)
         stay_K[[keypoint for keypoint in planted if pose.seen_K[keypoint]]] = PLANT
-        self._constant, self._incidence_L = self._linear(stay_K), np.arange(len(limbs))
-
-    def _linear(self, stay_K: Points) -> Points:
-        """J'J of the residuals that are linear: staying in place, keeping directions."""
-        square_KK = np.diag(stay_K**2)
-        for one, other, weight in zip(self._one, self._other, self._turn_L**2, strict=True):
-            square_KK[[one, other], [one, other]] += weight
-            square_KK[[one, other], [other, one]] -= weight
-        self._square_KK = square_KK
-        return np.asarray(np.kron(square_KK, np.eye(2)), dtype=np.float64)
+        self._incidence_L = np.arange(len(limbs))
+        ends_LK = np.zeros((len(limbs), NUM_KEYPOINTS))
+        ends_LK[self._incidence_L, self._one], ends_LK[self._incidence_L, self._other] = 1.0, -1.0
+        self._square_KK = ends_LK.T @ (self._turn_L[:, None] ** 2 * ends_LK) + np.diag(stay_K**2)
+        """J'J of what is linear: staying in place and keeping directions; x and y alike."""
+        self._constant = np.zeros((NUM_KEYPOINTS, 2, NUM_KEYPOINTS, 2))
+        self._constant[:, 0, :, 0] = self._constant[:, 1, :, 1] = self._square_KK
+        self._constant = self._constant.reshape(2 * NUM_KEYPOINTS, -1) + 1e-6 * np.eye(2 * NUM_KEYPOINTS)
 
     def step(self, points_K2: Points) -> Points:
         """The Gauss-Newton move from these points, shortened where it is too bold."""
@@ -138,7 +143,7 @@ class _Problem:
         for rows, residuals in (self._length_rows(points_K2), self._rule_rows(points_K2)):
             square += rows.T @ rows
             downhill_K2 -= (rows.T @ residuals).reshape(-1, 2)
-        move_K2 = np.linalg.solve(square + 1e-6 * np.eye(len(square)), downhill_K2.reshape(-1)).reshape(-1, 2)
+        move_K2 = np.linalg.solve(square, downhill_K2.reshape(-1)).reshape(-1, 2)
         return np.asarray(move_K2 * min(1.0, MOST_MOVE / max(float(np.abs(move_K2).max()), 1e-9)))
 
     def _length_rows(self, points_K2: Points) -> tuple[Points, Points]:
@@ -169,11 +174,13 @@ class _Problem:
 
     def _slope(self, rule: Rule, points_K2: Points, excess: float) -> Points:
         slope_K2 = np.zeros((NUM_KEYPOINTS, 2))
+        spots = _spot_list(points_K2, self._pose)
         for keypoint in rule.keypoints:
-            if not self._pose.seen_K[keypoint]:
+            spot = spots[keypoint]
+            if spot is None:
                 continue
-            for axis in (0, 1):
-                moved_K2 = points_K2.copy()
-                moved_K2[keypoint, axis] += STEP
-                slope_K2[keypoint, axis] = (rule.excess(_spots(moved_K2, self._pose)) - excess) / STEP
+            for axis, moved in enumerate((spot._replace(x=spot.x + STEP), spot._replace(y=spot.y + STEP))):
+                spots[keypoint] = moved
+                slope_K2[keypoint, axis] = (rule.excess(Spots(spots)) - excess) / STEP
+            spots[keypoint] = spot
         return slope_K2.reshape(-1)

@@ -149,18 +149,19 @@ class Coach:
             return None
         names = ",".join(fault.name for fault in shown)
         if self._ghost.is_due(now, names):
-            self._ghost.aim(now, names, pose, self._correct_points(pose, shown, torso_px, view))
+            self._ghost.aim(now, names, pose, self._correct_points(pose, shown, torso_px, view, names))
         return self._ghost.draw(now, pose, torso_px)
 
     def _correct_points(
-        self, pose: Pose, shown: tuple[definition.Fault, ...], torso_px: float, view: View | None
+        self, pose: Pose, shown: tuple[definition.Fault, ...], torso_px: float, view: View | None, names: str
     ) -> npt.NDArray[np.float64] | None:
         """What is judged after an attempt is shown on the pose in which the attempt went furthest."""
         for fault in shown:
-            deepest = self._movement.deepest if fault.judged == "after" else None
-            if fault.judged == "after" and deepest is None:
-                continue
-            points_K2 = self._corrector.correct(deepest or pose, fault, torso_px, view, at=pose if deepest else None)
+            if fault.judged == "after":
+                points_K2 = self._corrector.correct_last(self._movement.deepest, fault, torso_px, view, pose)
+            else:
+                guess_K2 = self._ghost.guess_K2(names) if len(shown) == 1 else None
+                points_K2 = self._corrector.correct(pose, fault, torso_px, view, guess_K2)
             if points_K2 is not None:
                 return points_K2
         return None

@@ -73,12 +73,21 @@ class Corrector:
         self.lengths = LimbLengths()
         self._watches = {watch.fault.name: watch for watch in watches}
         self._progress = progress
+        self._last: tuple[Pose, str, Points | None] | None = None
         self._planted = tuple(keypoint_named(name) for name in exercise.planted)
 
     def correct(
-        self, pose: Pose, fault: Fault, torso_px: float, view: View | None, at: Pose | None = None
+        self,
+        pose: Pose,
+        fault: Fault,
+        torso_px: float,
+        view: View | None,
+        guess_K2: Points | None = None,
     ) -> Points | None:
-        """The pose with this fault put right and no other made; `at`: standing where that pose stands."""
+        """The pose with this fault put right and no other made.
+
+        `guess_K2`: the moves (17, 2) in pixels that put it right a moment ago.
+        """
         if isinstance(fault.condition.measure, Tempo):
             return None
         others = [watch.fault for watch in self._watches.values() if self._holds_beside(watch.fault, fault, view)]
@@ -90,10 +99,20 @@ class Corrector:
         if rules[0] is None or rules[0].excess(_in_torsos(pose, torso_px)) <= 0:
             return None
         faulty = frozenset(keypoint_named(name) for name in fault.keypoints)
-        points_K2 = corrected(
-            pose, torso_px, asked, self.lengths.in_torsos(), self._planted, faulty, from_side=view == "side"
+        return corrected(
+            pose, torso_px, asked, self.lengths.in_torsos(), self._planted, faulty, view == "side", guess_K2
         )
-        return points_K2 if points_K2 is None or at is None else _moved_to(points_K2, pose, at, self._planted)
+
+    def correct_last(
+        self, deepest: Pose | None, fault: Fault, torso_px: float, view: View | None, at: Pose
+    ) -> Points | None:
+        """An attempt's deepest pose put right, standing where the pose `at` stands; worked out once an attempt."""
+        if deepest is None:
+            return None
+        if self._last is None or self._last[0] is not deepest or self._last[1] != fault.name:
+            self._last = (deepest, fault.name, self.correct(deepest, fault, torso_px, view))
+        points_K2 = self._last[2]
+        return None if points_K2 is None else _moved_to(points_K2, deepest, at, self._planted)
 
     def _holds_beside(self, other: Fault, fault: Fault, view: View | None) -> bool:
         """Whether a rule is one of the moment in which this fault is put right."""
@@ -136,6 +155,10 @@ class Ghost:
     def is_due(self, time_seconds: float, fault: str) -> bool:
         """Whether the correct pose is to be worked out anew."""
         return fault != self._fault or not 0 <= time_seconds - self._solved_seconds < SOLVE_SECONDS - 1e-6
+
+    def guess_K2(self, faults: str) -> Points | None:
+        """The moves that put these faults right a moment ago, where there are any."""
+        return self._wanted_K2 if faults == self._fault else None
 
     def aim(self, time_seconds: float, fault: str, pose: Pose, wanted_K2: Points | None) -> None:
         """Take the correct pose that was worked out for the pose of this frame."""

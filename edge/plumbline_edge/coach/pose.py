@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,10 @@ from plumbline_contract.sequence import HIPS, SEEN_SCORE, SHOULDERS, is_seen
 from plumbline_contract.skeleton import NUM_KEYPOINTS, Keypoint
 
 Keypoints = npt.NDArray[np.floating]
+
+
+FARTHEST_PX: Final[float] = 1e6
+"""A keypoint farther out than any picture reaches is an error of what found it, and not seen."""
 
 
 class Spot(NamedTuple):
@@ -46,7 +50,7 @@ class Pose(Spots):
     def __init__(self, keypoints_K3: Keypoints, min_score: float = SEEN_SCORE) -> None:
         if keypoints_K3.shape != (NUM_KEYPOINTS, 3):
             raise ValueError(f"keypoints have shape {keypoints_K3.shape!r}; expected {(NUM_KEYPOINTS, 3)!r}")
-        self.seen_K = is_seen(keypoints_K3, min_score)
+        self.seen_K = is_seen(keypoints_K3, min_score) & (np.abs(keypoints_K3[:, :2]) <= FARTHEST_PX).all(axis=1)
         self.keypoints_K3 = np.where(self.seen_K[:, None], keypoints_K3, 0.0).astype(np.float64)
         super().__init__(
             [

@@ -24,7 +24,8 @@ YAW: Final = {"front": 0.0, "three_quarter": 50.0, "side": 90.0}
 
 Angles = Mapping[str, float]
 STAND: Final[Angles] = {
-    "trunk": 2, "head": 8, "thigh": 180, "shin": 180, "upper_arm": 180, "forearm": 175, "spread": 0, "shrug": 0, "roll": 0,
+    "trunk": 2, "head": 8, "thigh": 180, "shin": 180, "upper_arm": 180, "forearm": 175, "spread": 0, "shrug": 0,
+    "roll": 0,
 }  # fmt: skip
 
 
@@ -48,7 +49,10 @@ class Motion:
 
 PRONE: Final[Angles] = {"trunk": 72, "head": 76, "thigh": 252, "shin": 252}
 MOTIONS: Final = {
-    "push_up": Motion({**PRONE, "forearm": 180}, {"trunk": 86, "head": 88, "thigh": 266, "shin": 266, "upper_arm": 262, "forearm": 168}),
+    "push_up": Motion(
+        {**PRONE, "forearm": 180},
+        {"trunk": 86, "head": 88, "thigh": 266, "shin": 266, "upper_arm": 262, "forearm": 168},
+    ),
     "lunge": Motion(
         {"left_thigh": 162, "left_shin": 172, "right_thigh": 200, "right_shin": 205},
         {"left_thigh": 92, "left_shin": 178, "right_thigh": 186, "right_shin": 268, "trunk": 8},
@@ -57,14 +61,18 @@ MOTIONS: Final = {
     "shoulder_press": Motion({"upper_arm": 135, "forearm": 8}, {"upper_arm": 12, "forearm": 2}, arms_sideways=True),
     "front_raise": Motion({}, {"upper_arm": 90, "forearm": 88}),
     "shoulder_shrug": Motion({}, {"shrug": 0.075}),
-    "jumping_jack": Motion({"upper_arm": 168, "forearm": 172}, {"upper_arm": 22, "forearm": 14, "spread": 22}, arms_sideways=True),
+    "jumping_jack": Motion(
+        {"upper_arm": 168, "forearm": 172}, {"upper_arm": 22, "forearm": 14, "spread": 22}, arms_sideways=True
+    ),
     "glute_bridge": Motion(
         {"trunk": 270, "head": 270, "thigh": 38, "shin": 172, "upper_arm": 92, "forearm": 90},
         {"trunk": 245, "head": 262, "thigh": 63, "shin": 180},
     ),
-    "plank": Motion({**PRONE, "trunk": 80, "head": 84, "thigh": 260, "shin": 260, "upper_arm": 180, "forearm": 100}, {}),
+    "plank": Motion(
+        {**PRONE, "trunk": 80, "head": 84, "thigh": 260, "shin": 260, "upper_arm": 180, "forearm": 100}, {}
+    ),
     "sitting": Motion({"thigh": 90, "shin": 180, "upper_arm": 165, "forearm": 95, "head": 12}, {}),
-}  # fmt: skip
+}
 
 
 def skeleton(angles: Angles, arms_sideways: bool) -> Array:
@@ -92,7 +100,7 @@ def skeleton(angles: Angles, arms_sideways: bool) -> Array:
             strict=True,
         ):
             points[Keypoint[f"{side}_{joint}".upper()]] = place
-    return points - np.array([0.0, points[:, 1].min(), 0.0])
+    return np.asarray(points - np.array([0.0, points[:, 1].min(), 0.0]))
 
 
 @dataclass(frozen=True)
@@ -167,7 +175,7 @@ def _forwards(degrees: float) -> Array:
 
 def _arm(degrees: float, sideways: bool, sign: float) -> Array:
     along = _forwards(degrees)
-    return np.array([sign * along[2], along[1], 0.0]) if sideways else along
+    return np.array([sign * float(along[2]), float(along[1]), 0.0]) if sideways else along
 
 
 def _of(angles: Angles, side: str, name: str) -> float:

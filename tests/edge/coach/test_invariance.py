@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.edge.coach.figures import MOTIONS, Camera, Filmed, Set, film
 
@@ -14,10 +14,14 @@ from plumbline_edge.coach import Coach, CoachState, load_exercise
 from plumbline_edge.coach.exercises import exercise_names
 
 REPEATED = ("push_up", "lunge", "bicep_curl", "shoulder_press", "front_raise", "jumping_jack", "glute_bridge")
-FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+PHASES = (Phase.explicit, Phase.generate)
+"""No shrinking: a clip that fails is as telling as a shorter one, and far quicker."""
+FEW = settings(
+    phases=PHASES, max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
 
 exercises = st.sampled_from(REPEATED)
-depths = st.lists(st.sampled_from([0.4, 1.0, 1.0]), min_size=1, max_size=3).map(tuple)
+depths = st.lists(st.sampled_from([0.4, 1.0, 1.0]), min_size=1, max_size=2).map(tuple)
 yaws = st.sampled_from([0.0, 50.0, 90.0])
 
 
@@ -79,7 +83,7 @@ odd_steps = st.sampled_from([0.033, 0.125, 0.2, 1.0, 6.0, -3.0, 0.0, 1e9])
 
 
 @pytest.mark.parametrize("exercise", exercise_names())
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(phases=PHASES, max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(data=st.data())
 def test_nothing_raises_and_counts_never_fall(exercise: str, data: st.DataObject) -> None:
     coach, now, before = Coach(load_exercise(exercise)), 0.0, (0, 0)
@@ -108,9 +112,9 @@ def spoilt(pose_K3: npt.NDArray[np.float64], data: st.DataObject, rng: np.random
 
 
 @pytest.mark.parametrize("exercise", exercise_names())
-def test_nobody_for_an_hour_is_nothing(exercise: str) -> None:
+def test_nobody_for_ten_minutes_is_nothing(exercise: str) -> None:
     coach = Coach(load_exercise(exercise))
     state = coach.state
-    for second in range(3600):
+    for second in range(600):
         state = coach.update(float(second), np.zeros((17, 3)))
     assert (state.reps, state.partial_reps, state.cue, state.hold_seconds) == (0, 0, None, 0.0)
