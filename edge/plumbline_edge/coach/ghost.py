@@ -30,6 +30,7 @@ from plumbline_edge.coach.windows import RunningPercentile
 SMOOTHING_SECONDS: Final[float] = 0.15
 SOLVE_SECONDS: Final[float] = 0.1
 """The correct pose is worked out this often; between, it moves with the person."""
+LEARN_SECONDS: Final[float] = 0.3
 LEAST_MOVE: Final[float] = 0.03
 """A ghost that moves no joint by this many torso lengths is not worth drawing."""
 MARGIN: Final[float] = 0.1
@@ -41,12 +42,12 @@ class LimbLengths:
     """The true lengths of limbs in torso lengths, learnt from how long they were lately seen."""
 
     def __init__(self, seconds: float = 15.0, percentile: float = 90.0) -> None:
-        self._seen = {limb: RunningPercentile(percentile, seconds) for limb in BODY}
+        self._seen = {limb: RunningPercentile(percentile, seconds, 1 / LEARN_SECONDS, min_samples=3) for limb in BODY}
         self._last_seconds = -math.inf
 
     def update(self, time_seconds: float, pose: Pose, torso_px: float) -> None:
-        """Take one frame; a tenth of a second's worth of them is enough."""
-        if 0 <= time_seconds - self._last_seconds < SOLVE_SECONDS - 1e-6:
+        """Take one frame; a few a second are enough."""
+        if 0 <= time_seconds - self._last_seconds < LEARN_SECONDS - 1e-6:
             return
         self._last_seconds = time_seconds
         for limb, seen in self._seen.items():

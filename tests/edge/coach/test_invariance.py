@@ -74,8 +74,9 @@ def test_a_mirror_does_not_matter(exercise: str, depths: tuple[float, ...], yaw:
 def test_the_frame_rate_does_not_change_the_counts(exercise: str, depths: tuple[float, ...], rate_hz: float) -> None:
     yaw = 0.0 if exercise in ("shoulder_press", "jumping_jack") else 90.0
     what = Set(MOTIONS[exercise], len(depths), depths=depths)
-    last = follow(film(what, rate_hz=rate_hz, camera=Camera(yaw)), exercise)[-1]
-    assert (last.reps, last.partial_reps) == (depths.count(1.0), depths.count(0.4))
+    last, reference = (follow(film(what, rate_hz=rate, camera=Camera(yaw)), exercise)[-1] for rate in (rate_hz, 30.0))
+    assert (last.reps, last.partial_reps) == (reference.reps, reference.partial_reps)
+    assert last.reps == depths.count(1.0)
 
 
 odd_numbers = st.one_of(st.floats(-1e4, 1e4), st.sampled_from([0.0, np.nan, np.inf, -np.inf, 1e300, -1e300, 1e-300]))
