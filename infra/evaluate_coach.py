@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from plumbline_contract.exercise import Exercise
+from plumbline_contract.sequence import torso_length
 from plumbline_contract.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS, Keypoint
 from plumbline_edge.coach import Coach, CoachState, load_exercise
 from plumbline_edge.coach.faults import breaks
@@ -36,6 +38,39 @@ POSE_TRAINER: Final = {
 }  # fmt: skip
 PICTURE_ASPECT: Final[float] = 16 / 9
 """Exercise-Correction's coordinates are shares of a picture whose shape is not told; most of its videos are wide."""
+FAULTS_OF: Final[dict[str, dict[str, str]]] = {
+    "squat": {"too_shallow": "too_shallow", "knees_in": "knees_caving_in", "trunk_drops_forward": "leaning_too_far"},
+    "push_up": {
+        "too_shallow": "too_shallow", "hips_sag": "hips_sagging", "hips_high": "hips_too_high",
+        "head_drops": "head_hanging",
+    },
+    "lunge": {
+        "too_shallow": "too_shallow", "trunk_drops_forward": "leaning_forward", "knee_past_toes": "knee_past_toes",
+    },
+    "plank": {"hips_sag": "hips_sagging", "hips_high": "hips_too_high", "head_drops": "head_hanging"},
+    "bicep_curl": {
+        "not_all_the_way_up": "not_high_enough", "trunk_swings": "leaning_back",
+        "elbows_drift_forward": "elbows_drifting",
+    },
+    "shoulder_press": {
+        "not_all_the_way_up": "not_high_enough", "back_arches": "leaning_back", "one_arm_lags": "uneven_arms",
+    },
+    "front_raise": {"too_low": "not_high_enough", "elbows_bend": "bent_elbows", "trunk_swings": "swinging"},
+    "shoulder_shrug": {
+        "too_low": "not_high_enough", "elbows_bend": "bent_arms", "one_shoulder_lags": "uneven_shoulders",
+    },
+    "jumping_jack": {
+        "arms_too_low": "arms_too_low", "feet_too_close": "feet_too_narrow", "one_arm_lags": "uneven_arms",
+    },
+    "glute_bridge": {"hips_too_low": "not_high_enough"},
+    "desk_sitting": {
+        "head_forward": "forward_head", "slumped_back": "slumping", "rounded_shoulders": "rounded_shoulders",
+        "one_shoulder_up": "tilted_shoulders",
+    },
+}  # fmt: skip
+"""The renderer's faults by the names of the coach's rules; those left out have no rule."""
+COUNTS_FROM_DEPTH: Final[float] = 0.7
+"""A rendered repetition that was meant to go at least this share of the full way should count."""
 COUNTED_BY_EYE: Final = {
     "correct12": 1, "correct18": 1, "correct23": 1, "correct28": 1, "correct38": 1, "correct41": 1, "correct48": 1,
     "correct58": 2, "correct64": 1, "correct67": 2, "correct74": 2, "correct77": 1, "correct85": 2, "correct90": 1,
@@ -174,13 +209,115 @@ def evaluate_frames(path: Path, exercise_name: str, faults: dict[str, str], skip
         print(confusion.row(f"Exercise-Correction, {path.stem.split('_')[0]}, {fault}"))
 
 
+@dataclass
+class RenderedScore:
+    """What the coach made of rendered clips of one exercise."""
+
+    clips: int = 0
+    exact: int = 0
+    off_by_more: int = 0
+    found: int = 0
+    missed: int = 0
+    false: int = 0
+    without_rule: int = 0
+    right_seconds: float = 0.0
+    false_cues: int = 0
+
+    def add(self, other: RenderedScore) -> None:
+        """Sum up."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+    def row(self, name: str) -> str:
+        """A row of a table in Markdown."""
+        f = 2 * self.found / max(2 * self.found + self.missed + self.false, 1)
+        cues = self.false_cues / max(self.right_seconds / 120, 1e-9)
+        return (
+            f"| {name} | {self.clips} | {_share(self.exact, self.clips)} | {self.off_by_more} | {f:.2f}"
+            f" ({self.found}, {self.missed}, {self.false}; {self.without_rule} without a rule) | {cues:.2f} |"
+        )
+
+
+RENDERED_HEAD: Final = (
+    "| exercise | clips | count exact | off by more than one | fault F1 (found, missed, false) | false cues, 2 min |\n"
+    "|---|---|---|---|---|---|"
+)
+
+
+def rendered_keypoints(clip: dict[str, Any], noise: float, seed: int) -> Keypoints:
+    """A rendered clip's keypoints with Gaussian noise in torso lengths; hidden ones score low, others nothing."""
+    truth_TK3 = np.array(clip["keypoints"], dtype=np.float64)
+    torso_px = float(np.nanpercentile(torso_length(np.where(truth_TK3 > 0, truth_TK3, 0.0)), 75))
+    jitter = np.random.default_rng(seed).normal(0, noise * torso_px, truth_TK3[..., :2].shape)
+    score_TK = np.select([truth_TK3[..., 2] == 2, truth_TK3[..., 2] == 1], [0.9, 0.5], 0.0)
+    return np.concatenate([truth_TK3[..., :2] + jitter, score_TK[..., None]], axis=-1)
+
+
+def onsets(states: Sequence[CoachState], fps: float) -> list[tuple[str, float]]:
+    """When each fault began to be shown."""
+    begun, before = [], set[str]()
+    for frame, state in enumerate(states):
+        shown = {fault.name for fault in state.faults}
+        begun += [(name, frame / fps) for name in shown - before]
+        before = shown
+    return begun
+
+
+def score_rendered(clip: dict[str, Any], states: Sequence[CoachState]) -> RenderedScore:
+    """Counts and faults against what was injected; a fault told within a second of its time is found."""
+    names, fps, score = FAULTS_OF[clip["exercise"]], float(clip["fps"]), RenderedScore(clips=1)
+    if not states[-1].holds:
+        right = sum(rep["depth"] >= COUNTS_FROM_DEPTH for rep in clip["repetitions"])
+        score.exact, score.off_by_more = int(states[-1].reps == right), int(abs(states[-1].reps - right) > 1)
+    spells = [(names.get(spell["name"]), spell["onset_seconds"], spell["end_seconds"]) for spell in clip["faults"]]
+    told = onsets(states, fps)
+    shown = {(fault.name, round(frame / fps, 3)) for frame, state in enumerate(states) for fault in state.faults}
+    for name, start, end in spells:
+        if name is None:
+            score.without_rule += 1
+            continue
+        hit = any(other == name and start - 1 <= seconds <= end + 1 for other, seconds in shown)
+        score.found, score.missed = score.found + hit, score.missed + (not hit)
+    score.false = sum(
+        not any(other == name and start - 1 <= seconds <= end + 2.5 for other, start, end in spells)
+        for name, seconds in told
+    )
+    if not spells:
+        score.right_seconds = len(states) / fps
+        score.false_cues = sum(state.cue_is_new for state in states)
+    return score
+
+
+def evaluate_rendered(folder: Path, noise: float) -> None:
+    """Clips of plumbline-render, whose faults were injected without knowledge of the rules."""
+    scores: dict[str, RenderedScore] = {}
+    for number, path in enumerate(sorted(folder.glob("*.json"))):
+        clip = json.loads(path.read_bytes())
+        name = {"desk_sitting": "sitting"}.get(clip["exercise"], clip["exercise"])
+        states = follow(rendered_keypoints(clip, noise, number), float(clip["fps"]), load_exercise(name))
+        scores.setdefault(name, RenderedScore()).add(score_rendered(clip, states))
+    print(f"\n{RENDERED_HEAD}")
+    total, counted = RenderedScore(), RenderedScore()
+    for name, score in sorted(scores.items()):
+        print(score.row(name))
+        total.add(score)
+        if load_exercise(name).repetition:
+            counted.add(score)
+    print(total.row("all"))
+    print(counted.row("all that are counted"))
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="evaluate_coach.py", description=__doc__)
+    parser.add_argument("--rendered", type=Path, metavar="DIR", help="clips of plumbline-render: their .json files")
+    parser.add_argument("--noise", type=float, default=0.03, help="of rendered keypoints, in torso lengths")
     parser.add_argument("--pushups", type=Path, metavar="NPZ", help="clips as label__name: (T, 17, 3)")
     parser.add_argument("--pose-trainer", type=Path, metavar="DIR", help="the unpacked pose-trainer sequences")
     parser.add_argument("--exercise-correction", type=Path, metavar="DIR", help="the unpacked CSV files")
     arguments = parser.parse_args()
+    if arguments.rendered:
+        evaluate_rendered(arguments.rendered, arguments.noise)
     if arguments.pushups:
         evaluate_pushups(arguments.pushups)
     if arguments.pose_trainer:
