@@ -44,7 +44,7 @@ $(DEMO_VENV)/.ready: $(wildcard requirements/edge-$(PYTAG).txt requirements/regi
 lint: setup ## ruff, mypy strict, yamllint, shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES) tests requirements infra/demo.py infra/bench.py
+	$(BIN)/mypy $(PACKAGES) tests requirements infra/demo.py infra/bench.py infra/bench_coach.py infra/evaluate_coach.py
 	$(BIN)/mypy --python-version 3.10 contract/plumbline_contract edge/plumbline_edge
 	$(BIN)/yamllint --strict .
 	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck
@@ -64,6 +64,7 @@ pipeline: setup ## train two epochs on made data, convert, publish, activate, in
 
 bench: setup ## what a frame costs here, stage by stage
 	$(BIN)/python infra/bench.py
+	$(BIN)/python infra/bench_coach.py
 
 bench-training: setup ## images/s of the training step and loader against plain ones
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m plumbline_training.bench $(BENCH_ARGS)

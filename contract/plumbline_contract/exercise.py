@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from plumbline_contract.errors import InvalidExercise
-from plumbline_contract.skeleton import KEYPOINT_NAMES
+from plumbline_contract.measure import BodyMeasure, KeypointName, Measure, MovementProgress, SegmentTilt, Strict, Tempo
 
 View = Literal["front", "side", "three_quarter"]
 VIEWS: Final[tuple[View, ...]] = ("front", "side", "three_quarter")
@@ -19,101 +19,13 @@ Severity = Literal["minor", "moderate", "serious"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("minor", "moderate", "serious")
 """From the least to the most severe: the order in which faults wait for their turn to be spoken of."""
 
-PAIRED_JOINTS: Final[tuple[str, ...]] = tuple(
-    name.removeprefix("left_") for name in KEYPOINT_NAMES if name.startswith("left_")
-)
-POINT_NAMES: Final[frozenset[str]] = frozenset(
-    (*KEYPOINT_NAMES, *PAIRED_JOINTS, *(f"mid_{joint}" for joint in PAIRED_JOINTS))
-)
-
-
-def _known_point(name: str) -> str:
-    if name not in POINT_NAMES:
-        raise ValueError(
-            f"no point is called {name!r}; use a joint on each side ('knee'), one side ('left_knee'), "
-            f"the middle of both ('mid_hip') or 'nose'; the joints are {', '.join(PAIRED_JOINTS)}"
-        )
-    return name
-
-
-def _known_keypoint(name: str) -> str:
-    if name not in KEYPOINT_NAMES:
-        raise ValueError(f"no keypoint is called {name!r}; the names are {', '.join(KEYPOINT_NAMES)}")
-    return name
-
-
-def _paired_joint(name: str) -> str:
-    if name not in PAIRED_JOINTS:
-        raise ValueError(f"{name!r} has no left and right; the joints that do are {', '.join(PAIRED_JOINTS)}")
-    return name
-
-
-Point = Annotated[str, AfterValidator(_known_point)]
-"""A keypoint, the middle of a pair ('mid_hip'), or a joint without a side ('knee'): measured on each side, averaged."""
-PairedJoint = Annotated[str, AfterValidator(_paired_joint)]
-KeypointName = Annotated[str, AfterValidator(_known_keypoint)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(?:_[a-z0-9]+)*$", max_length=48)]
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=48, strip_whitespace=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=600, strip_whitespace=True)]
 Views = Annotated[tuple[View, ...], Field(min_length=1, description="views in which this can be judged")]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class JointAngle(_Model):
-    """The angle at the second of three points, in degrees from 0 (folded) to 180 (straight)."""
-
-    kind: Literal["joint_angle"]
-    points: tuple[Point, Point, Point]
-
-
-class SegmentTilt(_Model):
-    """How far the line from `base` to `tip` leans from upright, in degrees: 0 upright, 90 level, 180 upside down."""
-
-    kind: Literal["segment_tilt"]
-    base: Point
-    tip: Point
-
-
-class Height(_Model):
-    """How far the point `of` lies above the point `above`, in torso lengths; negative when it lies below."""
-
-    kind: Literal["height"]
-    of: Point
-    above: Point
-
-
-class DistanceRatio(_Model):
-    """The distance between two points over the distance between two others."""
-
-    kind: Literal["distance_ratio"]
-    between: tuple[Point, Point]
-    over: tuple[Point, Point]
-    along: Literal["x", "any"] = Field("any", description="x: only from side to side in the picture")
-
-
-class Asymmetry(_Model):
-    """By how much the left and the right of a joint differ in height, in torso lengths."""
-
-    kind: Literal["asymmetry"]
-    joint: PairedJoint
-
-
-class MovementProgress(_Model):
-    """The movement's own progress: 0 at rest, 1 at the full position; after an attempt, the most it reached."""
-
-    kind: Literal["progress"]
-
-
-BodyMeasure = Annotated[JointAngle | SegmentTilt | Height | DistanceRatio | Asymmetry, Field(discriminator="kind")]
-Measure = Annotated[
-    JointAngle | SegmentTilt | Height | DistanceRatio | Asymmetry | MovementProgress, Field(discriminator="kind")
-]
-
-
-class LearntRest(_Model):
+class LearntRest(Strict):
     """The value at rest is learnt from the person while they exercise."""
 
     learnt_between: tuple[float, float] = Field(description="only values in this range can be a rest; low, high")
@@ -126,7 +38,7 @@ class LearntRest(_Model):
         return self
 
 
-class ProgressSource(_Model):
+class ProgressSource(Strict):
     """One measure that tells how far through the movement the person is."""
 
     measure: BodyMeasure
@@ -148,7 +60,7 @@ class ProgressSource(_Model):
         return set(self.views) == set(VIEWS)
 
 
-class PhaseNames(_Model):
+class PhaseNames(Strict):
     """What the four phases of an attempt are called."""
 
     rest: Name
@@ -157,7 +69,7 @@ class PhaseNames(_Model):
     back: Name
 
 
-class Repetition(_Model):
+class Repetition(Strict):
     """When an attempt begins, counts and ends; the gaps between the numbers are the hysteresis."""
 
     phases: PhaseNames
@@ -181,25 +93,74 @@ class Repetition(_Model):
         return self
 
 
-class Condition(_Model):
+class Range(Strict):
+    """What a measure must be while the exercise is done; in other views it is not asked."""
+
+    measure: BodyMeasure
+    at_least: float | None = None
+    at_most: float | None = None
+    views: Views = VIEWS
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Range:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("give at_least, at_most or both")
+        if self.at_least is not None and self.at_most is not None and self.at_least >= self.at_most:
+            raise ValueError(f"at_least {self.at_least!r} must be below at_most {self.at_most!r}")
+        return self
+
+
+class HoldPhases(Strict):
+    """What being out of the position and in it are called."""
+
+    away: Name
+    held: Name
+
+
+class Hold(Strict):
+    """A position that is held for a time instead of a movement that is repeated."""
+
+    phases: HoldPhases
+    begins_after_seconds: float = Field(gt=0, description="time in position after which it is being held")
+    ends_after_seconds: float = Field(gt=0, description="time out of position after which it no longer is")
+    target_seconds: float | None = Field(None, gt=0, description="how long a good hold lasts; then it is praised")
+    calibration_seconds: float = Field(0.0, ge=0, description="time at the start in which this person's own is learnt")
+    break_after_seconds: float | None = Field(None, gt=0, description="how long until a break is due")
+    break_cue: ShortText = "Time for a break"
+
+
+class Condition(Strict):
     """A measure beyond a threshold; it ends only once the measure is back by `hysteresis`."""
 
     measure: Measure
     comparison: Literal["above", "below"]
     threshold: float
     hysteresis: float = Field(ge=0)
+    relative: bool = Field(False, description="compare the difference from this person's own value at rest")
+
+    @property
+    def either_way(self) -> bool:
+        """Whether only the size of the difference from rest counts: forwards and backwards look alike in a mirror."""
+        return isinstance(self.measure, SegmentTilt) and self.measure.signed
+
+    @model_validator(mode="after")
+    def _signed_is_relative(self) -> Condition:
+        if self.either_way and not self.relative:
+            raise ValueError("a signed segment_tilt needs relative: true, since the picture may be mirrored")
+        return self
 
 
-class Fault(_Model):
+class Fault(Strict):
     """Something done wrong, how to see it and what to say."""
 
     name: Name
     keypoints: tuple[KeypointName, ...] = Field(min_length=1, description="the keypoints that show it")
     condition: Condition
-    judged: Literal["throughout", "at_full", "after"] = Field(
-        description="in every frame; in the full position of an attempt; or once an attempt is over"
+    judged: Literal["throughout", "moving", "at_full", "after"] = Field(
+        description="in every frame; during an attempt; in its full position; or once an attempt is over"
     )
     views: Views = VIEWS
+    persists_seconds: float = Field(0.0, ge=0, description="how long the condition must last before it is a fault")
     severity: Severity
     cue: ShortText = Field(description="what to do, short enough to be spoken during the movement")
     good: Text = Field(description="what good looks like")
@@ -214,22 +175,43 @@ class Fault(_Model):
             raise ValueError(
                 f"target {self.target!r} is itself at fault: {condition.comparison} {condition.threshold!r}"
             )
-        if self.judged == "after" and not isinstance(condition.measure, MovementProgress):
-            raise ValueError("only progress can be judged after an attempt; judge other measures at_full")
+        of_attempt = isinstance(condition.measure, MovementProgress | Tempo)
+        if (self.judged == "after") != of_attempt:
+            raise ValueError(
+                "only progress and tempo can be judged after an attempt, and nowhere else; judge other measures at_full"
+            )
+        if of_attempt and condition.relative:
+            raise ValueError("progress and tempo have no value at rest to be relative to")
         return self
 
 
-class Exercise(_Model):
+class Exercise(Strict):
     """An exercise as its author writes it."""
 
     schema_version: Literal[1] = 1
     name: Name
     title: ShortText
     view: Views = Field(VIEWS, description="views in which the movement can be followed")
-    progress: tuple[ProgressSource, ...] = Field(min_length=1)
-    repetition: Repetition
+    turn_cue: ShortText = Field("Turn a little", description="what to say to somebody seen from another side")
+    position: tuple[Range, ...] = Field((), description="what must hold while the exercise is being done at all")
+    progress: tuple[ProgressSource, ...] = Field((), description="what tells how far a repetition has gone")
+    repetition: Repetition | None = None
+    hold: Hold | None = None
+    planted: tuple[KeypointName, ...] = Field((), description="keypoints that stay where they are in the correct pose")
     faults: tuple[Fault, ...] = Field(min_length=1)
     praise: ShortText = Field(description="what to say when a fault has been put right")
+
+    @model_validator(mode="after")
+    def _repeated_or_held(self) -> Exercise:
+        if (self.repetition is None) == (self.hold is None):
+            raise ValueError("give either repetition, for a movement, or hold, for a position")
+        if (self.repetition is None) == bool(self.progress):
+            raise ValueError("progress and repetition belong together: give both, or hold alone")
+        if self.hold is not None and not self.position:
+            raise ValueError("a hold needs a position that says when it is held")
+        if self.hold is not None and any(fault.judged == "after" for fault in self.faults):
+            raise ValueError("a hold has no attempts: its faults can't be judged after one")
+        return self
 
     @model_validator(mode="after")
     def _names_once(self) -> Exercise:

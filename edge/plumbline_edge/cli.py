@@ -36,6 +36,9 @@ RUN_EXAMPLES = """\
   plumbline-edge run --source squats.mp4 --once --output out.mp4  every frame once: a summary line and a video"""
 UPDATE_EXAMPLES = """\
   plumbline-edge update --registry http://registry:8100 --root root.json --name hrnet-edge-s --channel stable"""
+ANALYZE_EXAMPLES = """\
+  plumbline-edge analyze squats.mp4                               a report beside it: squats-analysis/report.html
+  plumbline-edge analyze set2.mp4 --exercise push_up --out reports/set2"""
 VERIFY_EXAMPLES = """\
   plumbline-edge verify models/hrnet-edge-s                       digests, and the golden samples on this device"""
 BENCH_EXAMPLES = """\
@@ -47,13 +50,17 @@ ends with one line and exit code 2."""
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands; a flag that is not given is None."""
-    examples = "\n".join((RUN_EXAMPLES, UPDATE_EXAMPLES, VERIFY_EXAMPLES, BENCH_EXAMPLES))
+    examples = "\n".join((RUN_EXAMPLES, ANALYZE_EXAMPLES, UPDATE_EXAMPLES, VERIFY_EXAMPLES, BENCH_EXAMPLES))
     top = argparse.ArgumentParser("plumbline-edge", description=DESCRIPTION, **_teaching(examples))
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run_help = "coach a person in front of a camera, or in a file"
     update_help = "fetch, check and activate the bundle of a registry's channel"
     verify_help = "check a bundle's digests and replay its golden samples here"
     _add_run(commands.add_parser("run", help=run_help, description=run_help, **_teaching(RUN_EXAMPLES)))
+    analyze_help = "report on a recording: repetitions, faults, angles, what to do better"
+    _add_analyze(
+        commands.add_parser("analyze", help=analyze_help, description=analyze_help, **_teaching(ANALYZE_EXAMPLES))
+    )
     _add_update(commands.add_parser("update", help=update_help, description=update_help, **_teaching(UPDATE_EXAMPLES)))
     _add_verify(commands.add_parser("verify", help=verify_help, description=verify_help, **_teaching(VERIFY_EXAMPLES)))
     bench_help = "time the inferences of a bundle on this device"
@@ -77,11 +84,23 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--port", type=int, help="port to listen on (default: 8080; 0: a free one)")
     run.add_argument("--threads", type=int, help="inference threads (default: all cores but one, at most 3)")
     run.add_argument("--loop", action="store_true", default=None, help="start a file again at its end")
+    run.add_argument("--speak", action="store_true", default=None, help="say cues aloud with espeak-ng")
     run.add_argument(
         "--once", action="store_true", help="take every frame of a file once, unpaced, and end with a summary"
     )
     run.add_argument("--allow-nobody", action="store_true", help="with --once: a source without a person is no error")
     run.add_argument("--output", type=Path, metavar="MP4", help="with --once: write the annotated video")
+
+
+def _add_analyze(command: argparse.ArgumentParser) -> None:
+    command.add_argument("video", help="video file, or folder of pictures")
+    command.add_argument("--exercise", help="exercise: its name, or a YAML file (default: squat)")
+    command.add_argument(
+        "--bundle", type=Path, metavar="DIR", help="bundle folder (default: the active one of --state)"
+    )
+    command.add_argument("--state", type=Path, metavar="DIR", help="state folder")
+    command.add_argument("--threads", type=int, help="inference threads (default: all cores but one, at most 3)")
+    command.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: VIDEO-analysis beside it)")
 
 
 def _add_update(command: argparse.ArgumentParser) -> None:
@@ -114,6 +133,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         **{name: getattr(arguments, name) for name in ("source", "bundle", "state", "exercise", "host", "port")},
         threads=arguments.threads,
         loop=arguments.loop,
+        speak=arguments.speak,
     )
     # The page's framework takes a small computer seconds to import, and `update` and `verify` do without.
     from plumbline_edge.service import run_live, run_recorded
@@ -125,6 +145,17 @@ def run_command(arguments: argparse.Namespace) -> int:
         session = run_live(settings, stop, _say)
         print(f"stopped after {session.frames} frames, {session.state.reps} reps")
         return 0
+
+
+def analyze_command(arguments: argparse.Namespace) -> int:
+    """`plumbline-edge analyze`."""
+    names = ("exercise", "bundle", "state", "threads")
+    settings = load_settings(source=arguments.video, **{name: getattr(arguments, name) for name in names})
+    from plumbline_edge.analyze import analyze
+
+    with _stopped_by_signals() as stop:
+        print(analyze(settings, arguments.out, stop, sys.stdout))
+    return 0
 
 
 def update_command(arguments: argparse.Namespace) -> int:
@@ -197,7 +228,13 @@ def bench_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"run": run_command, "update": update_command, "verify": verify_command, "bench": bench_command}
+COMMANDS = {
+    "run": run_command,
+    "analyze": analyze_command,
+    "update": update_command,
+    "verify": verify_command,
+    "bench": bench_command,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -30,6 +30,8 @@ REFERENCE_AREA: Final = 640 * 480
 """Sizes below are in pixels of a picture of this size, upright or wide, and grow with it."""
 DRAWN_SCORE: Final = 0.2
 """Keypoints scored below this are not drawn."""
+LEAST_ARROW: Final = 14
+"""A joint that is to move by fewer pixels gets no arrow."""
 GHOST_OPACITY: Final = 0.45
 PANEL_OPACITY: Final = 0.62
 
@@ -61,6 +63,8 @@ def draw_pose(image_bgr_HW3: Image, overlay: Overlay) -> None:
         _draw_ghost(image_bgr_HW3, overlay.ghost_K3, scale)
     if overlay.keypoints_K3 is not None:
         _draw_skeleton(image_bgr_HW3, overlay.keypoints_K3, overlay.faulty, scale)
+        if overlay.ghost_K3 is not None:
+            _draw_arrows(image_bgr_HW3, overlay.keypoints_K3, overlay.ghost_K3, overlay.faulty, scale)
 
 
 def draw_panels(image_bgr_HW3: Image, overlay: Overlay) -> None:
@@ -128,6 +132,18 @@ def _draw_ghost(image: Image, ghost_K3: Points, scale: float) -> None:
         (x1, y1), (x2, y2) = _point(ghost_K3, start), _point(ghost_K3, end)
         cv2.line(painted, (x1 - int(left), y1 - int(top)), (x2 - int(left), y2 - int(top)), GHOST, width, cv2.LINE_AA)
     cv2.addWeighted(painted, GHOST_OPACITY, region, 1 - GHOST_OPACITY, 0, dst=region)
+
+
+def _draw_arrows(
+    image: Image, keypoints_K3: Points, ghost_K3: Points, faulty: frozenset[Keypoint], scale: float
+) -> None:
+    """From each joint at fault to where it belongs, unless it is nearly there."""
+    drawn_K = _is_drawn(keypoints_K3) & _is_drawn(ghost_K3)
+    for keypoint in sorted(faulty):
+        start, end = _point(keypoints_K3, keypoint), _point(ghost_K3, keypoint)
+        if drawn_K[keypoint] and math.dist(start, end) >= LEAST_ARROW * scale:
+            for colour, width in ((INK, round(5 * scale)), (GHOST, round(3 * scale))):
+                cv2.arrowedLine(image, start, end, colour, max(2, width), cv2.LINE_AA, tipLength=0.3)
 
 
 def _draw_reps(image: Image, overlay: Overlay, scale: float) -> None:

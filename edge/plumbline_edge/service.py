@@ -27,6 +27,7 @@ from plumbline_edge.recorder import VideoRecorder
 from plumbline_edge.session import Session
 from plumbline_edge.settings import EdgeSettings
 from plumbline_edge.source import open_source
+from plumbline_edge.speech import Speaker
 from plumbline_edge.state import StateFolder
 from plumbline_edge.status import StatusLine
 from plumbline_edge.update_metrics import UpdateMetrics
@@ -49,7 +50,8 @@ def new_session(
     """Model, tracker and coach, ready for frames."""
     model = bundle.load_model(settings.inference_threads)
     metrics.describe_bundle(bundle.manifest, bundle.manifest_sha256)
-    return Session(PoseEstimator(model, metrics.observe_stage), Coach(exercise), metrics, meter)
+    say = Speaker().say if settings.speak else None
+    return Session(PoseEstimator(model, metrics.observe_stage), Coach(exercise), metrics, meter, say)
 
 
 def run_recorded(

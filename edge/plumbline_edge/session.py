@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from plumbline_edge.coach.engine import Coach, CoachState
+from plumbline_edge.coach.engine import Coach
+from plumbline_edge.coach.state import CoachState
 from plumbline_edge.draw import Overlay
 from plumbline_edge.estimator import Pose, PoseEstimator
 from plumbline_edge.meter import Meter
@@ -40,7 +42,15 @@ class Result:
 class Session:
     """One person's exercise: takes frames in order, keeps the counts."""
 
-    def __init__(self, estimator: PoseEstimator, coach: Coach, metrics: EdgeMetrics, meter: Meter) -> None:
+    def __init__(
+        self,
+        estimator: PoseEstimator,
+        coach: Coach,
+        metrics: EdgeMetrics,
+        meter: Meter,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        """`say` is given each new cue."""
         self.exercise = coach.exercise.name
         self.meter = meter
         self.state = coach.state
@@ -53,6 +63,7 @@ class Session:
         self._estimator = estimator
         self._coach = coach
         self._metrics = metrics
+        self._say = say
 
     def process(self, frame: Frame) -> Result:
         """Take in the next frame."""
@@ -77,5 +88,7 @@ class Session:
         self.frames_with_person += pose.seen
         self.person_seen = pose.seen
         self.cues_given += state.cue_is_new
+        if state.cue_is_new and state.cue and self._say is not None:
+            self._say(state.cue)
         self.cue_is_praise = state.cue == self._coach.exercise.praise
         self.state = state

@@ -31,6 +31,7 @@ class EdgeSettings(BaseSettings):
     exercise: str = Field("squat", description="exercise to coach: a known name, or the path of a YAML file")
     threads: int = Field(0, ge=0, le=64, description="inference threads; 0 leaves one core to camera and page")
     loop: bool = Field(False, description="start a file again at its end")
+    speak: bool = Field(False, description="say cues aloud with espeak-ng, which must be installed")
 
     host: str = Field("127.0.0.1", description="address that the page listens on")
     port: int = Field(8080, ge=0, le=65535, description="port that the page listens on; 0 takes a free one")

@@ -96,7 +96,7 @@ class CaptureSource:
         self._capture = capture
         declared = float(capture.get(cv2.CAP_PROP_FPS))
         self.frame_rate: float = declared if math.isfinite(declared) and 0 < declared <= 1000 else DEFAULT_FRAME_RATE
-        self._declared_frames = 0 if live else int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.declared_frames = 0 if live else int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self._index = 0
 
     @classmethod
@@ -150,16 +150,16 @@ class CaptureSource:
         return Frame(np.asarray(image, dtype=np.uint8), timestamp, self._index - 1, captured_at)
 
     def _require_complete(self) -> None:
-        missing = self._declared_frames - self._index
-        if missing > max(2.0, DECLARED_FRAMES_TOLERANCE * self._declared_frames):
+        missing = self.declared_frames - self._index
+        if missing > max(2.0, DECLARED_FRAMES_TOLERANCE * self.declared_frames):
             raise SourceTruncated(
-                f"source {self.name!r}: breaks off after {self._index} of {self._declared_frames} frames; the file is"
+                f"source {self.name!r}: breaks off after {self._index} of {self.declared_frames} frames; the file is"
                 " truncated, copy it again"
             )
 
     def close(self) -> None:
         """Release the device or file."""
-        self._declared_frames = 0
+        self.declared_frames = 0
         self._capture.release()
 
 

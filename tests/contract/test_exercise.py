@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from plumbline_contract.errors import InvalidExercise
-from plumbline_contract.exercise import POINT_NAMES, JointAngle, LearntRest, parse_exercise
+from plumbline_contract.exercise import LearntRest, parse_exercise
+from plumbline_contract.measure import POINT_NAMES, JointAngle
 
 CURL: dict[str, Any] = {
     "name": "bicep_curl",

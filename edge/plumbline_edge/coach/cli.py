@@ -50,8 +50,9 @@ def check(name_or_path: str) -> int:
     except PlumblineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    phases = exercise.repetition.phases
-    print(f"{name_or_path}: ok: {exercise.title!r}: {phases.rest}, {phases.out}, {phases.full}, {phases.back}")
+    phases = exercise.repetition.phases if exercise.repetition else exercise.hold and exercise.hold.phases
+    names = ", ".join(name for _, name in phases) if phases else ""
+    print(f"{name_or_path}: ok: {exercise.title!r}: {names}")
     for fault in exercise.faults:
         print(f"  {fault.name} ({fault.severity}, {fault.judged}, seen from {', '.join(fault.views)}): {fault.cue!r}")
     return 0

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
 
-from plumbline_contract.exercise import Fault
+from plumbline_contract.exercise import SEVERITIES, Fault, Severity
+
+Sensitivity = Literal["low", "normal", "high"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,19 @@ class CueTiming:
     """From one cue to the next, at least."""
     cool_down_seconds: float = 8.0
     """From one cue to the same again, at least."""
+    ask_cool_down_seconds: float = 30.0
+    """From one request to stand differently, or reminder of a break, to the next, at least."""
+    least_severity: Severity = "minor"
+    """Faults less severe than this are shown but not spoken of."""
+
+
+SENSITIVITIES: Final = MappingProxyType[Sensitivity, CueTiming](
+    {
+        "low": CueTiming(pause_seconds=5.0, cool_down_seconds=20.0, least_severity="moderate"),
+        "normal": CueTiming(),
+        "high": CueTiming(pause_seconds=2.0, cool_down_seconds=5.0),
+    }
+)
 
 
 class CuePolicy:
@@ -30,14 +47,24 @@ class CuePolicy:
         self._cue_seconds = float("-inf")
         self._last_said: dict[str, float] = {}
         self._to_put_right = False
+        self._snoozed_until = float("-inf")
+
+    def snooze(self, until_seconds: float) -> None:
+        """Say nothing before this time."""
+        self._snoozed_until = until_seconds
 
     def update(
-        self, time_seconds: float, faults: Sequence[Fault], ended_with: Sequence[Fault] | None, counted: bool = False
+        self,
+        time_seconds: float,
+        faults: Sequence[Fault],
+        ended_with: Sequence[Fault] | None,
+        counted: bool = False,
+        ask: str | None = None,
     ) -> tuple[str | None, bool]:
         """The cue to show, and whether it begins with this frame (say it aloud then).
 
         `faults` are those shown now, the most severe first; `ended_with` are those of the attempt that ended with this
-        frame, None when none did.
+        frame, None when none did. `ask` is what to ask of the person when there is nothing else to say.
         """
         if ended_with is not None:
             praise = self._to_put_right and counted and not ended_with
@@ -45,8 +72,11 @@ class CuePolicy:
             if praise and not faults and self._may_say(time_seconds, self._praise):
                 return self._say(time_seconds, self._praise), True
         for fault in faults:
-            if self._may_say(time_seconds, fault.cue):
+            spoken_of = SEVERITIES.index(fault.severity) >= SEVERITIES.index(self._timing.least_severity)
+            if spoken_of and self._may_say(time_seconds, fault.cue):
                 return self._say(time_seconds, fault.cue), True
+        if ask is not None and self._may_say(time_seconds, ask, self._timing.ask_cool_down_seconds):
+            return self._say(time_seconds, ask), True
         if time_seconds - self._cue_seconds > self._timing.shown_seconds:
             self._cue = None
         return self._cue, False
@@ -56,11 +86,13 @@ class CuePolicy:
         self._cue = None
         self._cue_seconds = float("-inf")
         self._last_said.clear()
+        self._snoozed_until = float("-inf")
 
-    def _may_say(self, time_seconds: float, cue: str) -> bool:
-        if time_seconds - self._cue_seconds < self._timing.pause_seconds:
+    def _may_say(self, time_seconds: float, cue: str, cool_down_seconds: float | None = None) -> bool:
+        if time_seconds < self._snoozed_until or time_seconds - self._cue_seconds < self._timing.pause_seconds:
             return False
-        return time_seconds - self._last_said.get(cue, float("-inf")) >= self._timing.cool_down_seconds
+        wait = self._timing.cool_down_seconds if cool_down_seconds is None else cool_down_seconds
+        return time_seconds - self._last_said.get(cue, float("-inf")) >= wait
 
     def _say(self, time_seconds: float, cue: str) -> str:
         self._cue, self._cue_seconds = cue, time_seconds

@@ -1,70 +1,33 @@
-"""The coach: keypoints with their times in, repetitions, faults, a cue and the correct pose out."""
+"""The coach: keypoints with their times in, repetitions or a hold, faults, a cue and the correct pose out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from plumbline_contract import exercise as definition
-from plumbline_contract.exercise import Exercise, Severity, View
+from plumbline_contract.exercise import Exercise, View
 from plumbline_contract.sequence import SEEN_SCORE, TORSO_PERCENTILE
-from plumbline_contract.skeleton import Keypoint, keypoint_named
+from plumbline_contract.skeleton import keypoint_named
 from plumbline_edge.coach.cues import CuePolicy, CueTiming
-from plumbline_edge.coach.faults import FaultJudge
-from plumbline_edge.coach.ghost import Ghost, LegLengths, Points, corrected, planted
+from plumbline_edge.coach.faults import FaultJudge, Moment
+from plumbline_edge.coach.ghost import Corrector, Ghost
+from plumbline_edge.coach.holds import PositionWatch
+from plumbline_edge.coach.movement import Held, Movement, Repeated
 from plumbline_edge.coach.pose import Keypoints, Pose
 from plumbline_edge.coach.progress import ProgressTracker
-from plumbline_edge.coach.repetitions import Attempt, RepetitionCounter
-from plumbline_edge.coach.view import ViewEstimator
+from plumbline_edge.coach.state import LOOKING, CoachState, Fault
+from plumbline_edge.coach.view import ViewEstimator, unit_px
 from plumbline_edge.coach.windows import RunningPercentile
 
-LOOKING: Final = "looking"
-"""The phase while the movement can't be followed: nobody is seen, or the person is not calibrated yet."""
 TORSO_SECONDS: Final[float] = 3.0
-LOST_SECONDS: Final[float] = 1.5
-"""Unseen for this long, an attempt under way is forgotten, and the person's rest is learnt anew."""
 CUT_SECONDS: Final[float] = 5.0
 """After a jump of time by more than this, or backwards, it may be another person or picture: calibrate again."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A fault to show now."""
-
-    name: str
-    keypoints: tuple[Keypoint, ...]
-    cue: str
-    severity: Severity
-
-
-@dataclass(frozen=True)
-class CoachState:
-    """What the coach knows after a frame."""
-
-    phase: str = LOOKING
-    """The exercise's own name of the phase ('standing', 'descending', ...) or 'looking'."""
-    reps: int = 0
-    partial_reps: int = 0
-    """Attempts that did not go far enough to count."""
-    faults: tuple[Fault, ...] = ()
-    """Faults of now or a moment ago, the most severe first."""
-    cue: str | None = None
-    """A short text to show."""
-    cue_is_new: bool = False
-    """The cue begins with this frame: the time to say it aloud."""
-    ghost_K3: npt.NDArray[np.float64] | None = None
-    """The correct pose in image pixels, with the person's own scores; None when there is nothing to put right."""
-    view: View | None = None
-    progress: float | None = None
-    """0 at rest, 1 at the full position."""
-    fault_counts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    """How many attempts showed each fault."""
+WRONG_VIEW_SECONDS: Final[float] = 3.0
+"""Seen for so long from a side that hides what is to be judged, a person is asked to turn."""
 
 
 class Coach:
@@ -75,19 +38,38 @@ class Coach:
     ) -> None:
         """`min_score`: a keypoint scored lower counts as not seen."""
         self.exercise = exercise
-        self.state = CoachState()
+        self.state = CoachState(holds=exercise.hold is not None)
         self._min_score = min_score
         self._torso = RunningPercentile(TORSO_PERCENTILE, TORSO_SECONDS)
         self._view = ViewEstimator()
+        self._position = PositionWatch(exercise.position)
         self._progress = ProgressTracker(exercise.progress)
-        self._counter = RepetitionCounter(exercise.repetition)
+        self._movement: Movement = Held(exercise.hold) if exercise.hold else Repeated(exercise, self._progress)
         self._judge = FaultJudge(exercise.faults)
         self._cues = CuePolicy(exercise.praise, cue_timing)
-        self._lengths = LegLengths()
+        self._corrector = Corrector(exercise, self._judge.watches, self._progress)
         self._ghost = Ghost()
-        self._deepest: Pose | None = None
         self._seconds: float | None = None
-        self._seen_seconds = -math.inf
+        self._well_seen_seconds: float | None = None
+
+    def snooze(self, seconds: float) -> None:
+        """Say nothing for this long; what is wrong is still counted and shown."""
+        if not math.isfinite(seconds) or seconds < 0:
+            raise ValueError(f"seconds is {seconds!r}; give a time to be silent for, 0 or more")
+        self._cues.snooze((self._seconds or 0.0) + seconds)
+
+    def recalibrate(self) -> None:
+        """Learn anew what is neutral for this person; the counts stay."""
+        self._start_again()
+
+    def corrected_at_deepest(self, fault_name: str) -> npt.NDArray[np.float64] | None:
+        """The correct pose (17, 3) where the last attempt went furthest; None when there is nothing to put right."""
+        deepest, torso_px = self._movement.deepest, self._torso.value()
+        faults = {fault.name: fault for fault in self.exercise.faults}
+        if deepest is None or torso_px is None:
+            return None
+        points_K2 = self._corrector.correct(deepest, faults[fault_name], torso_px, self.state.view)
+        return None if points_K2 is None else np.concatenate([points_K2, deepest.keypoints_K3[:, 2:]], axis=1)
 
     def update(self, timestamp_seconds: float, keypoints_K3: Keypoints) -> CoachState:
         """Take one frame: keypoints (17, 3) as x, y, score in image pixels; unseen ones may be NaN or scored 0.
@@ -110,88 +92,88 @@ class Coach:
         torso_px = self._torso_px(now, pose)
         view = self._view.update(now, pose, torso_px)
         if torso_px is not None:
-            self._lengths.update(now, pose, torso_px)
-        progress = self._progress.update(now, pose, torso_px, view)
-        attempt = self._count(now, pose, progress)
-        self._judge.update(now, pose, torso_px, view, self._counter.phase)
-        ended_with = None if attempt is None else self._judge.attempt_ended(now, attempt, view)
+            self._corrector.lengths.update(now, pose, torso_px)
+        in_position = self._position.update(now, pose, torso_px, view)
+        step = self._movement.update(now, pose, torso_px, view, in_position)
+        self._judge.update(Moment(now, pose, torso_px, view, step.phase, step.at_rest))
+        ended_with = None if step.attempt is None else self._judge.attempt_ended(now, step.attempt, view)
         shown = self._judge.shown(now)
-        cue, cue_is_new = self._cues.update(now, shown, ended_with, attempt is not None and attempt.counted)
+        counted = step.attempt is not None and step.attempt.counted
+        cue, cue_is_new = self._cues.update(now, shown, ended_with, counted, step.remind or self._ask(now, view))
         return CoachState(
-            phase=self._phase_name(now),
-            reps=self._counter.repetitions,
-            partial_reps=self._counter.partial_repetitions,
+            phase=step.phase_name,
+            reps=step.repetitions,
+            partial_reps=step.partial_repetitions,
             faults=tuple(_shown(fault) for fault in shown),
             cue=cue,
             cue_is_new=cue_is_new,
-            ghost_K3=self._ghost_K3(now, pose, shown, torso_px),
+            ghost_K3=self._ghost_K3(now, pose, shown, torso_px, view),
             view=view,
-            progress=progress,
-            fault_counts=MappingProxyType(self._judge.times_found()),
+            progress=step.progress,
+            fault_counts=self._judge.times_found(),
+            attempt=step.attempt,
+            attempt_faults=tuple(fault.name for fault in ended_with or ()),
+            holds=self.exercise.hold is not None,
+            hold_seconds=step.hold_seconds,
+            best_hold_seconds=step.best_hold_seconds,
         )
 
     def _torso_px(self, now: float, pose: Pose) -> float | None:
         """The torso's length over the last seconds, which follows a person who walks towards the camera."""
-        length = pose.torso_px()
+        length = unit_px(pose)
         if length is not None:
             self._torso.push(now, length)
         return self._torso.value()
 
-    def _count(self, now: float, pose: Pose, progress: float | None) -> Attempt | None:
-        if progress is None:
-            if now - self._seen_seconds > LOST_SECONDS and math.isfinite(self._seen_seconds):
-                self._counter.abandon()
-                self._progress.clear()
-                self._seen_seconds = -math.inf
+    def _ask(self, now: float, view: View | None) -> str | None:
+        """What to ask of a person whose view hides the exercise, or everything that could be wrong with it."""
+        judgeable = any(view in fault.views for fault in self.exercise.faults if fault.judged != "after")
+        if view is None or (view in self.exercise.view and judgeable) or self._movement.phase_name(now) == LOOKING:
+            self._well_seen_seconds = now
             return None
-        self._seen_seconds = now
-        peak_before = self._counter.peak_progress
-        attempt = self._counter.update(now, progress)
-        if self._counter.peak_progress > peak_before:
-            self._deepest = pose
-        return attempt
-
-    def _phase_name(self, now: float) -> str:
-        if now - self._seen_seconds > LOST_SECONDS:
-            return LOOKING
-        names = self.exercise.repetition.phases
-        return {"rest": names.rest, "out": names.out, "full": names.full, "back": names.back}[self._counter.phase]
+        if self._well_seen_seconds is None:
+            self._well_seen_seconds = now
+        return self.exercise.turn_cue if now - self._well_seen_seconds >= WRONG_VIEW_SECONDS else None
 
     def _ghost_K3(
-        self, now: float, pose: Pose, shown: tuple[definition.Fault, ...], torso_px: float | None
+        self,
+        now: float,
+        pose: Pose,
+        shown: tuple[definition.Fault, ...],
+        torso_px: float | None,
+        view: View | None,
     ) -> npt.NDArray[np.float64] | None:
-        if torso_px is None:
+        """The correct pose for the first fault that can be put right in a picture."""
+        if torso_px is None or not shown:
+            self._ghost.clear()
             return None
-        return self._ghost.update(now, pose, self._correct_points(pose, shown, torso_px), torso_px)
+        names = ",".join(fault.name for fault in shown)
+        if self._ghost.is_due(now, names):
+            self._ghost.aim(now, names, pose, self._correct_points(pose, shown, torso_px, view, names))
+        return self._ghost.draw(now, pose, torso_px)
 
-    def _correct_points(self, pose: Pose, shown: tuple[definition.Fault, ...], torso_px: float) -> Points | None:
-        """The correct pose for the first fault that the pose lets be put right.
-
-        What is judged after an attempt is shown on the pose in which the attempt went furthest.
-        """
-        lengths = self._lengths.in_pixels(torso_px)
+    def _correct_points(
+        self, pose: Pose, shown: tuple[definition.Fault, ...], torso_px: float, view: View | None, names: str
+    ) -> npt.NDArray[np.float64] | None:
+        """What is judged after an attempt is shown on the pose in which the attempt went furthest."""
         for fault in shown:
-            if fault.judged != "after":
-                points_K2 = corrected(pose, fault, lengths)
-            elif self._deepest is not None:
-                deepest_K2 = corrected(self._deepest, fault, lengths)
-                points_K2 = None if deepest_K2 is None else planted(deepest_K2, self._deepest, pose)
+            if fault.judged == "after":
+                points_K2 = self._corrector.correct_last(self._movement.deepest, fault, torso_px, view, pose)
             else:
-                points_K2 = None
+                guess_K2 = self._ghost.guess_K2(names) if len(shown) == 1 else None
+                points_K2 = self._corrector.correct(pose, fault, torso_px, view, guess_K2)
             if points_K2 is not None:
                 return points_K2
         return None
 
     def _start_again(self) -> None:
         """Forget everything but the counts."""
-        for part in (self._torso, self._view, self._progress, self._lengths):
+        for part in (self._torso, self._view, self._position, self._progress, self._corrector.lengths, self._ghost):
             part.clear()
-        self._counter.abandon()
+        self._movement.abandon()
         self._judge.reset()
         self._cues.reset()
-        self._ghost = Ghost()
-        self._deepest = None
-        self._seen_seconds = -math.inf
+        self._well_seen_seconds = None
 
 
 def _shown(fault: definition.Fault) -> Fault:

@@ -1,165 +1,147 @@
-"""The correct pose for this person in this view: their own limbs, their feet where they are, only the fault put right.
-
-A picture shows a limb shorter when it points at the camera. So each limb is taken with its true length, which is the
-longest it was seen lately, and turned from the vertical: height = length x cosine, and its sideways part in the picture
-shrinks and grows with the sine. This holds for any view and keeps the true length. Points are (17, 2) image pixels.
-"""
+"""The correct pose as a ghost: what to put right first, on this person's own limbs, moving smoothly."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from plumbline_contract.exercise import DistanceRatio, Fault, MovementProgress, SegmentTilt
-from plumbline_contract.sequence import HIPS
-from plumbline_contract.skeleton import Keypoint
-from plumbline_edge.coach.measures import keypoints_of, tilt_degrees
-from plumbline_edge.coach.pose import Pose
+from plumbline_contract.exercise import Exercise, Fault, View
+from plumbline_contract.measure import (
+    AngleDifference,
+    AttemptMeasure,
+    Bend,
+    JointAngle,
+    LineTilt,
+    MovementProgress,
+    SegmentTilt,
+    Tempo,
+)
+from plumbline_contract.skeleton import Keypoint, keypoint_named
+from plumbline_edge.coach.correction import BODY, Points, Rule, corrected
+from plumbline_edge.coach.faults import FaultWatch
+from plumbline_edge.coach.measures import SIDES, keypoints_of, points_of, read
+from plumbline_edge.coach.pose import Pose, Spots
+from plumbline_edge.coach.progress import ProgressTracker
 from plumbline_edge.coach.windows import RunningPercentile
 
-Points = npt.NDArray[np.float64]
-
-LEGS: Final = (
-    (Keypoint.LEFT_ANKLE, Keypoint.LEFT_KNEE, Keypoint.LEFT_HIP),
-    (Keypoint.RIGHT_ANKLE, Keypoint.RIGHT_KNEE, Keypoint.RIGHT_HIP),
-)
-UPPER_BODY: Final = tuple(keypoint for keypoint in Keypoint if keypoint < Keypoint.LEFT_HIP)
-MAX_SHIN_DEGREES: Final[float] = 38.0
-"""About as far as an ankle lets the shin lean with the heel on the floor; our own judgement."""
-LEAST_SINE: Final[float] = 0.2
-"""Below this sine a limb is so upright that the picture does not tell which way it leans."""
 SMOOTHING_SECONDS: Final[float] = 0.15
+SOLVE_SECONDS: Final[float] = 0.1
+"""The correct pose is worked out this often; between, it moves with the person."""
+LEARN_SECONDS: Final[float] = 0.3
 LEAST_MOVE: Final[float] = 0.03
 """A ghost that moves no joint by this many torso lengths is not worth drawing."""
+MARGIN: Final[float] = 0.1
+"""How far from its threshold towards its target every other rule is kept."""
+DEGREES: Final = (JointAngle, Bend, SegmentTilt, AngleDifference, LineTilt)
 
-Lengths = Mapping[tuple[Keypoint, Keypoint], float]
 
-
-class LegLengths:
-    """The true lengths of shins and thighs in torso lengths, learnt from how long they were lately seen."""
+class LimbLengths:
+    """The true lengths of limbs in torso lengths, learnt from how long they were lately seen."""
 
     def __init__(self, seconds: float = 15.0, percentile: float = 90.0) -> None:
-        limbs = [limb for ankle, knee, hip in LEGS for limb in ((ankle, knee), (knee, hip))]
-        self._seen = {limb: RunningPercentile(percentile, seconds) for limb in limbs}
+        self._seen = {limb: RunningPercentile(percentile, seconds, 1 / LEARN_SECONDS, min_samples=3) for limb in BODY}
+        self._last_seconds = -math.inf
 
     def update(self, time_seconds: float, pose: Pose, torso_px: float) -> None:
-        """Take one frame."""
+        """Take one frame; a few a second are enough."""
+        if 0 <= time_seconds - self._last_seconds < LEARN_SECONDS - 1e-6:
+            return
+        self._last_seconds = time_seconds
         for limb, seen in self._seen.items():
             one, other = pose.spot(limb[0]), pose.spot(limb[1])
             if one is not None and other is not None:
                 seen.push(time_seconds, math.hypot(one.x - other.x, one.y - other.y) / torso_px)
 
-    def in_pixels(self, torso_px: float) -> dict[tuple[Keypoint, Keypoint], float]:
+    def in_torsos(self) -> dict[tuple[Keypoint, Keypoint], float]:
         """The lengths that are known by now."""
         known = {limb: seen.value() for limb, seen in self._seen.items()}
-        return {limb: length * torso_px for limb, length in known.items() if length is not None}
+        return {limb: length for limb, length in known.items() if length is not None}
 
     def clear(self) -> None:
         """Forget everything."""
         for seen in self._seen.values():
             seen.clear()
+        self._last_seconds = -math.inf
 
 
-def corrected(pose: Pose, fault: Fault, lengths: Lengths) -> Points | None:
-    """The points of a pose with one fault put right; None when there is nothing to move, or too little is seen."""
-    measure = fault.condition.measure
-    if isinstance(measure, SegmentTilt):
-        return _less_tilted(pose, measure, fault.target)
-    if isinstance(measure, DistanceRatio):
-        return _spread(pose, measure, fault.target, lengths)
-    if isinstance(measure, MovementProgress):
-        return _lowered(pose, fault.target, lengths)
-    return None
+class Corrector:
+    """Works out the correct pose of one exercise."""
 
+    def __init__(self, exercise: Exercise, watches: Sequence[FaultWatch], progress: ProgressTracker) -> None:
+        self.lengths = LimbLengths()
+        self._watches = {watch.fault.name: watch for watch in watches}
+        self._progress = progress
+        self._last: tuple[Pose, str, Points | None] | None = None
+        self._planted = tuple(keypoint_named(name) for name in exercise.planted)
 
-def _less_tilted(pose: Pose, measure: SegmentTilt, target_degrees: float) -> Points | None:
-    """Turn everything above the base about it, until the segment leans by the target."""
-    base = pose.spot(*keypoints_of(measure.base, "left"))
-    tip = pose.spot(*keypoints_of(measure.tip, "left"))
-    tilt = tilt_degrees(base, tip) if base is not None and tip is not None else None
-    if base is None or tip is None or tilt is None or tilt <= target_degrees:
-        return None
-    back = math.radians(tilt - target_degrees) * (-1 if tip.x > base.x else 1)
-    rotation = np.array([[math.cos(back), -math.sin(back)], [math.sin(back), math.cos(back)]])
-    points_K2 = _points(pose)
-    origin = np.array([base.x, base.y])
-    upper = list(UPPER_BODY)
-    points_K2[upper] = (points_K2[upper] - origin) @ rotation.T + origin
-    return points_K2
+    def correct(
+        self,
+        pose: Pose,
+        fault: Fault,
+        torso_px: float,
+        view: View | None,
+        guess_K2: Points | None = None,
+    ) -> Points | None:
+        """The pose with this fault put right and no other made.
 
-
-def _spread(pose: Pose, measure: DistanceRatio, target: float, lengths: Lengths) -> Points | None:
-    """Move two joints sideways, until they are apart by the target times the distance of the two others."""
-    moved = [keypoints_of(name, "left")[0] for name in measure.between]
-    fixed = [keypoints_of(name, "left")[0] for name in measure.over]
-    if not pose.seen_K[moved + fixed].all():
-        return None
-    points_K2 = _points(pose)
-    middle_x = points_K2[fixed, 0].mean()
-    wanted_x = middle_x + target * (points_K2[fixed, 0] - middle_x)
-    outward = np.sign(points_K2[fixed, 0] - middle_x)
-    further = (wanted_x - points_K2[moved, 0]) * outward > 0
-    for joint, x in zip(np.array(moved)[further], wanted_x[further], strict=True):
-        points_K2[joint, 0] = _within_reach(points_K2, Keypoint(joint), float(x), lengths)
-    return points_K2 if further.any() else None
-
-
-def _points(pose: Pose) -> Points:
-    return np.array(pose.keypoints_K3[:, :2], dtype=np.float64)
-
-
-def _within_reach(points_K2: Points, joint: Keypoint, x: float, lengths: Lengths) -> float:
-    """The x nearest to `x` at which no limb of the joint is longer than it truly is."""
-    for limb, length in lengths.items():
-        if joint in limb:
-            other_x, other_y = points_K2[limb[0] if limb[1] == joint else limb[1]]
-            across = math.sqrt(max(length**2 - (points_K2[joint, 1] - other_y) ** 2, 0.0))
-            across = max(across, abs(points_K2[joint, 0] - other_x))
-            x = min(max(x, other_x - across), other_x + across)
-    return x
-
-
-def _lowered(pose: Pose, target_progress: float, lengths: Lengths) -> Points | None:
-    """Fold the legs above the planted feet until the thighs are as near to level as the target says."""
-    points_K2 = _points(pose)
-    hip_moves = []
-    for ankle, knee, hip in LEGS:
-        if not pose.seen_K[[ankle, knee, hip]].all():
-            continue
-        shin, thigh = points_K2[knee] - points_K2[ankle], points_K2[hip] - points_K2[knee]
-        thigh_angle, shin_angle = _angle(thigh, lengths.get((knee, hip))), _angle(shin, lengths.get((ankle, knee)))
-        wanted_angle = math.acos(max(0.0, 1.0 - target_progress))
-        if wanted_angle <= thigh_angle:
-            continue
-        wanted_shin = max(
-            shin_angle, min(shin_angle * wanted_angle / max(thigh_angle, 0.1), math.radians(MAX_SHIN_DEGREES))
+        `guess_K2`: the moves (17, 2) in pixels that put it right a moment ago.
+        """
+        if isinstance(fault.condition.measure, Tempo):
+            return None
+        others = [watch.fault for watch in self._watches.values() if self._holds_beside(watch.fault, fault, view)]
+        rules = [
+            self._rule(fault, torso_px, view, 1.0),
+            *(self._rule(other, torso_px, view, MARGIN) for other in others),
+        ]
+        asked = [rule for rule in rules if rule is not None]
+        if rules[0] is None or rules[0].excess(_in_torsos(pose, torso_px)) <= 0:
+            return None
+        faulty = frozenset(keypoint_named(name) for name in fault.keypoints)
+        return corrected(
+            pose, torso_px, asked, self.lengths.in_torsos(), self._planted, faulty, view == "side", guess_K2
         )
-        new_knee = points_K2[ankle] + _turned(shin, shin_angle, wanted_shin)
-        new_hip = new_knee + _turned(thigh, thigh_angle, wanted_angle)
-        hip_moves.append(new_hip - points_K2[hip])
-        points_K2[knee] = new_knee
-    if not hip_moves:
-        return None
-    points_K2[[*UPPER_BODY, *HIPS]] += np.mean(hip_moves, axis=0)
-    return points_K2
 
+    def correct_last(
+        self, deepest: Pose | None, fault: Fault, torso_px: float, view: View | None, at: Pose
+    ) -> Points | None:
+        """An attempt's deepest pose put right, standing where the pose `at` stands; worked out once an attempt."""
+        if deepest is None:
+            return None
+        if self._last is None or self._last[0] is not deepest or self._last[1] != fault.name:
+            self._last = (deepest, fault.name, self.correct(deepest, fault, torso_px, view))
+        points_K2 = self._last[2]
+        return None if points_K2 is None else _moved_to(points_K2, deepest, at, self._planted)
 
-def _angle(limb_2: Points, true_length: float | None) -> float:
-    """The angle in radians between a limb and the vertical, from its height in the picture and its true length."""
-    length = max(true_length or 0.0, float(np.hypot(*limb_2)), 1e-6)
-    return math.acos(min(max(-limb_2[1] / length, -1.0), 1.0))
+    def _holds_beside(self, other: Fault, fault: Fault, view: View | None) -> bool:
+        """Whether a rule is one of the moment in which this fault is put right."""
+        if other.name == fault.name or view not in other.views or isinstance(other.condition.measure, AttemptMeasure):
+            return False
+        deep = fault.judged in ("at_full", "after")
+        return other.judged != "at_full" or deep
 
+    def _rule(self, fault: Fault, torso_px: float, view: View | None, share: float) -> Rule | None:
+        """The fault's condition as a rule, from its threshold (`share` 0) to its target (1)."""
+        watch = self._watches[fault.name]
+        condition, neutral = fault.condition, watch.neutral
+        if neutral is None:
+            return None
+        limit = condition.threshold + share * (fault.target - condition.threshold)
+        measure = condition.measure
+        if isinstance(measure, MovementProgress):
+            keypoints = self._progress.keypoints()
+            return Rule(lambda spots: self._progress.of(spots, 1.0, view), keypoints, condition.comparison, limit, 1.0)
+        assert not isinstance(measure, Tempo)
+        keypoints = frozenset(key for name in points_of(measure) for side in SIDES for key in keypoints_of(name, side))
+        scale = math.degrees(1.0) if isinstance(measure, DEGREES) else 1.0
 
-def _turned(limb_2: Points, angle: float, new_angle: float) -> Points:
-    """A limb (x, y down) at `angle` from the vertical, turned to `new_angle` in the plane that it lies in."""
-    upright = max(math.cos(angle), 1e-3)
-    length = max(-limb_2[1] / upright, float(np.hypot(*limb_2)))
-    across = limb_2[0] * math.sin(new_angle) / max(math.sin(angle), LEAST_SINE)
-    return np.array([across, -length * math.cos(new_angle)])
+        def value(spots: Spots) -> float | None:
+            reading = read(measure, spots, 1.0)
+            return None if reading is None else watch.from_neutral(reading.value, neutral)
+
+        return Rule(value, keypoints, condition.comparison, limit, scale)
 
 
 class Ghost:
@@ -167,31 +149,56 @@ class Ghost:
 
     def __init__(self) -> None:
         self._moves_K2: Points | None = None
-        self._last_seconds = 0.0
+        self._wanted_K2: Points | None = None
+        self._fault: str | None = None
+        self._last_seconds = self._solved_seconds = -math.inf
 
-    def update(self, time_seconds: float, pose: Pose, wanted_K2: Points | None, torso_px: float) -> Points | None:
-        """The ghost (17, 3), moving towards `wanted_K2`; None when nothing is to be corrected.
+    def is_due(self, time_seconds: float, fault: str) -> bool:
+        """Whether the correct pose is to be worked out anew."""
+        return fault != self._fault or not 0 <= time_seconds - self._solved_seconds < SOLVE_SECONDS - 1e-6
 
-        Its score is the person's, so a joint that is not seen has no ghost.
-        """
-        if wanted_K2 is None:
+    def guess_K2(self, faults: str) -> Points | None:
+        """The moves that put these faults right a moment ago, where there are any."""
+        return self._wanted_K2 if faults == self._fault else None
+
+    def aim(self, time_seconds: float, fault: str, pose: Pose, wanted_K2: Points | None) -> None:
+        """Take the correct pose that was worked out for the pose of this frame."""
+        self._fault, self._solved_seconds = fault, time_seconds
+        seen_K1 = pose.seen_K[:, None]
+        self._wanted_K2 = None if wanted_K2 is None else np.where(seen_K1, wanted_K2 - pose.keypoints_K3[:, :2], 0.0)
+
+    def clear(self) -> None:
+        """Nothing is to be put right."""
+        self._moves_K2 = self._wanted_K2 = self._fault = None
+
+    def draw(self, time_seconds: float, pose: Pose, torso_px: float) -> Points | None:
+        """The ghost (17, 3), or None; its score is the person's, so a joint that is not seen has no ghost."""
+        if self._wanted_K2 is None:
             self._moves_K2 = None
             return None
-        moves_K2 = np.where(pose.seen_K[:, None], wanted_K2 - pose.keypoints_K3[:, :2], 0.0)
+        wanted_K2 = self._wanted_K2
         if self._moves_K2 is not None:
-            share = 1 - math.exp(-(time_seconds - self._last_seconds) / SMOOTHING_SECONDS)
-            moves_K2 = self._moves_K2 + share * (moves_K2 - self._moves_K2)
-        self._moves_K2, self._last_seconds = moves_K2, time_seconds
-        if np.abs(moves_K2).max() < LEAST_MOVE * torso_px:
+            share = 1 - math.exp(-max(time_seconds - self._last_seconds, 0.0) / SMOOTHING_SECONDS)
+            wanted_K2 = self._moves_K2 + share * (wanted_K2 - self._moves_K2)
+        self._moves_K2, self._last_seconds = wanted_K2, time_seconds
+        if np.abs(wanted_K2).max() < LEAST_MOVE * torso_px:
             return None
-        points_K2 = np.where(pose.seen_K[:, None], pose.keypoints_K3[:, :2] + moves_K2, 0.0)
+        points_K2 = np.where(pose.seen_K[:, None], pose.keypoints_K3[:, :2] + wanted_K2, 0.0)
         return np.concatenate([points_K2, pose.keypoints_K3[:, 2:]], axis=1)
 
 
-def planted(points_K2: Points, pose: Pose, at: Pose) -> Points | None:
-    """Points of `pose`, an earlier one, moved so that its feet stand where those of `at` stand."""
-    feet = (Keypoint.LEFT_ANKLE, Keypoint.RIGHT_ANKLE)
-    before, now = pose.spot(*feet), at.spot(*feet)
+def _in_torsos(pose: Pose, torso_px: float) -> Spots:
+    return Spots(
+        [
+            None if (spot := pose.spot(key)) is None else spot._replace(x=spot.x / torso_px, y=spot.y / torso_px)
+            for key in Keypoint
+        ]
+    )
+
+
+def _moved_to(points_K2: Points, pose: Pose, at: Pose, planted: Sequence[Keypoint]) -> Points | None:
+    """Points of an earlier pose, moved so that what is planted lies where it lies now."""
+    before, now = pose.spot(*planted) if planted else None, at.spot(*planted) if planted else None
     if before is None or now is None:
         return None
     return np.asarray(points_K2 + np.array([now.x - before.x, now.y - before.y]))

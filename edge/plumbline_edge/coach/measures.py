@@ -6,19 +6,25 @@ K the 17 keypoints, 3 = x, y, score in image pixels, y down.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
-from plumbline_contract.exercise import (
+from plumbline_contract.measure import (
     PAIRED_JOINTS,
+    AngleDifference,
     Asymmetry,
+    Bend,
     BodyMeasure,
     DistanceRatio,
-    Height,
     JointAngle,
+    LineTilt,
+    PointMeasure,
     SegmentTilt,
 )
 from plumbline_contract.skeleton import Keypoint, keypoint_named
-from plumbline_edge.coach.pose import Pose, Spot
+from plumbline_edge.coach.pose import Spot, Spots
+
+SIDES: Final = ("left", "right")
 
 
 class Reading(NamedTuple):
@@ -28,6 +34,7 @@ class Reading(NamedTuple):
     confidence: float
 
 
+@lru_cache(maxsize=256)
 def keypoints_of(point: str, side: str) -> tuple[Keypoint, ...]:
     """The keypoints that make up a point of an exercise; `side` ('left', 'right') serves a joint without a side."""
     if point.startswith("mid_"):
@@ -36,15 +43,14 @@ def keypoints_of(point: str, side: str) -> tuple[Keypoint, ...]:
     return (keypoint_named(f"{side}_{point}" if point in PAIRED_JOINTS else point),)
 
 
-def read(measure: BodyMeasure, pose: Pose, torso_px: float | None) -> Reading | None:
-    """Measure a pose; `torso_px` is the person's torso length in pixels. None when a needed point is unseen.
-
-    A measure on joints without a side is the mean over both sides, weighted by how well each is seen.
-    """
-    if isinstance(measure, Asymmetry):
-        return _asymmetry(measure, pose, torso_px)
-    names = _points(measure)
-    sides = ("left", "right") if any(name in PAIRED_JOINTS for name in names) else ("left",)
+def read(measure: BodyMeasure, pose: Spots, torso_px: float | None) -> Reading | None:
+    """Measure a pose; `torso_px` is the person's torso length in pixels. None when a needed point is unseen."""
+    if isinstance(measure, Asymmetry | LineTilt):
+        return _across(measure, pose, torso_px)
+    if isinstance(measure, AngleDifference):
+        return _angle_difference(measure, pose)
+    names = points_of(measure)
+    sides = SIDES if any(name in PAIRED_JOINTS for name in names) else SIDES[:1]
     readings = []
     for side in sides:
         spots = [pose.spot(*keypoints_of(name, side)) for name in names]
@@ -52,44 +58,68 @@ def read(measure: BodyMeasure, pose: Pose, torso_px: float | None) -> Reading | 
         value = _value(measure, seen, torso_px) if len(seen) == len(spots) else None
         if value is not None:
             readings.append(Reading(value, min(spot.score for spot in seen)))
-    return _mean(readings)
+    return _joined(readings, "mean" if isinstance(measure, DistanceRatio) else measure.sides)
 
 
-def _points(measure: JointAngle | SegmentTilt | Height | DistanceRatio) -> tuple[str, ...]:
-    if isinstance(measure, JointAngle):
+def points_of(measure: BodyMeasure) -> tuple[str, ...]:
+    """The names of the points that a measure looks at."""
+    if isinstance(measure, JointAngle | Bend | AngleDifference):
         return measure.points
     if isinstance(measure, SegmentTilt):
         return measure.base, measure.tip
-    if isinstance(measure, Height):
-        return measure.of, measure.above
-    return (*measure.between, *measure.over)
+    if isinstance(measure, DistanceRatio):
+        return (*measure.between, *measure.over)
+    if isinstance(measure, Asymmetry | LineTilt):
+        return (measure.joint,)
+    return measure.of, measure.above
 
 
-def _value(
-    measure: JointAngle | SegmentTilt | Height | DistanceRatio, spots: list[Spot], torso_px: float | None
-) -> float | None:
+def _value(measure: PointMeasure, spots: list[Spot], torso_px: float | None) -> float | None:
     if isinstance(measure, JointAngle):
         return joint_angle_degrees(*spots)
+    if isinstance(measure, Bend):
+        return bend_degrees(*spots)
     if isinstance(measure, SegmentTilt):
-        return tilt_degrees(*spots)
-    if isinstance(measure, Height):
-        return (spots[1].y - spots[0].y) / torso_px if torso_px else None
-    above, below = _distance(spots[0], spots[1], measure.along), _distance(spots[2], spots[3], measure.along)
-    return above / below if below > 1e-6 else None
+        tilt = tilt_degrees(*spots)
+        return tilt if tilt is None or not measure.signed else math.copysign(tilt, spots[1].x - spots[0].x)
+    if isinstance(measure, DistanceRatio):
+        above, below = _distance(spots[0], spots[1], measure.along), _distance(spots[2], spots[3], "any")
+        if measure.along == "x":
+            below = _distance(spots[2], spots[3], "x")
+        return above / below if below > 1e-6 else None
+    return (spots[1].y - spots[0].y) / torso_px if torso_px else None
 
 
-def _asymmetry(measure: Asymmetry, pose: Pose, torso_px: float | None) -> Reading | None:
-    left = pose.spot(*keypoints_of(measure.joint, "left"))
-    right = pose.spot(*keypoints_of(measure.joint, "right"))
-    if left is None or right is None or not torso_px:
+def _across(measure: Asymmetry | LineTilt, pose: Spots, torso_px: float | None) -> Reading | None:
+    left, right = (pose.spot(*keypoints_of(measure.joint, side)) for side in SIDES)
+    if left is None or right is None:
         return None
-    return Reading(abs(left.y - right.y) / torso_px, min(left.score, right.score))
+    confidence = min(left.score, right.score)
+    apart, across = abs(left.y - right.y), abs(left.x - right.x)
+    if isinstance(measure, LineTilt):
+        return Reading(math.degrees(math.atan2(apart, across)), confidence) if apart or across else None
+    return Reading(apart / torso_px, confidence) if torso_px else None
 
 
-def _mean(readings: list[Reading]) -> Reading | None:
+def _angle_difference(measure: AngleDifference, pose: Spots) -> Reading | None:
+    angles: list[float] = []
+    scores: list[float] = []
+    for side in SIDES:
+        spots = [spot for name in measure.points if (spot := pose.spot(*keypoints_of(name, side))) is not None]
+        angle = joint_angle_degrees(*spots) if len(spots) == 3 else None
+        if angle is None:
+            return None
+        angles.append(angle)
+        scores.extend(spot.score for spot in spots)
+    return Reading(abs(angles[0] - angles[1]), min(scores))
+
+
+def _joined(readings: list[Reading], sides: str) -> Reading | None:
     total = sum(reading.confidence for reading in readings)
     if total <= 0:
         return None
+    if sides != "mean":
+        return min(readings) if sides == "least" else max(readings)
     value = sum(reading.value * reading.confidence for reading in readings) / total
     return Reading(value, max(reading.confidence for reading in readings))
 
@@ -104,6 +134,17 @@ def joint_angle_degrees(first: Spot, vertex: Spot, last: Spot) -> float | None:
     return math.degrees(math.atan2(abs(cross), dot))
 
 
+def bend_degrees(first: Spot, middle: Spot, last: Spot) -> float | None:
+    """How far three points are from straight, positive when `middle` lies above the line of the two others."""
+    angle = joint_angle_degrees(first, middle, last)
+    along = (last.x - first.x, last.y - first.y)
+    if angle is None or along == (0.0, 0.0):
+        return None
+    share = ((middle.x - first.x) * along[0] + (middle.y - first.y) * along[1]) / (along[0] ** 2 + along[1] ** 2)
+    below = middle.y - (first.y + share * along[1])
+    return math.copysign(180.0 - angle, -below)
+
+
 def tilt_degrees(base: Spot, tip: Spot) -> float | None:
     """How far base -> tip leans from upright, 0 to 180; None when it has no length."""
     right, up = tip.x - base.x, base.y - tip.y
@@ -111,4 +152,6 @@ def tilt_degrees(base: Spot, tip: Spot) -> float | None:
 
 
 def _distance(one: Spot, two: Spot, along: str) -> float:
-    return abs(one.x - two.x) if along == "x" else math.hypot(one.x - two.x, one.y - two.y)
+    if along == "any":
+        return math.hypot(one.x - two.x, one.y - two.y)
+    return abs(one.x - two.x) if along == "x" else abs(one.y - two.y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -19,6 +20,11 @@ MOST_OF_COUNTED: Final[float] = 0.7
 CAME_BACK_SHARE: Final[float] = 0.4
 """Share of its peak below which an attempt that turns again has been one, though it did not reach rest."""
 
+LEAST_PARTIAL_SHARE: Final[float] = 0.42
+"""An attempt that went less than this share of a counted one was none: a shift of weight, or noise."""
+STILL_SECONDS: Final[float] = 0.5
+"""A counted attempt that came back most of the way is over once it has stood still for this long."""
+
 Phase = Literal["rest", "out", "full", "back"]
 
 
@@ -29,6 +35,13 @@ class Attempt:
     peak_progress: float
     seconds: float
     counted: bool
+    out_seconds: float = 0.0
+    """Until it went furthest."""
+
+    @property
+    def back_seconds(self) -> float:
+        """From where it went furthest to its end."""
+        return self.seconds - self.out_seconds
 
 
 class DeadZone:
@@ -72,7 +85,13 @@ class RepetitionCounter:
         self.partial_repetitions = 0
         self.peak_progress = 0.0
         self._began_seconds = 0.0
+        self._peak_seconds = 0.0
+        self._still_since = 0.0
+        self._still_at = 0.0
+        self._stood_at = 0.0
+        """Where the last attempt ended short of rest; the next begins from there."""
         self._extreme = 0.0
+        self._lowest = (math.inf, 0.0)
         self._abandoned = False
         self._at_rest_since: float | None = None
         self._has_rested = False
@@ -93,8 +112,18 @@ class RepetitionCounter:
             attempt = self._end(time_seconds)
             self._begin(time_seconds, progress)
             return attempt
-        self.peak_progress = max(self.peak_progress, progress)
-        return None
+        if progress > self.peak_progress:
+            self.peak_progress, self._peak_seconds = progress, time_seconds
+        if not self._stands_still(time_seconds, progress):
+            return None
+        self._stood_at = progress
+        return self._end(time_seconds)
+
+    def _stands_still(self, time_seconds: float, progress: float) -> bool:
+        """Whether a counted attempt came most of the way back and stays there: rest is not what it was."""
+        if abs(progress - self._still_at) > self._rules.hysteresis / 2:
+            self._still_at, self._still_since = progress, time_seconds
+        return self._came_back(progress) and time_seconds - self._still_since >= STILL_SECONDS
 
     def _came_back(self, lowest: float) -> bool:
         """Whether a counted attempt fell back so far before it rose again that this is the next one.
@@ -106,20 +135,33 @@ class RepetitionCounter:
     def abandon(self) -> None:
         """Forget the attempt under way; the person must be seen at rest before another begins."""
         self.phase = "rest"
-        self.peak_progress = 0.0
+        self.peak_progress = self._stood_at = 0.0
+        self._lowest = (math.inf, 0.0)
         self._at_rest_since = None
         self._has_rested = False
 
     def _wait(self, time_seconds: float, progress: float) -> None:
         """At rest, until an attempt begins. Whoever is first seen half-way down has not begun one."""
+        if progress < self._lowest[0]:
+            self._lowest = (progress, time_seconds)
         if progress <= self._rest.begins_above():
+            self._stood_at = 0.0 if progress < self._rest.ends_below() else self._stood_at
             self._rest.push(time_seconds, progress)
             self._at_rest_since = time_seconds if self._at_rest_since is None else self._at_rest_since
             self._has_rested |= time_seconds - self._at_rest_since >= REST_BEFORE_SECONDS
-        elif self._has_rested:
-            self._begin(time_seconds, progress)
-        else:
+        elif not self._has_rested:
             self._at_rest_since = None
+            self._begin_late(time_seconds, progress)
+        elif not self._stood_at or progress > self._stood_at + self._rules.begins_above + self._rules.hysteresis / 2:
+            self._begin(time_seconds, progress)
+
+    def _begin_late(self, time_seconds: float, progress: float) -> None:
+        """Somebody who never stood still at rest, but has gone as far as counts, has begun where they were lowest."""
+        lowest, lowest_seconds = self._lowest
+        if progress - lowest >= self._rules.counts_from:
+            self._has_rested = True
+            self._begin(time_seconds, progress)
+            self._began_seconds = lowest_seconds
 
     def _give_up(self, progress: float) -> None:
         """An attempt took too long. Once the person is not in the full position any more, learn anew what rest is."""
@@ -131,16 +173,19 @@ class RepetitionCounter:
     def _begin(self, time_seconds: float, progress: float) -> None:
         self.phase = "out"
         self.peak_progress = self._extreme = progress
-        self._began_seconds = time_seconds
+        self._began_seconds = self._peak_seconds = self._still_since = time_seconds
+        self._still_at = progress
         self._abandoned = False
 
     def _end(self, time_seconds: float) -> Attempt | None:
         seconds = time_seconds - self._began_seconds
-        attempt = Attempt(self.peak_progress, seconds, self.peak_progress >= self._rules.counts_from)
+        counted = self.peak_progress >= self._rules.counts_from
+        attempt = Attempt(self.peak_progress, seconds, counted, self._peak_seconds - self._began_seconds)
         self.phase = "rest"
         self.peak_progress = 0.0
         least_seconds = self._rules.min_seconds if attempt.counted else self._rules.min_partial_seconds
-        if self._abandoned or seconds < least_seconds:
+        worth_telling = counted or attempt.peak_progress >= LEAST_PARTIAL_SHARE * self._rules.counts_from
+        if self._abandoned or seconds < least_seconds or not worth_telling:
             return None
         if attempt.counted:
             self.repetitions += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from plumbline_contract.exercise import View
@@ -16,6 +17,9 @@ FRONT_FROM: Final[float] = 0.75
 """About the cosine of the turn away from the camera: a person turned by less than 41 degrees is seen from the front."""
 SIDE_BELOW: Final[float] = 0.35
 """A person turned by more than 70 degrees is seen from the side."""
+EARS: Final = (Keypoint.LEFT_EAR, Keypoint.RIGHT_EAR)
+TORSO_OVER_NECK: Final[float] = 2.2
+"""Torso length over the height of the ears above the shoulders: our own reading of upright adults."""
 HYSTERESIS: Final[float] = 0.06
 
 
@@ -57,9 +61,32 @@ def facing_camera(pose: Pose, torso_px: float | None) -> float | None:
     hips = [bool(pose.seen_K[keypoint]) for keypoint in HIPS]
     if shoulders == hips and sum(hips) == 1:
         return 0.0
+    across = _across(pose)
     facings = []
     for (left, right), frontal_width in FRONTAL_WIDTHS:
         one, other = pose.spot(left), pose.spot(right)
         if one is not None and other is not None:
-            facings.append(abs(one.x - other.x) / torso_px / frontal_width)
+            width = abs((one.x - other.x) * across[0] + (one.y - other.y) * across[1])
+            facings.append(width / torso_px / frontal_width)
     return sum(facings) / len(facings) if facings else None
+
+
+def _across(pose: Pose) -> tuple[float, float]:
+    """The direction at right angles to the trunk, in which shoulders and hips show their width, lying or standing."""
+    hips, shoulders = pose.spot(*HIPS), pose.spot(*SHOULDERS)
+    if hips is None or shoulders is None:
+        return 1.0, 0.0
+    along = shoulders.x - hips.x, shoulders.y - hips.y
+    length = math.hypot(*along)
+    return (along[1] / length, -along[0] / length) if length else (1.0, 0.0)
+
+
+def unit_px(pose: Pose) -> float | None:
+    """The torso's length; of a person whose hips are hidden, told by how far the ears are above the shoulders."""
+    torso_px = pose.torso_px()
+    if torso_px is not None:
+        return torso_px
+    ears, shoulders = pose.spot(*EARS), pose.spot(*SHOULDERS)
+    if ears is None or shoulders is None:
+        return None
+    return TORSO_OVER_NECK * math.hypot(ears.x - shoulders.x, ears.y - shoulders.y) or None

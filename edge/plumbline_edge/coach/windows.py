@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
 
 
@@ -50,14 +51,17 @@ class RunningPercentile:
         self._interval = 1 / rate_hz
         self._min_samples = min_samples
         self._items: deque[tuple[float, float]] = deque()
+        self._sorted: list[float] = []
 
     def push(self, time_seconds: float, value: float) -> None:
         """Add a value, unless the last one is too recent."""
         if self._items and time_seconds - self._items[-1][0] < self._interval - 1e-6:
             return
         self._items.append((time_seconds, value))
+        insort(self._sorted, value)
         while time_seconds - self._items[0][0] > self._seconds:
-            self._items.popleft()
+            _, oldest = self._items.popleft()
+            del self._sorted[bisect_left(self._sorted, oldest)]
 
     def value(self) -> float | None:
         """The percentile, None until there are enough values; old values stay while no new ones come."""
@@ -67,9 +71,9 @@ class RunningPercentile:
         """Another percentile of the same values, as a fraction."""
         if len(self._items) < self._min_samples:
             return None
-        values = sorted(value for _, value in self._items)
-        return values[min(int(fraction * len(values)), len(values) - 1)]
+        return self._sorted[min(int(fraction * len(self._sorted)), len(self._sorted) - 1)]
 
     def clear(self) -> None:
         """Forget everything."""
         self._items.clear()
+        self._sorted.clear()

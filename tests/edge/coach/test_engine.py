@@ -13,7 +13,7 @@ from tests.edge.coach.squatter import YAW, Camera, Clip, Squat, film
 
 from plumbline_contract.skeleton import MIRROR, Keypoint
 from plumbline_edge.coach import Coach, load_exercise
-from plumbline_edge.coach.engine import LOOKING
+from plumbline_edge.coach.state import LOOKING
 
 GOOD = [Squat(), Squat(seconds=1.8), Squat(seconds=3.5)]
 

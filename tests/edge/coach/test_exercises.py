@@ -59,7 +59,7 @@ def _wrong(data: Any, path: tuple[str | int, ...], value: object) -> Any:
         (("faults", 1, "condition", "threshold"), "a lot", r"faults\.1\.condition\.threshold: .*'a lot'"),
         (("faults", 1, "condition", "threshold"), float("nan"), r"faults\.1\.condition\.threshold: .*nan"),
         (("faults", 1, "target"), 80, r"faults\.1: target 80\.0 is itself at fault"),
-        (("faults", 1, "judged"), "after", r"faults\.1: only progress can be judged after"),
+        (("faults", 1, "judged"), "after", r"faults\.1: only progress and tempo can be judged after"),
         (("faults", 1, "name"), "too_shallow", r"every name once"),
         (("faults", 1, "cue"), "x" * 80, r"faults\.1\.cue: "),
         (("progress", 0, "full"), 1.0, r"progress\.0: rest and full are both 1\.0"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from plumbline_contract.exercise import BodyMeasure
+from plumbline_contract.measure import BodyMeasure
 from plumbline_contract.skeleton import keypoint_named
 from plumbline_edge.coach.measures import read
 from plumbline_edge.coach.pose import Pose

@@ -1,0 +1,38 @@
+"""Cues said aloud by espeak-ng, where it is installed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import Final
+
+from plumbline_edge.errors import InvalidSettings
+
+PROGRAM: Final = "espeak-ng"
+WORDS_A_MINUTE: Final = 165
+
+
+class Speaker:
+    """Says one thing at a time without keeping anybody waiting."""
+
+    def __init__(self) -> None:
+        """Raises InvalidSettings when espeak-ng is not installed."""
+        path = shutil.which(PROGRAM)
+        if path is None:
+            raise InvalidSettings(f"{PROGRAM!r} is not installed, so cues cannot be spoken: apt install {PROGRAM}")
+        self._path = path
+        self._speaking: subprocess.Popen[bytes] | None = None
+
+    def say(self, text: str) -> None:
+        """Say a text in the background; while something is being said, the new text is left out."""
+        if self._speaking is not None and self._speaking.poll() is None:
+            return
+        # "--": a cue is data, and one that begins with a dash must not become an option.
+        command = [self._path, "-s", str(WORDS_A_MINUTE), "--", text]
+        quiet = subprocess.DEVNULL
+        self._speaking = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
+
+    def wait(self) -> None:
+        """Until what is being said has been said."""
+        if self._speaking is not None:
+            self._speaking.wait()
