@@ -167,6 +167,12 @@ def test_every_error_has_one_shape(make_bundle: MakeBundle, client: httpx.Client
         assert error_of(client.request(method, path, **options)) == expected, (method, path, options)
 
 
+def test_every_answer_keeps_browsers_in_bounds(blob: tuple[str, bytes], client: httpx.Client) -> None:
+    for path in (blob[0], "/healthz", "/nowhere", "/tuf/metadata/1.root.json", "/docs"):
+        headers = client.get(path).headers
+        assert (headers["x-content-type-options"], headers["x-frame-options"]) == ("nosniff", "DENY"), path
+
+
 def spoil(server: Server, statement: str) -> None:
     """Change the database behind the registry's back."""
     engine = create_engine(server.settings.database_url)

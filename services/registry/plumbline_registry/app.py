@@ -18,6 +18,7 @@ from plumbline_registry.device_store import DeviceStore
 from plumbline_registry.metadata_store import MetadataStore
 from plumbline_registry.metrics import Metrics
 from plumbline_registry.request_metrics import RequestMetrics
+from plumbline_registry.security_headers import SecurityHeaders
 from plumbline_registry.settings import Settings
 from plumbline_registry.tokens import TokenVerifier
 
@@ -44,6 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for part in (bundles, channels, blobs, metadata, devices, operations):
         app.include_router(part.router)
     install_error_handlers(app)
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestMetrics, metrics=services.metrics)
     return app
 
