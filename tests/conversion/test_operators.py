@@ -79,6 +79,11 @@ def concat_rows(b: GraphBuilder) -> str:
     return b.node("Concat", "image", "image", axis=-2)
 
 
+def slicing(*bounds: list[int]) -> Build:
+    """Starts, ends and, where given, axes and steps."""
+    return lambda b: b.node("Slice", "image", *(b.constant(values, np.int64) for values in bounds))
+
+
 def pad(b: GraphBuilder) -> str:
     return b.node("Pad", "image", b.constant([0, 1, 2, 3, 0, 0, 1, 4], np.int64), b.constant(0.25))
 
@@ -120,6 +125,9 @@ CASES: dict[str, Build] = {
     "add scalar": with_constants("Add", 0.5),
     "add channels": with_constants("Add", np.arange(3).reshape(3, 1, 1)),
     "add 1d broadcast along the width": with_constants("Add", [0.5]),
+    "slice to the end": slicing([1], [2**63 - 1], [3]),
+    "slice rows and columns by two": slicing([-8, 0], [12, -1], [2, 3], [2, 2]),
+    "slice channels": slicing([0, 1, 0], [1, 3, 100]),
     "subtract": with_constants("Sub", np.arange(3).reshape(1, 3, 1, 1)),
     "multiply": with_constants("Mul", np.arange(3).reshape(1, 3, 1, 1)),
     "divide": with_constants("Div", 4.0),
@@ -131,6 +139,11 @@ CASES: dict[str, Build] = {
     "pad": pad,
     "max pool": simple("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
     "max pool 2x2": simple("MaxPool", kernel_shape=[2, 2], strides=[2, 2]),
+    "max pool 2x2 rounded up": simple("MaxPool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
+    "max pool 3x3 rounded up": simple(
+        "MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], ceil_mode=1
+    ),
+    "max pool 1x1 rounded up, no window beyond": simple("MaxPool", kernel_shape=[1, 1], strides=[2, 2], ceil_mode=1),
     "average pool": simple("AveragePool", kernel_shape=[2, 2], strides=[2, 2]),
     "average pool, padding counts": simple("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1),
     "average pool, padding does not count": simple("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
@@ -161,7 +174,8 @@ UNSUPPORTED: dict[str, tuple[Build, str]] = {
         lambda b: b.node("ConvTranspose", "image", b.weight(3, 1, 2, 2), group=3, strides=[2, 2]),
         "grouped",
     ),
-    "ceil mode": (simple("MaxPool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1), "ceil_mode"),
+    "backward slice": (slicing([-1], [-9], [2], [-1]), "backwards"),
+    "ceil mode": (simple("AveragePool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1), "ceil_mode"),
     "reflecting pad": (
         lambda b: b.node("Pad", "image", b.constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64), mode="reflect"),
         "constant",

@@ -5,7 +5,7 @@ A translated image tensor always has four axes, N, H, W, C. Constants stay as ON
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -91,8 +91,6 @@ def windows(node: Node, images_NHWC: Tensor, kernel: tuple[int, ...]) -> tuple[W
     """The node's windows along H and W, from its strides, dilations, pads or auto_pad."""
     if len(kernel) != 2:
         raise node.unsupported(f"kernel {kernel} is not two-dimensional")
-    if node.attributes.get("ceil_mode", 0):
-        raise node.unsupported("ceil_mode=1 is not translated")
     sizes = images_NHWC.shape[1:3]
     strides, dilations = node.attributes.get("strides", (1, 1)), node.attributes.get("dilations", (1, 1))
     auto_pad = node.attributes.get("auto_pad", b"NOTSET").decode()
@@ -100,8 +98,17 @@ def windows(node: Node, images_NHWC: Tensor, kernel: tuple[int, ...]) -> tuple[W
     pair = []
     for axis in (0, 1):
         window = Window(sizes[axis], kernel[axis], strides[axis], dilations[axis], pads[axis], pads[axis + 2])
-        pair.append(window if auto_pad == "NOTSET" else _automatic(window, auto_pad))
+        window = window if auto_pad == "NOTSET" else _automatic(window, auto_pad)
+        pair.append(_rounded_up(window) if node.attributes.get("ceil_mode", 0) else window)
     return pair[0], pair[1]
+
+
+def _rounded_up(window: Window) -> Window:
+    """With ceil_mode, a last window that is cut off counts, unless it would begin beyond the input."""
+    padded = window.size + window.before
+    missing = -(padded + window.after - window.extent) % window.stride
+    begins = window.outputs * window.stride
+    return replace(window, after=window.after + missing) if missing and begins < padded else window
 
 
 def _automatic(window: Window, auto_pad: str) -> Window:

@@ -32,6 +32,7 @@ OPERATORS: Final[Mapping[str, Handler]] = {
     "Relu": unary(tf.nn.relu),
     "Resize": resize.resize,
     "Sigmoid": unary(tf.sigmoid),
+    "Slice": arrangement.cut,
     "Sub": binary(tf.subtract),
     "Tanh": unary(tf.tanh),
 }

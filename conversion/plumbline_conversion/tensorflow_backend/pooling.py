@@ -54,8 +54,8 @@ def average_pool(node: Node, operands: Sequence[Operand]) -> Tensor:
     images_NHWC = image(node, operands[0])
     kernel = tuple(node.attributes["kernel_shape"])
     rows, columns = windows(node, images_NHWC, kernel)
-    if (rows.dilation, columns.dilation) != (1, 1):
-        raise node.unsupported("a dilated AveragePool is not translated")
+    if (rows.dilation, columns.dilation) != (1, 1) or node.attributes.get("ceil_mode", 0):
+        raise node.unsupported("a dilated AveragePool, or one with ceil_mode=1, is not translated")
     padding = named_padding(rows, columns)
     if padding != "VALID" and node.attributes.get("count_include_pad", 0):
         images_NHWC = tf.pad(images_NHWC, [(0, 0), rows.used_padding, columns.used_padding, (0, 0)])
