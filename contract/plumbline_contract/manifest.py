@@ -103,6 +103,17 @@ class Dataset(_Model):
     terms: str = Field(min_length=1, description="licence or terms of use")
 
 
+class StepRecord(_Model):
+    """One step of the conversion: from which files to which, and what it took."""
+
+    name: str = Field(min_length=1)
+    inputs: dict[str, Sha256] = Field(description="file -> sha256")
+    outputs: dict[str, Sha256] = Field(description="file -> sha256")
+    seconds: float = Field(ge=0)
+    peak_memory_bytes: int = Field(ge=0, description="of the whole process while the step ran")
+    tools: dict[str, str] = Field(description="tool -> version")
+
+
 class Lineage(_Model):
     """Where a model came from: enough to make it again."""
 
@@ -112,6 +123,7 @@ class Lineage(_Model):
     checkpoint_sha256: Sha256
     created_at: datetime
     tools: dict[str, str] = Field(min_length=1, description="tool -> version")
+    steps: tuple[StepRecord, ...] = Field(default=(), description="of the conversion, in order")
 
 
 class Parity(_Model):
@@ -127,6 +139,9 @@ class Parity(_Model):
     keypoint_max_px: float = Field(ge=0, description="largest keypoint distance in heatmap pixels")
     keypoints_compared: int = Field(ge=0, description="keypoints whose reference score is at least min_score")
     min_score: float = Field(ge=0)
+    oks: float | None = Field(
+        default=None, ge=0, le=1, description="mean OKS of the candidate's keypoints against the reference's"
+    )
 
 
 class AveragePrecision(_Model):
@@ -143,11 +158,20 @@ class AveragePrecision(_Model):
 
 
 class Latency(_Model):
-    """One inference, median, with the machine it was taken on."""
+    """One inference with the machine it was taken on: the median and, where known, the 95th percentile."""
 
     p50_seconds: float = Field(gt=0)
+    p95_seconds: float | None = Field(default=None, gt=0)
     threads: int = Field(ge=1)
     machine: str = Field(min_length=1)
+
+
+class RuntimeCheck(_Model):
+    """What a runtime made of model.tflite when it was tried."""
+
+    runtime: str = Field(min_length=1, description="name and version, such as tflite-runtime 2.14.0")
+    loads: bool
+    xnnpack_partitions: int = Field(ge=0, description="pieces that XNNPACK takes; 0: it runs without XNNPACK")
 
 
 class Metrics(_Model):
@@ -156,6 +180,7 @@ class Metrics(_Model):
     parity: tuple[Parity, ...] = ()
     average_precision: tuple[AveragePrecision, ...] = ()
     latency: tuple[Latency, ...] = ()
+    runtimes: tuple[RuntimeCheck, ...] = ()
 
 
 class GoldenCheck(_Model):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
 
 from plumbline_contract.manifest import (
     MANIFEST_FILE,
@@ -21,9 +19,8 @@ from plumbline_conversion.litert import TFLiteModel
 from plumbline_conversion.model_card import model_card
 from plumbline_conversion.onnx_file import load_record
 from plumbline_conversion.profile import Profile, load_profile
+from plumbline_conversion.records import tools
 from plumbline_conversion.specs import bundle_specs
-
-TOOLS: Final = ("plumbline-conversion", "onnx", "onnxruntime", "tensorflow-cpu", "tensorflow", "ai-edge-litert")
 
 
 def write_draft(
@@ -66,15 +63,10 @@ def _metrics(record: ExportRecord, proofs: tuple[Parity, ...], profile: Profile)
     return Metrics(
         parity=(*record.metrics.parity, *proofs),
         average_precision=record.metrics.average_precision,
-        latency=(profile.latency,),
+        latency=profile.latencies,
+        runtimes=profile.runtimes,
     )
 
 
 def _with_tools(lineage: Lineage) -> Lineage:
-    tools = dict(lineage.tools)
-    for name in TOOLS:
-        try:
-            tools[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return lineage.model_copy(update={"tools": tools})
+    return lineage.model_copy(update={"tools": {**lineage.tools, **tools()}})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ from ai_edge_litert.interpreter import Interpreter
 from plumbline_contract.manifest import Quantisation
 from plumbline_contract.preprocess import dequantise
 from plumbline_conversion.errors import ConversionFailed
+
+RUNTIME: Final = f"ai-edge-litert {version('ai-edge-litert')}"
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,19 @@ class GraphFacts:
         return self.operators.get("TRANSPOSE", 0)
 
 
+def open_interpreter(content: bytes, threads: int = 1) -> Any:
+    """An interpreter of the file's bytes with its tensors allocated. Raises ValueError or RuntimeError."""
+    interpreter = Interpreter(model_content=content, num_threads=threads)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
 class TFLiteModel:
     """A TFLite file with one input and one output. Raises ConversionFailed for a file that LiteRT cannot load."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         try:
-            self._interpreter = Interpreter(model_content=path.read_bytes(), num_threads=threads)
-            self._interpreter.allocate_tensors()
+            self._interpreter = open_interpreter(path.read_bytes(), threads)
         except (ValueError, RuntimeError, OSError) as error:
             reason = str(error).partition("\n")[0]
             raise ConversionFailed(f"{path}: LiteRT cannot load this file ({reason}); convert it again") from error

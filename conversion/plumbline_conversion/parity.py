@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from plumbline_contract.decode import DECODERS, DecodeMethod
-from plumbline_contract.manifest import Parity, Precision
+from plumbline_contract.decode import DECODERS
+from plumbline_contract.manifest import ExportRecord, Parity, Precision
 from plumbline_contract.preprocess import to_tensor
-from plumbline_contract.skeleton import KEYPOINT_NAMES
+from plumbline_contract.skeleton import KEYPOINT_NAMES, OKS_SIGMAS
 from plumbline_conversion.crops import load_crops
 from plumbline_conversion.errors import ParityLost
 from plumbline_conversion.litert import TFLiteModel
@@ -21,6 +22,7 @@ from plumbline_conversion.onnx_file import load_record
 from plumbline_conversion.plan import ParityLimit
 from plumbline_conversion.specs import bundle_specs
 
+PERSON_SHARE_OF_BOX: Final = 0.5
 Heatmaps = npt.NDArray[np.float32]
 
 
@@ -30,6 +32,20 @@ class Comparison:
 
     parity: Parity
     worst: str
+
+
+def keypoint_oks_NK(
+    expected_NK3: npt.NDArray[np.float32], found_NK3: npt.NDArray[np.float32], record: ExportRecord
+) -> npt.NDArray[np.float64]:
+    """Similarity (N, K) of keypoints in heatmap pixels, by COCO's formula, with the reference as the truth.
+
+    The person's area is not known here. The crop is the box grown by box_padding, and COCO's areas are about half of
+    their boxes.
+    """
+    target = record.output
+    area = PERSON_SHARE_OF_BOX * target.height * target.width / record.input.box_padding**2
+    squared_NK = np.square(expected_NK3[..., :2] - found_NK3[..., :2], dtype=np.float64).sum(axis=-1)
+    return np.asarray(np.exp(-squared_NK / (2 * (2 * OKS_SIGMAS) ** 2 * area)))
 
 
 def run_crops(model: TFLiteModel, tensors_NHW3: npt.NDArray[np.generic]) -> Heatmaps:
@@ -43,7 +59,7 @@ def compare(
     candidate_NHWK: Heatmaps,
     names: Sequence[str],
     *,
-    method: DecodeMethod,
+    record: ExportRecord,
     precision: Precision,
     min_score: float,
 ) -> Comparison:
@@ -52,13 +68,14 @@ def compare(
     `names` says which picture each of the N crops came from. Raises ParityLost for values that are not finite.
     """
     if not np.isfinite(candidate_NHWK).all():
-        raise ParityLost(f"{precision}: heatmaps hold values that are not finite; nothing was written")
+        raise ParityLost(f"{precision}: heatmaps hold values that are not finite; no bundle was written")
     expected_NK3, actual_NK3 = (
-        DECODERS[method](np.moveaxis(heatmaps, -1, 1)) for heatmaps in (reference_NHWK, candidate_NHWK)
+        DECODERS[record.output.decode](np.moveaxis(heatmaps, -1, 1)) for heatmaps in (reference_NHWK, candidate_NHWK)
     )
     distance_NK = np.linalg.norm(actual_NK3[..., :2] - expected_NK3[..., :2], axis=-1)
     compared_NK = expected_NK3[..., 2] >= min_score
     distances = distance_NK[compared_NK]
+    oks = keypoint_oks_NK(expected_NK3, actual_NK3, record)[compared_NK]
     difference_NHWK = np.abs(candidate_NHWK - reference_NHWK)
     parity = Parity(
         reference="onnx",
@@ -71,6 +88,7 @@ def compare(
         keypoint_max_px=float(distances.max()) if distances.size else 0.0,
         keypoints_compared=int(distances.size),
         min_score=min_score,
+        oks=float(oks.mean()) if oks.size else None,
     )
     if not distances.size:
         return Comparison(parity, f"no keypoint scored {min_score} or more")
@@ -95,10 +113,12 @@ def require_parity(comparison: Comparison, limit: ParityLimit) -> None:
         ("keypoint max px", parity.keypoint_max_px, limit.keypoint_max_px),
     ]
     broken = [f"{what} {value:.3g} > {bound:g}" for what, value, bound in checks if bound is not None and value > bound]
+    if limit.oks is not None and parity.oks is not None and parity.oks < limit.oks:
+        broken.append(f"OKS {parity.oks:.4f} < {limit.oks:g}")
     if broken:
         raise ParityLost(
             f"{parity.precision}: {', '.join(broken)}; {parity.keypoints_compared} keypoints of {parity.samples} "
-            f"crops compared; worst: {comparison.worst}; nothing was written. Calibrate on more or other images, "
+            f"crops compared; worst: {comparison.worst}; no bundle was written. Calibrate on more or other images, "
             "choose another precision, or raise the limit if this is good enough"
         )
 
@@ -120,7 +140,7 @@ def measure_parity(
         np.load(reference_path),
         candidate_NHWK,
         crops.names,
-        method=record.output.decode,
+        record=record,
         precision=precision,
         min_score=limit.min_score,
     )

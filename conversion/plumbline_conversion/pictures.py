@@ -124,9 +124,9 @@ def _annotated_persons(source: ImageSource) -> list[Sighting]:
 
 
 def _image_file(source: ImageSource, name: str) -> Path:
-    beside = source.path.parent
-    folders = [source.images_dir] if source.images_dir else [beside, beside / "images"]
-    for folder in folders:
+    for folder in source.folders:
         if (folder / name).is_file():
             return folder / name
-    raise UnreadableImages(f"{source.path}: image {name!r} is not in {' or '.join(map(str, folders))}; name its folder")
+    raise UnreadableImages(
+        f"{source.path}: image {name!r} is not in {' or '.join(map(str, source.folders))}; name its folder"
+    )

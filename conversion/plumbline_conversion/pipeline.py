@@ -1,18 +1,32 @@
-"""Runs the steps in a folder of their own and moves the finished bundles out at the end."""
+"""Runs the steps in a folder that keeps what is finished, and moves the bundles out at the end."""
 
 from __future__ import annotations
 
-import tempfile
+import fcntl
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from plumbline_contract.manifest import BUNDLE_FILES, MANIFEST_FILE, Manifest, Precision, parse_manifest
+from plumbline_contract.manifest import (
+    BUNDLE_FILES,
+    MANIFEST_FILE,
+    Manifest,
+    Precision,
+    StepRecord,
+    parse_manifest,
+)
 from plumbline_conversion.errors import InvalidPlan, OutputExists
+from plumbline_conversion.memory import forget_peak, peak_bytes
 from plumbline_conversion.plan import Plan
 from plumbline_conversion.profile import Profile, load_profile
-from plumbline_conversion.steps import Files, steps
+from plumbline_conversion.records import Ledger, digest, key_of, tools
+from plumbline_conversion.report import PAGE_FILE, REPORT_FILE
+from plumbline_conversion.steps import Files, Step, steps
+
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -25,18 +39,84 @@ class Draft:
     size_bytes: int
 
 
-def convert(plan: Plan, report: Callable[[str], None]) -> list[Draft]:
-    """Run all steps; `report` is told of each. A PlumblineError of any step leaves plan.out_dir as it was."""
+def work_dir(plan: Plan) -> Path:
+    """Where finished steps are kept."""
+    return plan.work_dir or plan.out_dir / ".steps"
+
+
+def convert(plan: Plan, report: Report) -> list[Draft]:
+    """Run all steps that are not finished; `report` is told of each.
+
+    A PlumblineError of any step leaves the bundles in plan.out_dir as they were. Finished steps stay in `work_dir`.
+    """
     _check_output(plan)
-    plan.out_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=plan.out_dir.parent, prefix=f".{plan.out_dir.name}.") as folder:
-        files = Files(Path(folder))
+    folder = work_dir(plan)
+    with _alone(folder):
+        files = Files(folder)
         todo = steps(plan, files)
-        for number, step in enumerate(todo, start=1):
-            started = time.perf_counter()
-            step.run()
-            report(f"[{number}/{len(todo)}] {step.name}: {time.perf_counter() - started:.1f} s")
-        return [_publish(plan, files, precision) for precision in plan.precisions]
+        records = run_steps(todo, Ledger(folder / "finished"), report)
+        for name in (REPORT_FILE, PAGE_FILE):
+            shutil.copyfile(folder / name, plan.out_dir / name)
+        return [
+            _publish(plan, files, precision, _of_precision(todo, records, precision)) for precision in plan.precisions
+        ]
+
+
+def run_steps(todo: Sequence[Step], ledger: Ledger, report: Report) -> list[StepRecord]:
+    """Run the steps in order, skipping what is finished, and give the record of each."""
+    records = []
+    for number, step in enumerate(todo, start=1):
+        inputs = {path.name: digest(path) for path in (*step.reads, *step.watches) if path.exists()}
+        key = key_of(step.name, inputs, step.options)
+        known = ledger.find(key, step.writes)
+        record = known or _run(step, inputs)
+        if known is None:
+            ledger.add(key, record)
+        did = "as before" if known else f"{record.seconds:.1f} s, {record.peak_memory_bytes / 1e9:.2f} GB"
+        report(f"[{number}/{len(todo)}] {step.name}: {did}")
+        records.append(record)
+    return records
+
+
+def _run(step: Step, inputs: dict[str, str]) -> StepRecord:
+    for path in step.writes:
+        _remove(path)
+    forget_peak()
+    started = time.perf_counter()
+    step.run()
+    return StepRecord(
+        name=step.name,
+        inputs=inputs,
+        outputs={path.name: digest(path) for path in step.writes},
+        seconds=round(time.perf_counter() - started, 3),
+        peak_memory_bytes=peak_bytes(),
+        tools=dict(tools()),
+    )
+
+
+def _of_precision(todo: Sequence[Step], records: Sequence[StepRecord], precision: Precision) -> tuple[StepRecord, ...]:
+    """What this bundle came from: the shared steps, the proof of the translation, and its own."""
+    mine = (None, "fp32", precision)
+    return tuple(record for step, record in zip(todo, records, strict=True) if step.precision in mine)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; a folder in which nothing was finished goes away again."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputExists(f"{folder}: another conversion is at work there; wait, or name another --out") from error
+        try:
+            yield
+        finally:
+            if not (folder / "finished").exists():
+                shutil.rmtree(folder)
+                for parent in made[1:]:
+                    parent.rmdir()
 
 
 def _check_output(plan: Plan) -> None:
@@ -55,13 +135,29 @@ def _check_output(plan: Plan) -> None:
             raise OutputExists(f"{target}: holds more than a bundle and is not replaced; move it away")
 
 
-def _publish(plan: Plan, files: Files, precision: Precision) -> Draft:
-    """Move one bundle to its place by renaming; an older one steps aside first."""
-    target, made = plan.out_dir / precision, files.bundle(precision)
-    plan.out_dir.mkdir(exist_ok=True)
+def _publish(plan: Plan, files: Files, precision: Precision, records: tuple[StepRecord, ...]) -> Draft:
+    """Put one bundle in its place by renaming; an older one steps aside first."""
+    target, made = plan.out_dir / precision, files.of(precision, "published")
+    for leftover in (made, files.of(precision, "replaced")):
+        _remove(leftover)
+    shutil.copytree(files.bundle(precision), made)
+    manifest = _with_steps(parse_manifest((made / MANIFEST_FILE).read_bytes()), records)
+    (made / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     if target.exists():
         target.rename(files.of(precision, "replaced"))
     made.rename(target)
-    manifest = parse_manifest((target / MANIFEST_FILE).read_bytes())
+    _remove(files.of(precision, "replaced"))
     profile = load_profile(files.of(precision, "profile.json"))
     return Draft(target, manifest, profile, (target / "model.tflite").stat().st_size)
+
+
+def _with_steps(manifest: Manifest, records: tuple[StepRecord, ...]) -> Manifest:
+    lineage = manifest.lineage.model_copy(update={"steps": records})
+    return manifest.model_copy(update={"lineage": lineage})
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.exists():
+        path.unlink()

@@ -19,12 +19,13 @@ from plumbline_conversion.errors import GoldenMismatch, IncompleteBundle
 from plumbline_conversion.golden import load_golden, replay
 from plumbline_conversion.litert import TFLiteModel
 from plumbline_conversion.model_card import refreshed
+from plumbline_conversion.report import add_average_precision
 
 
 def seal(bundle_dir: Path) -> Manifest:
     """Write the digests into manifest.json and give the sealed manifest back. Sealing twice changes nothing.
 
-    The measured part of the model card is written anew, so that it says what the manifest says. Raises
+    The measured part of the model card, and the AP in the report beside the bundle, are written anew. Raises
     IncompleteBundle, InvalidManifest, GoldenMismatch or UnpublishableBundle and then leaves the folder as it was.
     """
     manifest = _read(bundle_dir)
@@ -37,6 +38,7 @@ def seal(bundle_dir: Path) -> Manifest:
     require_publishable(sealed)
     write_atomically(card_path, card)
     write_atomically(bundle_dir / MANIFEST_FILE, sealed.to_json().encode())
+    add_average_precision(bundle_dir.resolve().parent, sealed)
     return sealed
 
 

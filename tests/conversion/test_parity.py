@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from tests.conversion.graphs import HEIGHT, WIDTH, export_record
 
 from plumbline_contract.manifest import Precision
+from plumbline_contract.skeleton import OKS_SIGMAS
 from plumbline_conversion.errors import ParityLost
 from plumbline_conversion.parity import Comparison, compare, require_parity
 from plumbline_conversion.plan import DEFAULT_LIMITS, ParityLimit
 
+TARGET = {"height": HEIGHT // 4, "width": WIDTH // 4, "layout": "NCHW", "decode": "argmax"}
+RECORD = export_record(output=TARGET)
 NAMES = ("first.png", "second.png")
 
 
@@ -24,7 +28,7 @@ def peaks(row: int, column: int, height: float = 1.0) -> npt.NDArray[np.float32]
 def compared(
     reference: npt.NDArray[np.float32], candidate: npt.NDArray[np.float32], precision: Precision = "fp32"
 ) -> Comparison:
-    return compare(reference, candidate, NAMES, method="argmax", precision=precision, min_score=0.3)
+    return compare(reference, candidate, NAMES, record=RECORD, precision=precision, min_score=0.3)
 
 
 def test_equal_heatmaps_are_at_zero() -> None:
@@ -60,6 +64,16 @@ def test_heatmap_limit_depends_on_the_precision(precision: Precision, shift: flo
             require_parity(comparison, DEFAULT_LIMITS[precision])
     else:
         require_parity(comparison, DEFAULT_LIMITS[precision])
+
+
+def test_similarity_is_cocos_with_the_crops_own_person() -> None:
+    sigma, area = OKS_SIGMAS[9], 0.5 * (HEIGHT // 4) * (WIDTH // 4)
+    candidate = peaks(5, 5)
+    candidate[:, 5, 5, 9], candidate[:, 5, 8, 9] = 0, 0.9
+    moved = np.exp(-(3**2) / (2 * (2 * sigma) ** 2 * area))
+    assert compared(peaks(5, 5), candidate).parity.oks == pytest.approx((16 + moved) / 17)
+    with pytest.raises(ParityLost, match=r"OKS 0\.\d+ < 0\.99"):
+        require_parity(compared(peaks(5, 5), candidate), ParityLimit(None, None, oks=0.99))
 
 
 def test_values_that_are_not_finite() -> None:

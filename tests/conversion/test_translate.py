@@ -5,23 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from tests.conversion.graphs import GraphBuilder, mini_hrnet, run_onnx
 
 from plumbline_conversion.errors import UnsupportedOperator
 from plumbline_conversion.graph import read_graph
 from plumbline_conversion.litert import TFLiteModel
-from plumbline_conversion.tensorflow_backend.lite import to_tflite
-from plumbline_conversion.tensorflow_backend.translate import TranslatedModel, translate
+from plumbline_conversion.tensorflow_backend.lite import lower
+from plumbline_conversion.tensorflow_backend.translate import TranslatedModel, save
 
 
 def test_mini_hrnet_is_one_partition_and_the_same_function(tmp_path: Path) -> None:
     model = mini_hrnet()
-    onnx.save(model, tmp_path / "model.onnx")
-    translate(tmp_path / "model.onnx", tmp_path / "saved_model")
-    unused = tmp_path / "unused"
-    to_tflite(tmp_path / "saved_model", unused, unused, tmp_path / "model.tflite", precision="fp32")
+    save(TranslatedModel(read_graph(model)), tmp_path / "saved_model")
+    lower(tmp_path / "saved_model", tmp_path / "model.tflite")
     lite = TFLiteModel(tmp_path / "model.tflite")
     facts = lite.graph_facts()
     assert (facts.transposes, facts.partitions) == (0, 1)
