@@ -32,6 +32,8 @@ class Comparison:
 
     parity: Parity
     worst: str
+    reference_range: float
+    """From the least to the greatest value of the reference's heatmaps."""
 
 
 def keypoint_oks_NK(
@@ -91,12 +93,13 @@ def compare(
         oks=float(oks.mean()) if oks.size else None,
     )
     if not distances.size:
-        return Comparison(parity, f"no keypoint scored {min_score} or more")
+        return Comparison(parity, f"no keypoint scored {min_score} or more", float(np.ptp(reference_NHWK)))
     crop, keypoint = (
         int(i) for i in np.unravel_index(np.where(compared_NK, distance_NK, -1.0).argmax(), distance_NK.shape)
     )
     before, after = (_in_words(points_NK3[crop, keypoint]) for points_NK3 in (expected_NK3, actual_NK3))
-    return Comparison(parity, f"{KEYPOINT_NAMES[keypoint]} of {names[crop]} went from {before} to {after}")
+    worst = f"{KEYPOINT_NAMES[keypoint]} of {names[crop]} went from {before} to {after}"
+    return Comparison(parity, worst, float(np.ptp(reference_NHWK)))
 
 
 def _in_words(keypoint_3: npt.NDArray[np.float32]) -> str:
@@ -108,7 +111,11 @@ def require_parity(comparison: Comparison, limit: ParityLimit) -> None:
     """Raise ParityLost, with the numbers and the worst keypoint, when a limit is exceeded."""
     parity = comparison.parity
     checks = [
-        ("heatmap max abs", parity.heatmap_max_abs, limit.heatmap_max_abs),
+        (
+            "heatmap max abs as a share of the range",
+            parity.heatmap_max_abs / max(1.0, comparison.reference_range),
+            limit.heatmap_share,
+        ),
         ("keypoint p99 px", parity.keypoint_p99_px, limit.keypoint_p99_px),
         ("keypoint max px", parity.keypoint_max_px, limit.keypoint_max_px),
     ]

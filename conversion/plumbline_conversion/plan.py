@@ -31,8 +31,8 @@ PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 class ParityLimit:
     """How far a TFLite file may be from the ONNX model; None checks nothing."""
 
-    heatmap_max_abs: float | None
-    """Largest difference of any heatmap value."""
+    heatmap_share: float | None
+    """Largest difference of any heatmap value, as a share of the reference's range (of 1 where that is smaller)."""
     keypoint_p99_px: float | None
     """99th percentile of keypoint distance in heatmap pixels."""
     keypoint_max_px: float | None = None
@@ -44,10 +44,10 @@ class ParityLimit:
 
 
 DEFAULT_LIMITS: Final[Mapping[Precision, ParityLimit]] = {
-    "fp32": ParityLimit(heatmap_max_abs=1e-3, keypoint_p99_px=0.5, keypoint_max_px=0.5, oks=0.999),
-    "fp16": ParityLimit(heatmap_max_abs=1e-2, keypoint_p99_px=0.5, oks=0.999),
-    "dynamic": ParityLimit(heatmap_max_abs=None, keypoint_p99_px=None, oks=0.95),
-    "int8": ParityLimit(heatmap_max_abs=None, keypoint_p99_px=None, oks=0.95),
+    "fp32": ParityLimit(heatmap_share=1e-3, keypoint_p99_px=0.5, keypoint_max_px=0.5, oks=0.999),
+    "fp16": ParityLimit(heatmap_share=1e-2, keypoint_p99_px=0.5, oks=0.999),
+    "dynamic": ParityLimit(heatmap_share=None, keypoint_p99_px=None, oks=0.95),
+    "int8": ParityLimit(heatmap_share=None, keypoint_p99_px=None, oks=0.95),
 }
 """Rounding may turn the choice between two peaks of equal height (left and right ankle), which moves one keypoint far
 and says nothing of the rest: quantised files are held to their mean OKS, float ones to every keypoint."""

@@ -37,7 +37,7 @@ def page(report: Report) -> str:
         "<h2>Raspberry Pi 4: an estimate, not a measurement</h2>",
         _estimates(reports),
         "<h2>Where the time goes</h2>",
-        '<p class="note">Each operator is timed as a model of its own on one thread; in the graph some are cheaper.</p>',
+        '<p class="note">Each operator timed as a model of its own on one thread; in the graph some cost less.</p>',
         *(cost_bars(item.profile.costs, item.precision) for item in reports),
         *_quantisation(report),
     ]

@@ -15,6 +15,7 @@ from plumbline_conversion.golden import write_golden
 from plumbline_conversion.onnx_file import check_onnx
 from plumbline_conversion.parity import measure_parity
 from plumbline_conversion.plan import InputForm, Plan
+from plumbline_conversion.precisions import to_float, to_int8
 from plumbline_conversion.profile import write_profile
 from plumbline_conversion.ranges import write_ranges
 from plumbline_conversion.reference import write_reference
@@ -126,22 +127,6 @@ def lower(saved_model_dir: Path, tflite_path: Path) -> None:
     run(saved_model_dir, tflite_path)
 
 
-def to_tflite(
-    saved_model_dir: Path, base_path: Path, tflite_path: Path, *, precision: Precision, form: InputForm
-) -> None:
-    """Step: TFLite file of a float precision."""
-    from plumbline_conversion.tensorflow_backend.lite import to_tflite as run
-
-    run(saved_model_dir, base_path, tflite_path, precision=precision, form=form)
-
-
-def to_int8(base_path: Path, ranges_path: Path, choice_path: Path, tflite_path: Path, *, form: InputForm) -> None:
-    """Step: TFLite file in int8."""
-    from plumbline_conversion.tensorflow_backend.lite import to_int8 as run
-
-    run(base_path, ranges_path, choice_path, tflite_path, form=form)
-
-
 def steps(plan: Plan, files: Files) -> list[Step]:
     """All steps of the plan, in order."""
     return [
@@ -236,8 +221,8 @@ def float_step(plan: Plan, files: Files, precision: Precision, tflite: Path) -> 
     return Step(
         f"{precision}: convert to TFLite",
         "weights stored as the precision says",
-        to_tflite,
-        (files.saved_model, files.base),
+        to_float,
+        (files.base,),
         (tflite,),
         {"precision": precision, "form": plan.form},
         precision=precision,

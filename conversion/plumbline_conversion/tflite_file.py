@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import flatbuffers
 import numpy as np
+import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 FILE_IDENTIFIER: Final = b"TFL3"
@@ -83,7 +84,7 @@ def with_pixels(content: bytes) -> bytes:
     inner = graph.tensors[taken]
     pixels = schema.TensorT()
     pixels.name, pixels.shape, pixels.shapeSignature = b"pixels", inner.shape, inner.shapeSignature
-    pixels.type, pixels.buffer = schema.TensorType.UINT8, _new_buffer(model)
+    pixels.type, pixels.buffer = schema.TensorType.UINT8, new_buffer(model, None)
     pixels.quantization = schema.QuantizationParametersT()
     pixels.quantization.scale, pixels.quantization.zeroPoint = [1 / 255], [0]
     graph.tensors.append(pixels)
@@ -101,23 +102,34 @@ def _from_bytes(model: Any, pixels: int, taken: int) -> Any:
     if model.subgraphs[0].tensors[taken].type == schema.TensorType.INT8:
         code = schema.BuiltinOperator.QUANTIZE
         options, kind = schema.QuantizeOptionsT(), schema.BuiltinOptions.QuantizeOptions
-    operator.opcodeIndex, operator.inputs, operator.outputs = _operator_code(model, code), [pixels], [taken]
+    operator.opcodeIndex, operator.inputs, operator.outputs = operator_code(model, code), [pixels], [taken]
     operator.builtinOptions, operator.builtinOptionsType = options, kind
     return operator
 
 
-def _new_buffer(model: Any) -> int:
-    model.buffers.append(schema.BufferT())
+def new_buffer(model: Any, values: npt.NDArray[Any] | None) -> int:
+    """Index of a new buffer that holds the values, or of an empty one as activations have."""
+    buffer = schema.BufferT()
+    if values is not None:
+        buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+    model.buffers.append(buffer)
     return len(model.buffers) - 1
 
 
-def _operator_code(model: Any, builtin: int) -> int:
+def constant_of(model: Any, tensor: Any) -> npt.NDArray[np.float32]:
+    """The values of a float32 constant."""
+    data = np.asarray(model.buffers[tensor.buffer].data, np.uint8)
+    return data.view(np.float32).reshape(tensor.shape)
+
+
+def operator_code(model: Any, builtin: int, version: int = 1) -> int:
+    """Index of the operator's code, which is added where the file has none."""
     for index, code in enumerate(model.operatorCodes):
-        if code.builtinCode == builtin:
+        if code.builtinCode == builtin and code.version == version:
             return index
     code = schema.OperatorCodeT()
-    code.builtinCode = builtin
-    code.deprecatedBuiltinCode, code.version = min(builtin, 127), 1
+    code.builtinCode, code.version = builtin, version
+    code.deprecatedBuiltinCode = min(builtin, schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
     model.operatorCodes.append(code)
     return len(model.operatorCodes) - 1
 

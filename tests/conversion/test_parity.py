@@ -51,7 +51,7 @@ def test_worst_keypoint_is_named_with_its_picture() -> None:
 def test_keypoints_below_the_score_do_not_count() -> None:
     comparison = compared(peaks(5, 5, 0.2), peaks(9, 9, 0.2))
     assert comparison.parity.keypoints_compared == 0
-    require_parity(comparison, ParityLimit(heatmap_max_abs=None, keypoint_p99_px=0))
+    require_parity(comparison, ParityLimit(heatmap_share=None, keypoint_p99_px=0))
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ def test_spoilt_bundle_is_not_sealed(
 
 
 def test_parity_loss_stops_everything(inputs: Path, tmp_path: Path) -> None:
-    limits = {**DEFAULT_LIMITS, "int8": ParityLimit(heatmap_max_abs=1e-9, keypoint_p99_px=2)}
+    limits = {**DEFAULT_LIMITS, "int8": ParityLimit(heatmap_share=1e-9, keypoint_p99_px=2)}
     with pytest.raises(ParityLost, match="int8: heatmap max abs"):
         convert(plan_for(inputs, tmp_path / "out", precisions=("fp32", "int8"), limits=limits), lambda _: None)
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".steps"]
