@@ -1,4 +1,4 @@
-"""The command line: run, update, verify."""
+"""The command line: run, update, verify, bench."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 
 from plumbline_contract.errors import PlumblineError
+from plumbline_edge.bench import THREADS, bench, device
 from plumbline_edge.bundle import open_bundle, replay_golden
 from plumbline_edge.errors import InvalidSettings
 from plumbline_edge.registry_client import RegistryClient
@@ -35,6 +36,8 @@ UPDATE_EXAMPLES = """\
   plumbline-edge update --registry http://registry:8100 --name hrnet-edge-s --channel stable"""
 VERIFY_EXAMPLES = """\
   plumbline-edge verify models/hrnet-edge-s                       digests, and the golden samples on this device"""
+BENCH_EXAMPLES = """\
+  plumbline-edge bench models/hrnet-edge-s                        p50 and p95 of an inference on 1, 2 and 4 threads"""
 ENVIRONMENT_HINT = """\
 Settings can also be given as environment variables, such as PLUMBLINE_EDGE_SOURCE=0; flags win. A user's mistake
 ends with one line and exit code 2."""
@@ -42,7 +45,7 @@ ends with one line and exit code 2."""
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands; a flag that is not given is None."""
-    examples = "\n".join((RUN_EXAMPLES, UPDATE_EXAMPLES, VERIFY_EXAMPLES))
+    examples = "\n".join((RUN_EXAMPLES, UPDATE_EXAMPLES, VERIFY_EXAMPLES, BENCH_EXAMPLES))
     top = argparse.ArgumentParser("plumbline-edge", description=DESCRIPTION, **_teaching(examples))
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run_help = "coach a person in front of a camera, or in a file"
@@ -51,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands.add_parser("run", help=run_help, description=run_help, **_teaching(RUN_EXAMPLES)))
     _add_update(commands.add_parser("update", help=update_help, description=update_help, **_teaching(UPDATE_EXAMPLES)))
     _add_verify(commands.add_parser("verify", help=verify_help, description=verify_help, **_teaching(VERIFY_EXAMPLES)))
+    bench_help = "time the inferences of a bundle on this device"
+    _add_bench(commands.add_parser("bench", help=bench_help, description=bench_help, **_teaching(BENCH_EXAMPLES)))
     return top
 
 
@@ -90,6 +95,10 @@ def _add_update(command: argparse.ArgumentParser) -> None:
 def _add_verify(command: argparse.ArgumentParser) -> None:
     command.add_argument("bundle", type=Path, metavar="DIR", help="folder of a bundle")
     command.add_argument("--threads", type=int, help="inference threads (default: all cores but one, at most 3)")
+
+
+def _add_bench(command: argparse.ArgumentParser) -> None:
+    command.add_argument("bundle", type=Path, metavar="DIR", help="folder of a bundle")
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -143,7 +152,17 @@ def verify_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"run": run_command, "update": update_command, "verify": verify_command}
+def bench_command(arguments: argparse.Namespace) -> int:
+    """`plumbline-edge bench`."""
+    bundle = open_bundle(arguments.bundle)
+    manifest = bundle.manifest
+    print(f"bundle={manifest.name} version={manifest.version} precision={manifest.precision} device={device()!r}")
+    for threads in THREADS:
+        _say(bench(bundle, threads).line())
+    return 0
+
+
+COMMANDS = {"run": run_command, "update": update_command, "verify": verify_command, "bench": bench_command}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -72,6 +72,12 @@ def run_onnx(model: onnx.ModelProto, images_NCHW: npt.NDArray[np.float32]) -> np
     return np.asarray(session.run(None, {"image": images_NCHW})[0])
 
 
+def run_onnx_file(path: Path, images_NCHW: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The same, of a file."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"image": images_NCHW})[0])
+
+
 def export_record(**changes: Any) -> ExportRecord:
     """A record for a net that takes HEIGHT x WIDTH."""
     parity = Parity(

@@ -113,6 +113,17 @@ def test_pictures_without_a_person(edge: Edge, tmp_path: Path) -> None:
         }  # fmt: skip
 
 
+def test_bench_names_the_bundle_and_the_device(edge: Edge, tmp_path: Path) -> None:
+    lines = edge("bench", DOTS_INT8).out.splitlines()
+    assert "precision=int8" in lines[0]
+    assert "device='" in lines[0]
+    assert [line.split()[1] for line in lines[1:]] == ["threads=1", "threads=2", "threads=4"]
+    for line in lines[1:]:
+        p50_ms, p95_ms = (float(pair.partition("=")[2]) for pair in line.split()[3:])
+        assert 0 < p50_ms <= p95_ms
+    assert "holds no manifest.json" in one_error_line(edge("bench", tmp_path))
+
+
 def test_verify(edge: Edge, tmp_path: Path) -> None:
     result = edge("verify", DOTS_INT8)
     assert result.code == 0
@@ -222,7 +233,7 @@ def test_interrupted_once_leaves_no_output(tmp_path: Path, workout: Path) -> Non
     assert list(output.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["update"], ["verify"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["update"], ["verify"], ["bench"]])
 def test_help_teaches(edge: Edge, command: list[str]) -> None:
     result = edge(*command, "--help")
     assert result.code == 0
