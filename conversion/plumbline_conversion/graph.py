@@ -52,7 +52,7 @@ def read_graph(model: onnx.ModelProto) -> Graph:
     """Fix the batch at one, fold what is constant, drop what is unused. Raises UnreadableModel, UnsupportedUse."""
     fixed = _with_batch_of_one(model)
     image = input_values(fixed.graph)[0]
-    constants = {weight.name: onnx.numpy_helper.to_array(weight) for weight in fixed.graph.initializer}
+    constants = {weight.name: _weight(weight) for weight in fixed.graph.initializer}
     shapes = {value.name: shape for value in fixed.graph.value_info if (shape := _static_shape(value)) is not None}
     opset = next(entry.version for entry in fixed.opset_import if entry.domain == "")
     nodes: list[Node] = []
@@ -65,6 +65,13 @@ def read_graph(model: onnx.ModelProto) -> Graph:
     output_name = fixed.graph.output[0].name
     input_shape = tuple(dim.dim_value for dim in image.type.tensor_type.shape.dim)
     return Graph(_needed(nodes, output_name), constants, image.name, input_shape, output_name)
+
+
+def _weight(weight: onnx.TensorProto) -> Array:
+    try:
+        return np.asarray(onnx.numpy_helper.to_array(weight))
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnreadableModel(f"weight {weight.name!r} is damaged ({error}); export the model again") from error
 
 
 def _with_batch_of_one(model: onnx.ModelProto) -> onnx.ModelProto:
