@@ -44,7 +44,7 @@ def test_files_give_the_same_on_arm64(form: InputForm, pi: list[str], tmp_path: 
     for draft in drafts.values():
         here, there = _both(draft, pi)
         distance, compared = farthest(here, there, load_record(record_path))
-        assert compared >= 34
+        assert compared >= 25
         if draft.manifest.precision in ("fp32", "fp16"):
             assert np.abs(here - there).max() < 1e-4
             assert distance < 0.05
