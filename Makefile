@@ -17,11 +17,11 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-postgres test-install test-fleet test-docker clean check-python
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-postgres test-install test-fleet test-docker test-nets test-onnx-tf test-arm64 fuzz-conversion bench-conversion clean check-python
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 check-python:
 	@test -n "$(PYTAG)" -a -f "requirements/dev-$(PYTAG).txt" || { \
@@ -44,7 +44,7 @@ $(DEMO_VENV)/.ready: $(wildcard requirements/edge-$(PYTAG).txt requirements/regi
 lint: setup ## ruff, mypy strict, yamllint, shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES) tests requirements infra/demo.py infra/bench.py infra/bench_coach.py infra/evaluate_coach.py
+	$(BIN)/mypy $(PACKAGES) tests requirements infra/*.py
 	$(BIN)/mypy --python-version 3.10 contract/plumbline_contract edge/plumbline_edge
 	$(BIN)/yamllint --strict .
 	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck
@@ -86,6 +86,21 @@ test-fleet: setup ## stand-in Pis with real systemd take deploy.yml over SSH; ne
 
 test-docker: setup ## build the images and bring docker-compose.yml up; needs root and a Docker engine
 	$(BIN)/pytest -m docker -s tests/infra/test_compose.py
+
+test-nets: setup ## convert every net of training whole, W48 too; minutes and 8 GB
+	$(BIN)/pytest -m nets -s tests/conversion
+
+test-onnx-tf: setup ## onnx-tf and tflite-runtime against ours; makes their environments (Python 3.11, 1.5 GB) once
+	$(BIN)/pytest -m onnx_tf -s tests/conversion
+
+test-arm64: setup ## the files on an emulated Pi's processor; needs root, debootstrap and qemu-user-static
+	$(BIN)/pytest -m arm64 -s tests/conversion
+
+fuzz-conversion: setup ## five hundred damaged ONNX files; FUZZ_SEED and FUZZ_COUNT change them
+	$(BIN)/pytest -m fuzz -s tests/conversion
+
+bench-conversion: setup ## our float graphs against onnx-tf's and litert-torch's, same weights, same run
+	$(BIN)/python infra/bench_conversion.py $(BENCH_ARGS)
 
 lock: check-python ## resolve the locks in requirements/ again
 	$(PYTHON) requirements/lock.py

@@ -1,6 +1,6 @@
 """`make bench-conversion`: one inference of our float graph against onnx-tf's and, where installed, litert-torch's.
 
-Same weights, same run, runs of the graphs interleaved, medians; figures of one run are comparable with each other alone.
+Same weights, same run, turn by turn, medians; figures of one run are comparable with each other alone.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import traceback
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from tests.conversion.graphs import run_onnx_file
 
 from plumbline_contract.errors import PlumblineError
@@ -40,7 +41,7 @@ def outcome(path: Path, folder: Path) -> str:
     return _compared(path, image, actual_HWK)
 
 
-def _compared(path: Path, image: np.ndarray[tuple[int, ...], np.dtype[np.float32]], actual_HWK: object) -> str:
+def _compared(path: Path, image: npt.NDArray[np.float32], actual_HWK: npt.NDArray[np.float32]) -> str:
     try:
         expected_HWK = run_onnx_file(path, image)[0].transpose(1, 2, 0)
     except Exception as error:

@@ -22,8 +22,7 @@ def write_shipped(path: Path) -> Path:
     net, config, _ = load_model(MODELS / "hrnet-edge-s.pt")
     height, width = config.final_stage.height, config.final_stage.width
     source = InputSpec(height=height, width=width, layout="NCHW", box_padding=config.box_padding)
-    size = {"height": manifest.output.height, "width": manifest.output.width}
-    target = OutputSpec(**size, layout="NCHW", decode=config.decode, alignment=config.alignment)
+    target = manifest.output.model_copy(update={"layout": "NCHW", "dtype": "float32", "quantisation": None})
     record = export_record(name=manifest.name, input=source, output=target, lineage=manifest.lineage)
     return _write(net, source, path, record)
 

@@ -1,4 +1,4 @@
-"""Finished steps are not done again while what they read stands; the lineage says what was done; --explain does nothing."""
+"""Finished steps are not done again while what they read stands; lineage, report and --explain say so."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_the_report_holds_what_was_measured(folder: Path) -> None:
     assert report["choice"]["kept_float"] == [scanned[0]["tensor"]]
     assert set(report["choice"]["losses"]) == {"minmax", "percentile", "mse"}
     for item in report["precisions"]:
-        assert item["profile"]["macs"] > 1e6
+        assert item["profile"]["macs"] > 1e5
         assert item["profile"]["live_bytes"] > 1e4
         assert [bound["threads"] for bound in item["estimates"]] == [1, 3]
     # The layer in float stands between a DEQUANTIZE and a QUANTIZE.
