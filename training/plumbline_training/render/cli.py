@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     images.add_argument("--count", type=int, default=1000, help="how many pictures (default: %(default)s)")
     clips = commands.add_parser("clips", help="clips with phases, repetitions, faults and keypoints")
     clips.add_argument("--count", type=int, default=50, help="how many clips (default: %(default)s)")
-    clips.add_argument("--keypoints-only", action="store_true", help="no video: a clip in a second or two")
+    clips.add_argument("--keypoints-only", action="store_true", help="no video: a clip in a few seconds")
     clips.add_argument("--exercise", metavar="NAME", help="this exercise alone (default: each in turn)")
     clips.add_argument("--fault", metavar="NAME", help="this fault in every clip, or 'none'; needs --exercise")
     for command in (everything, images, clips):
