@@ -336,9 +336,9 @@ AFTER: Final = frozenset({"too_shallow", "not_high_enough", "arms_too_low"})
 
 def _is_broken(fault: Fault, state: CoachState, torso_px: float) -> bool:
     condition = fault.condition
-    if fault.judged in ("after", "at_full") or condition.relative or state.view not in fault.views:
+    elsewhere = fault.judged in ("after", "at_full") or condition.relative or state.view not in fault.views
+    if elsewhere or state.ghost_K3 is None:
         return False
-    assert state.ghost_K3 is not None
     reading = read(condition.measure, Pose(state.ghost_K3), torso_px)  # type: ignore[arg-type]
     return reading is not None and breaks(condition, reading.value, already=False)
 
