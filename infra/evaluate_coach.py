@@ -70,8 +70,8 @@ FAULTS_OF: Final[dict[str, dict[str, str]]] = {
 }  # fmt: skip
 """The renderer's faults by the names of the coach's rules; those left out have no rule."""
 EITHER_WAY: Final = (0.55, 0.85)
-"""A rendered repetition that was meant to go this share of the full way may count or not: the depths of the renderer and
-of the rules are not the same number."""
+"""A rendered repetition that was meant to go this share of the full way may count or not: the renderer's depth and the
+rules' progress are not the same number."""
 GHOST_AFTER_SECONDS: Final[float] = 0.5
 """A ghost is measured once it has had time to get to where it is going."""
 COUNTED_BY_EYE: Final = {
@@ -266,7 +266,7 @@ def onsets(states: Sequence[CoachState], fps: float) -> list[tuple[str, float]]:
     return begun
 
 
-def score_rendered(clip: dict[str, Any], states: Sequence[CoachState]) -> RenderedScore:
+def score_rendered(clip: dict[str, Any], exercise: Exercise, states: Sequence[CoachState]) -> RenderedScore:
     """Counts and faults against what was injected; a fault told within a second of its time is found."""
     names, fps, score = FAULTS_OF[clip["exercise"]], float(clip["fps"]), RenderedScore(clips=1)
     if not states[-1].holds:
@@ -288,7 +288,8 @@ def score_rendered(clip: dict[str, Any], states: Sequence[CoachState]) -> Render
     )
     if not spells:
         score.right_seconds = len(states) / fps
-        score.false_cues = sum(state.cue_is_new for state in states)
+        asks = (exercise.turn_cue, exercise.hold.break_cue if exercise.hold else None)
+        score.false_cues = sum(state.cue_is_new and state.cue not in asks for state in states)
     return score
 
 
@@ -310,7 +311,8 @@ class GhostScore:
             if state.ghost_K3 is None or since < GHOST_AFTER_SECONDS * fps or not state.faults:
                 continue
             torso_px = Pose(keypoints_K3).torso_px() or 1.0
-            moved_K = np.hypot(*(state.ghost_K3[:, :2] - keypoints_K3[:, :2]).T) * (state.ghost_K3[:, 2] >= SEEN_SCORE)
+            moves_K2 = np.where(state.ghost_K3[:, 2:] >= SEEN_SCORE, state.ghost_K3[:, :2] - keypoints_K3[:, :2], 0.0)
+            moved_K = np.hypot(moves_K2[:, 0], moves_K2[:, 1])
             self.drawn += 1
             faulty = {keypoint for fault in state.faults for keypoint in fault.keypoints}
             self.moves_the_faulty += int(moved_K.argmax()) in faulty
@@ -334,9 +336,9 @@ AFTER: Final = frozenset({"too_shallow", "not_high_enough", "arms_too_low"})
 
 def _is_broken(fault: Fault, state: CoachState, torso_px: float) -> bool:
     condition = fault.condition
-    if fault.judged in ("after", "at_full") or condition.relative or state.view not in fault.views:
+    elsewhere = fault.judged in ("after", "at_full") or condition.relative or state.view not in fault.views
+    if elsewhere or state.ghost_K3 is None:
         return False
-    assert state.ghost_K3 is not None
     reading = read(condition.measure, Pose(state.ghost_K3), torso_px)  # type: ignore[arg-type]
     return reading is not None and breaks(condition, reading.value, already=False)
 
@@ -357,10 +359,11 @@ def evaluate_rendered(folder: Path, noise: float) -> None:
     for number, path in enumerate(sorted(folder.glob("*.json"))):
         clip = json.loads(path.read_bytes())
         name = {"desk_sitting": "sitting"}.get(clip["exercise"], clip["exercise"])
-        keypoints_TK3, fps, exercise = rendered_keypoints(clip, noise, number), float(clip["fps"]), load_exercise(name)
+        exercise, fps = load_exercise(name), float(clip["fps"])
+        keypoints_TK3 = rendered_keypoints(clip, noise, number)
         states = follow(keypoints_TK3, fps, exercise)
         ghosts.take(exercise, keypoints_TK3, states, fps)
-        scores.setdefault(name, RenderedScore()).add(score_rendered(clip, states))
+        scores.setdefault(name, RenderedScore()).add(score_rendered(clip, exercise, states))
     print(f"\n{RENDERED_HEAD}")
     total, counted = RenderedScore(), RenderedScore()
     for name, score in sorted(scores.items()):
