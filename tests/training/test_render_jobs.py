@@ -11,7 +11,7 @@ import pytest
 from tests.training.number_job import NumberJob, write
 
 from plumbline_training.render import jobs
-from plumbline_training.render.errors import WorkerLost
+from plumbline_training.render.errors import InvalidRequest, WorkerLost
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,3 +64,13 @@ def test_a_checkpoint_comes_every_few_hundred(tmp_path: Path) -> None:
     todo = range(2 * jobs.CHECKPOINT + 10)
     jobs.run(NumberJob(tmp_path), todo, len(todo), 1, True, lambda: seen.append(len(list(tmp_path.iterdir()))))
     assert seen == [jobs.CHECKPOINT, 2 * jobs.CHECKPOINT]
+
+
+def test_a_folder_begun_with_other_options_is_refused(tmp_path: Path) -> None:
+    jobs.keep_settings(tmp_path, {"seed": 1, "poses": None})
+    jobs.keep_settings(tmp_path, {"seed": 1, "poses": None})
+    with pytest.raises(InvalidRequest, match="was begun with seed 1, now 2; choose another folder"):
+        jobs.keep_settings(tmp_path, {"seed": 2, "poses": None})
+    (tmp_path / jobs.SETTINGS).write_text("{")
+    with pytest.raises(InvalidRequest, match="is damaged"):
+        jobs.keep_settings(tmp_path, {"seed": 1})

@@ -306,5 +306,7 @@ def write_clips(job: ClipJob, count: int, workers: int, quiet: bool = False) -> 
             )
     job.out.mkdir(parents=True, exist_ok=True)
     jobs.clear_partial(job.out)
+    made_with = ("fps", "pixels", "exercise", "fault", "photographs", "exercises")
+    jobs.keep_settings(job.out, {name: getattr(job, name) for name in made_with})
     todo = [number for number in range(count) if not job.record(number).is_file()]
     return jobs.run(job, todo, count, workers, quiet)

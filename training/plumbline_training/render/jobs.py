@@ -6,11 +6,12 @@ processes nor an interruption changes a byte.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from plumbline_training.render.errors import WorkerLost
+from plumbline_training.render.errors import InvalidRequest, WorkerLost
 
 PARTIAL = ".partial"
+SETTINGS = "render.json"
 BATCH = 8
 CHECKPOINT = 500
 
@@ -54,6 +56,23 @@ def clear_partial(folder: Path) -> None:
     """Removes what an interrupted run left half-written."""
     for path in folder.glob(f"*{PARTIAL}*"):
         path.unlink()
+
+
+def keep_settings(folder: Path, settings: Mapping[str, object]) -> None:
+    """Notes what a folder's files are made with. Raises InvalidRequest when it was begun with something else."""
+    path = folder / SETTINGS
+    text = json.dumps(settings, sort_keys=True, default=str)
+    if path.is_file():
+        try:
+            begun = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise InvalidRequest(f"{str(path)!r} is damaged ({error}); remove it or choose another --out") from error
+        now = json.loads(text)
+        other = [name for name in now if begun.get(name) != now[name]]
+        if other:
+            said = ", ".join(f"{name} {begun.get(name)!r}, now {now[name]!r}" for name in other)
+            raise InvalidRequest(f"--out: {str(folder)!r} was begun with {said}; choose another folder, or ask as then")
+    write_whole(path, text.encode())
 
 
 def folder_size(folder: Path) -> int:

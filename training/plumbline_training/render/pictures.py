@@ -210,6 +210,8 @@ def write_pictures(job: PictureJob, count: int, workers: int, quiet: bool = Fals
     for folder in (job.out / "images", job.out / "parts"):
         folder.mkdir(parents=True, exist_ok=True)
         jobs.clear_partial(folder)
+    made_with = {"seed": job.seed, "poses": job.poses, "backgrounds": job.photographs, "exercises": job.exercises}
+    jobs.keep_settings(job.out, made_with)
     todo = [number for number in range(count) if not job.part(number).is_file()]
     made = jobs.run(job, todo, count, workers, quiet, lambda: write_annotations(job, count))
     write_annotations(job, count)

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from plumbline_contract.errors import PlumblineError
 from plumbline_training.render.body import Phenotype
 from plumbline_training.render.camera import Camera, orbit
+from plumbline_training.render.errors import ClipNotWritten
 from plumbline_training.render.film import Picture
 from plumbline_training.render.look import Garment, Look
 from plumbline_training.render.motions import Squat, squat
@@ -28,10 +28,6 @@ FPS: Final = 30
 DEPTHS_DEGREES: Final = (94.0, 97.0, 48.0, 99.0, 95.0)
 """Thigh from vertical at the bottom of each repetition, seen from the side; 90 is horizontal."""
 TOO_SHALLOW_BELOW_DEGREES: Final = 70.0
-
-
-class ClipNotWritten(PlumblineError):
-    """The video could not be encoded."""
 
 
 @dataclass(frozen=True)
