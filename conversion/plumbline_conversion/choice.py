@@ -1,4 +1,4 @@
-"""The step that decides how int8 is made: by which ranges, and with which layers kept in float.
+"""The step that makes the int8 file: by the ranges and with the float layers that lose least.
 
 Everything is decided on calibration crops; the crops that prove parity are never looked at here. Axes: N crops, h and w
 heatmap rows and columns, K keypoints.
@@ -22,15 +22,15 @@ from plumbline_conversion.litert import TFLiteModel
 from plumbline_conversion.onnx_file import load_record
 from plumbline_conversion.parity import keypoint_oks_NK
 from plumbline_conversion.pictures import spread
-from plumbline_conversion.plan import RANGE_METHODS, InputForm, RangeMethod, Ranging
+from plumbline_conversion.plan import InputForm, RangeMethod, Ranging
 from plumbline_conversion.ranges import load_ranges
 from plumbline_conversion.specs import bundle_specs, float_input
 from plumbline_conversion.tflite_file import Layer, layers
 
 JUDGED_CROPS: Final = 16
 Heatmaps = npt.NDArray[np.float32]
-Quantise = Callable[[RangeMethod, Sequence[str]], Path]
-"""Makes an int8 file with these ranges and these layers in float."""
+Quantise = Callable[[RangeMethod, Sequence[str]], bytes]
+"""An int8 file with these ranges and these layers in float."""
 
 
 class Loss(NamedTuple):
@@ -63,49 +63,61 @@ class Choice(BaseModel):
     """Of every layer with multiply-adds, the worst first; empty where no scan was asked for."""
 
 
-def write_choice(
+def write_int8(
     base_path: Path,
     ranges_path: Path,
     record_path: Path,
     crops_path: Path,
     choice_path: Path,
+    tflite_path: Path,
     *,
     form: InputForm,
     ranging: Ranging,
     scan: bool,
     float_layers: int,
 ) -> None:
-    """Step: try the ranges, scan the layers if asked to, and write a Choice as JSON."""
+    """Step: try the ranges, scan the layers if asked to; write a Choice as JSON and the file that it gives.
+
+    Raises ConversionFailed.
+    """
     record = load_record(record_path)
-    judge = _Judge(base_path, record, np.stack(spread(list(load_crops(crops_path).crops_rgb_NHW3), JUDGED_CROPS)), form)
     workshop = choice_path.with_suffix(".tflite")
-    quantise = _quantiser(base_path, ranges_path, workshop, form)
+    crops = np.stack(spread(list(load_crops(crops_path).crops_rgb_NHW3), JUDGED_CROPS))
+    judge = _Judge(base_path, record, crops, form, workshop)
+    quantise = _quantiser(base_path, ranges_path, form)
     try:
-        methods = RANGE_METHODS if ranging == "auto" else (ranging,)
-        losses = {method: judge.loss(quantise(method, ())) for method in methods}
-        best = min(losses, key=lambda method: losses[method])
+        tried = _tried(judge, quantise, ranging)
+        best = min(tried, key=lambda method: tried[method][1])
         scanned = _scan(base_path, judge, quantise, best) if scan or float_layers else []
     finally:
         workshop.unlink(missing_ok=True)
+    kept_float = [item.tensor for item in scanned[:float_layers]]
     choice = Choice(
         method=best,
-        kept_float=[item.tensor for item in scanned[:float_layers]],
-        losses={method: (loss.oks_loss, loss.heatmap_rms) for method, loss in losses.items()},
+        kept_float=kept_float,
+        losses={method: (loss.oks_loss, loss.heatmap_rms) for method, (_, loss) in tried.items()},
         sensitivities=scanned,
     )
     choice_path.write_text(choice.model_dump_json(indent=2), encoding="utf-8")
+    tflite_path.write_bytes(quantise(best, kept_float) if kept_float else tried[best][0])
 
 
-def _quantiser(base_path: Path, ranges_path: Path, workshop: Path, form: InputForm) -> Quantise:
+def _tried(judge: _Judge, quantise: Quantise, ranging: Ranging) -> dict[RangeMethod, tuple[bytes, Loss]]:
+    """The files of the methods and what each loses; where clipping by `mse` gains nothing, `percentile` is left out."""
+    tried: dict[RangeMethod, tuple[bytes, Loss]] = {}
+    for method in ("minmax", "mse", "percentile") if ranging == "auto" else (ranging,):
+        if method == "percentile" and len(tried) == 2 and tried["mse"][1] >= tried["minmax"][1]:
+            break
+        content = quantise(method, ())
+        tried[method] = content, judge.loss(content)
+    return tried
+
+
+def _quantiser(base_path: Path, ranges_path: Path, form: InputForm) -> Quantise:
     from plumbline_conversion.tensorflow_backend.quantise import quantised
 
     content = base_path.read_bytes()
-
-    def quantise(method: RangeMethod, kept_float: Sequence[str]) -> Path:
-        workshop.write_bytes(quantised(content, load_ranges(ranges_path, method), form, kept_float))
-        return workshop
-
-    return quantise
+    return lambda method, kept_float: quantised(content, load_ranges(ranges_path, method), form, kept_float)
 
 
 def _scan(base_path: Path, judge: _Judge, quantise: Quantise, method: RangeMethod) -> list[Sensitivity]:
@@ -126,16 +138,19 @@ def _sensitivity(layer: Layer, loss: Loss) -> Sensitivity:
 
 
 class _Judge:
-    """Compares quantised files with the float one on the same crops."""
+    """Compares quantised files with the float one on the same crops; a runtime reads them at `workshop`."""
 
-    def __init__(self, base_path: Path, record: ExportRecord, crops_rgb_NHW3: Image, form: InputForm) -> None:
-        self._record, self._crops_rgb_NHW3 = record, crops_rgb_NHW3
+    def __init__(
+        self, base_path: Path, record: ExportRecord, crops_rgb_NHW3: Image, form: InputForm, workshop: Path
+    ) -> None:
+        self._record, self._crops_rgb_NHW3, self._workshop = record, crops_rgb_NHW3, workshop
         tensors = to_tensor(crops_rgb_NHW3, float_input(record, form))
         self._reference_NhwK = _run(TFLiteModel(base_path, threads=2), tensors)
 
-    def loss(self, tflite_path: Path) -> Loss:
+    def loss(self, content: bytes) -> Loss:
         """What that file loses."""
-        model = TFLiteModel(tflite_path, threads=2)
+        self._workshop.write_bytes(content)
+        model = TFLiteModel(self._workshop, threads=2)
         spec, _ = bundle_specs(self._record, model)
         found_NhwK = _run(model, to_tensor(self._crops_rgb_NHW3, spec))
         decode = DECODERS[self._record.output.decode]
@@ -150,5 +165,5 @@ def _run(model: TFLiteModel, tensors_NHW3: npt.NDArray[np.generic]) -> Heatmaps:
 
 
 def load_choice(path: Path) -> Choice:
-    """The choice that `write_choice` wrote."""
+    """The choice that `write_int8` wrote."""
     return Choice.model_validate_json(path.read_text(encoding="utf-8"))

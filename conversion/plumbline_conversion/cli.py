@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     add("--work", type=Path, metavar="DIR", help="where finished steps are kept (OUT/.steps)")
     add("--explain", action="store_true", help="say what would be done, and do nothing")
     add("--precision", nargs="+", choices=PRECISIONS, help="default: the recipe's")
-    add("--calibration-samples", type=int, default=200, metavar="N", help="crops that set int8 ranges (200)")
+    add("--calibration-samples", type=int, default=100, metavar="N", help="crops that set int8 ranges (100)")
     add("--parity-samples", type=int, default=64, metavar="N", help="other crops that prove parity (64)")
     add("--golden-samples", type=int, default=4, metavar="N", help="crops in golden.npz (4)")
     add("--limit-oks", type=_limit, action="append", default=[], metavar="PRECISION=OKS", help=_limit_help())

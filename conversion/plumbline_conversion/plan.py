@@ -22,7 +22,6 @@ RangeMethod = Literal["minmax", "percentile", "mse"]
 Ranging = Literal["auto", "minmax", "percentile", "mse"]
 TRANSLATORS: Final[tuple[Translator, ...]] = get_args(Translator)
 INPUT_FORMS: Final[tuple[InputForm, ...]] = get_args(InputForm)
-RANGE_METHODS: Final[tuple[RangeMethod, ...]] = get_args(RangeMethod)
 RANGINGS: Final[tuple[Ranging, ...]] = get_args(Ranging)
 PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 
@@ -85,7 +84,7 @@ class Plan:
     golden: ImageSource
     """Images that may be given away: they travel in the bundle."""
     precisions: tuple[Precision, ...] = PRECISIONS
-    calibration_samples: int = 200
+    calibration_samples: int = 100
     """Crops that set the int8 ranges, at most."""
     parity_samples: int = 64
     """Crops held out of calibration on which parity is measured, at most."""

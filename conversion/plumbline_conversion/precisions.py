@@ -1,4 +1,4 @@
-"""The steps that make the TFLite file of each precision from the float one."""
+"""The step that makes the files whose activations are float; `choice` makes int8."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from plumbline_contract.manifest import Precision
-from plumbline_conversion.choice import load_choice
 from plumbline_conversion.plan import InputForm
-from plumbline_conversion.ranges import load_ranges
 from plumbline_conversion.tflite_file import with_pixels
 from plumbline_conversion.weights import with_half_weights, with_int8_weights
 
@@ -24,12 +22,3 @@ def to_float(base_path: Path, tflite_path: Path, *, precision: Precision, form: 
     """Step: write the file of a precision whose activations are float."""
     content = WEIGHTS[precision](base_path.read_bytes())
     tflite_path.write_bytes(with_pixels(content) if form == "uint8" else content)
-
-
-def to_int8(base_path: Path, ranges_path: Path, choice_path: Path, tflite_path: Path, *, form: InputForm) -> None:
-    """Step: write the int8 file with the ranges and float layers of the choice. Raises ConversionFailed."""
-    from plumbline_conversion.tensorflow_backend.quantise import quantised
-
-    choice = load_choice(choice_path)
-    ranges_T2 = load_ranges(ranges_path, choice.method)
-    tflite_path.write_bytes(quantised(base_path.read_bytes(), ranges_T2, form, choice.kept_float))

@@ -53,18 +53,26 @@ def write_ranges(base_path: Path, record_path: Path, crops_path: Path, ranges_pa
 def _observe(content: bytes, tensors_NHW3: Values) -> tuple[Ranges, list[Values]]:
     """Ends (T, 2) of all values and a sample of them for each activation, the input first."""
     interpreter = open_interpreter(with_all_outputs(content), threads=2)
-    source, targets = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()
+    source = interpreter.get_input_details()[0]["index"]
+    views = [interpreter.tensor(item["index"]) for item in interpreter.get_output_details()]
     share = max(1, SAMPLES // len(tensors_NHW3))
-    ends_T2 = np.tile(np.array([np.inf, -np.inf]), (len(targets) + 1, 1))
+    ends_T2 = np.tile(np.array([np.inf, -np.inf]), (len(views) + 1, 1))
     samples: list[list[Values]] = [[] for _ in ends_T2]
     for tensor_HW3 in tqdm(tensors_NHW3, desc="calibration", unit="crop", leave=False, disable=None):
         interpreter.set_tensor(source, tensor_HW3[None])
         interpreter.invoke()
-        for index, values in enumerate((tensor_HW3, *(interpreter.get_tensor(item["index"]) for item in targets))):
-            ends_T2[index] = min(ends_T2[index, 0], values.min()), max(ends_T2[index, 1], values.max())
-            # A step that is no multiple of the channels, so that all of them are seen.
-            samples[index].append(values.reshape(-1)[:: max(1, values.size // share) | 1].copy())
+        for index in range(len(ends_T2)):
+            ends_2, sample_S = _summary(views[index - 1]() if index else tensor_HW3, share)
+            ends_T2[index] = min(ends_T2[index, 0], ends_2[0]), max(ends_T2[index, 1], ends_2[1])
+            samples[index].append(sample_S)
     return ends_T2, [np.concatenate(parts) for parts in samples]
+
+
+def _summary(values: Values, share: int) -> tuple[tuple[float, float], Values]:
+    """Ends and a sample of values that the runtime owns: no view of them may be left when it runs again."""
+    # A step that is no multiple of the channels, so that all of them are seen.
+    sample_S = values.reshape(-1)[:: max(1, values.size // share) | 1].copy()
+    return (float(values.min()), float(values.max())), sample_S
 
 
 def _percentile(ends_2: Ranges, sample_S: Values) -> tuple[float, float]:

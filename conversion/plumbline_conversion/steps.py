@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from plumbline_contract.manifest import Precision
-from plumbline_conversion.choice import write_choice
+from plumbline_conversion.choice import write_int8
 from plumbline_conversion.classic import translate_classic
 from plumbline_conversion.crops import select_calibration, select_golden
 from plumbline_conversion.draft import write_draft
@@ -15,7 +15,7 @@ from plumbline_conversion.golden import write_golden
 from plumbline_conversion.onnx_file import check_onnx
 from plumbline_conversion.parity import measure_parity
 from plumbline_conversion.plan import InputForm, Plan
-from plumbline_conversion.precisions import to_float, to_int8
+from plumbline_conversion.precisions import to_float
 from plumbline_conversion.profile import write_profile
 from plumbline_conversion.ranges import write_ranges
 from plumbline_conversion.reference import write_reference
@@ -243,25 +243,16 @@ def int8_steps(plan: Plan, files: Files, tflite: Path) -> list[Step]:
         ),
         Step(
             "int8: choose ranges and float layers",
-            "whatever loses least on calibration crops; layers are tried alone where asked for",
-            write_choice,
+            "the file that loses least on calibration crops, weights per channel; a scan tries each layer alone",
+            write_int8,
             (files.base, files.ranges, files.record, files.calibration),
-            (files.choice,),
+            (files.choice, tflite),
             {
                 "form": plan.form,
                 "ranging": plan.ranging,
                 "scan": plan.scan_layers,
                 "float_layers": plan.float_layers,
             },
-            precision="int8",
-        ),
-        Step(
-            "int8: convert to TFLite",
-            "weights per channel, activations by the chosen ranges",
-            to_int8,
-            (files.base, files.ranges, files.choice),
-            (tflite,),
-            {"form": plan.form},
             precision="int8",
         ),
     ]

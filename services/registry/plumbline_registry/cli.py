@@ -75,7 +75,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--database-url", help="SQLAlchemy URL (sqlite:///var/registry/registry.sqlite3)")
     parser.add_argument("--blob-dir", help="folder of the blobs (var/registry/blobs)")
     parser.add_argument("--tokens-file", help="names and hashes of write tokens (var/registry/tokens.json)")
-    parser.add_argument("--max-bundle-bytes", type=int, help="largest upload (100000000)")
+    parser.add_argument("--max-bundle-bytes", type=int, help="largest upload (300000000)")
     parser.set_defaults(command=_serve)
 
 

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     write_token: SecretStr | None = Field(
         default=None, min_length=16, description="a write token as plain text, for containers; named `publisher`"
     )
-    max_bundle_bytes: int = Field(default=100_000_000, ge=1024, description="largest upload, counted on the wire")
+    max_bundle_bytes: int = Field(default=300_000_000, ge=1024, description="largest upload, counted on the wire")
     upload_idle_seconds: float = Field(
         default=30.0, gt=0, description="an upload that sends nothing for this long is dropped"
     )
