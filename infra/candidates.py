@@ -27,7 +27,7 @@ from plumbline_training.architectures import ModelConfig, build
 from plumbline_training.complexity import UNIT, measure
 from plumbline_training.export import trace
 from plumbline_training.hrnet import HRNET_EDGE_S, HRNetConfig
-from plumbline_training.trunk_hrnet import TrunkHRNetConfig
+from plumbline_training.trunk_hrnet import TRUNK_HRNET_LITE0, TrunkHRNetConfig
 
 ROUNDS = 15
 LOWER = """
@@ -53,17 +53,23 @@ def _dense(channels: tuple[int, int, int, int], modules: tuple[int, int, int], b
     return HRNetConfig(32, 1, 32, modules, blocks, channels, "sigmoid")
 
 
+DENSE_16_ONE_BLOCK = _dense((16, 32, 64, 128), (1, 1, 1), 1)
+DENSE_16_MODULES_1_2_2 = _dense((16, 32, 64, 128), (1, 2, 2), 2)
+DENSE_24 = _dense((24, 48, 96, 192), (1, 1, 1), 2)
+LITE0_16_ONE_MODULE = TrunkHRNetConfig(channels=(16, 24, 40, 64), modules=1)
+LITE2 = TrunkHRNetConfig(1.1, 1.2)
+
 CANDIDATES = (
     Candidate("edge_s: dense 16, modules 1-1-1", HRNET_EDGE_S, 192, 160),
     Candidate("edge_s: dense 16, modules 1-1-1", HRNET_EDGE_S, 256, 192),
-    Candidate("dense 16, modules 1-2-2", _dense((16, 32, 64, 128), (1, 2, 2), 2), 256, 192),
-    Candidate("dense 24, modules 1-1-1", _dense((24, 48, 96, 192), (1, 1, 1), 2), 256, 192),
-    Candidate("dense 16, one block", _dense((16, 32, 64, 128), (1, 1, 1), 1), 256, 192),
-    Candidate("Lite0 trunk, 16, one module", TrunkHRNetConfig(channels=(16, 24, 40, 64), modules=1), 192, 160),
-    Candidate("Lite0 trunk, 16, one module", TrunkHRNetConfig(channels=(16, 24, 40, 64), modules=1), 256, 192),
-    Candidate("Lite0 trunk, 32, two modules", TrunkHRNetConfig(), 192, 160),
-    Candidate("Lite0 trunk, 32, two modules", TrunkHRNetConfig(), 256, 192),
-    Candidate("Lite2 trunk, 32, two modules", TrunkHRNetConfig(1.1, 1.2), 256, 192),
+    Candidate("dense 16, modules 1-2-2", DENSE_16_MODULES_1_2_2, 256, 192),
+    Candidate("dense 24, modules 1-1-1", DENSE_24, 256, 192),
+    Candidate("dense 16, one block", DENSE_16_ONE_BLOCK, 256, 192),
+    Candidate("Lite0 trunk, 16, one module", LITE0_16_ONE_MODULE, 192, 160),
+    Candidate("Lite0 trunk, 16, one module", LITE0_16_ONE_MODULE, 256, 192),
+    Candidate("Lite0 trunk, 32, two modules", TRUNK_HRNET_LITE0, 192, 160),
+    Candidate("Lite0 trunk, 32, two modules", TRUNK_HRNET_LITE0, 256, 192),
+    Candidate("Lite2 trunk, 32, two modules", LITE2, 256, 192),
 )
 
 

