@@ -9,11 +9,13 @@ from typing import Final, TextIO
 from plumbline_edge.analysis import Analysis
 from plumbline_edge.analysis_report import as_json, as_page
 from plumbline_edge.bundle import open_bundle
+from plumbline_edge.capture import CaptureSource
 from plumbline_edge.coach.exercises import load_exercise
 from plumbline_edge.errors import Interrupted, InvalidSettings, NobodySeen, OutputUnwritable, SourceUnavailable
 from plumbline_edge.estimator import PoseEstimator
+from plumbline_edge.frame import FrameSource
 from plumbline_edge.settings import EdgeSettings
-from plumbline_edge.source import CaptureSource, FrameSource, open_source
+from plumbline_edge.source import open_source
 from plumbline_edge.state import StateFolder
 
 BAR_WIDTH: Final = 30

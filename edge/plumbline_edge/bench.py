@@ -18,6 +18,9 @@ WARM_UP_RUNS: Final = 3
 SECONDS: Final = 3.0
 """Spent on each number of threads, at most."""
 MAX_RUNS: Final = 200
+CHOICE_SECONDS: Final = 0.5
+"""Spent on each number of threads when one is to be chosen."""
+NEAR_ENOUGH: Final = 1.1
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,14 @@ def bench(bundle: Bundle, threads: int, seconds: float = SECONDS) -> Timing:
         taken.append(time.perf_counter() - started_at)
     p50, p95 = np.percentile(taken, [50, 95])
     return Timing(threads, len(taken), float(p50), float(p95))
+
+
+def quickest_threads(bundle: Bundle, most: int) -> int:
+    """The fewest threads, up to `most`, whose inference takes at most a tenth longer than the quickest's."""
+    if most == 1:
+        return 1
+    seconds = {threads: bench(bundle, threads, CHOICE_SECONDS).p50_seconds for threads in range(1, most + 1)}
+    return min(threads for threads, taken in seconds.items() if taken <= NEAR_ENOUGH * min(seconds.values()))
 
 
 def device() -> str:

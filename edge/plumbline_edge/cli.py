@@ -1,24 +1,27 @@
-"""The command line: run, update, verify, bench."""
+"""The command line: run, analyze, update, verify, bench, config."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import cv2
+import yaml
 
 from plumbline_contract.errors import PlumblineError
+from plumbline_edge.arguments import parser
 from plumbline_edge.bench import THREADS, bench, device
 from plumbline_edge.bundle import open_bundle, replay_golden
+from plumbline_edge.coach.exercises import load_exercise
 from plumbline_edge.errors import InvalidSettings
 from plumbline_edge.health import HealthWatch
+from plumbline_edge.logs import configure, event
 from plumbline_edge.registry_client import RegistryClient
 from plumbline_edge.report import Reporter, reporter_of
 from plumbline_edge.settings import EdgeSettings, load_settings
@@ -28,113 +31,19 @@ from plumbline_edge.updater import Update
 EXIT_USER_ERROR = 2
 SILENT = 0
 
-DESCRIPTION = "Watches a person exercise, counts repetitions and says what to do better. Pictures stay on this device."
-RUN_EXAMPLES = """\
-  plumbline-edge run --source 0                                   the first camera; page at http://127.0.0.1:8080/
-  plumbline-edge run --source rtsp://camera/live --host 0.0.0.0   a network camera; page for the whole network
-  plumbline-edge run --source squats.mp4 --loop                   a file, at its own speed, again and again
-  plumbline-edge run --source squats.mp4 --once --output out.mp4  every frame once: a summary line and a video"""
-UPDATE_EXAMPLES = """\
-  plumbline-edge update --registry http://registry:8100 --root root.json --name hrnet-edge-s --channel stable"""
-ANALYZE_EXAMPLES = """\
-  plumbline-edge analyze squats.mp4                               a report beside it: squats-analysis/report.html
-  plumbline-edge analyze set2.mp4 --exercise push_up --out reports/set2"""
-VERIFY_EXAMPLES = """\
-  plumbline-edge verify models/hrnet-edge-s                       digests, and the golden samples on this device"""
-BENCH_EXAMPLES = """\
-  plumbline-edge bench models/hrnet-edge-s                        p50 and p95 of an inference on 1, 2 and 4 threads"""
-ENVIRONMENT_HINT = """\
-Settings can also be given as environment variables, such as PLUMBLINE_EDGE_SOURCE=0; flags win. A user's mistake
-ends with one line and exit code 2."""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The parser of all commands; a flag that is not given is None."""
-    examples = "\n".join((RUN_EXAMPLES, ANALYZE_EXAMPLES, UPDATE_EXAMPLES, VERIFY_EXAMPLES, BENCH_EXAMPLES))
-    top = argparse.ArgumentParser("plumbline-edge", description=DESCRIPTION, **_teaching(examples))
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run_help = "coach a person in front of a camera, or in a file"
-    update_help = "fetch, check and activate the bundle of a registry's channel"
-    verify_help = "check a bundle's digests and replay its golden samples here"
-    _add_run(commands.add_parser("run", help=run_help, description=run_help, **_teaching(RUN_EXAMPLES)))
-    analyze_help = "report on a recording: repetitions, faults, angles, what to do better"
-    _add_analyze(
-        commands.add_parser("analyze", help=analyze_help, description=analyze_help, **_teaching(ANALYZE_EXAMPLES))
-    )
-    _add_update(commands.add_parser("update", help=update_help, description=update_help, **_teaching(UPDATE_EXAMPLES)))
-    _add_verify(commands.add_parser("verify", help=verify_help, description=verify_help, **_teaching(VERIFY_EXAMPLES)))
-    bench_help = "time the inferences of a bundle on this device"
-    _add_bench(commands.add_parser("bench", help=bench_help, description=bench_help, **_teaching(BENCH_EXAMPLES)))
-    return top
-
-
-def _teaching(examples: str) -> dict[str, Any]:
-    return {
-        "epilog": f"examples:\n{examples}\n\n{ENVIRONMENT_HINT}",
-        "formatter_class": argparse.RawDescriptionHelpFormatter,
-    }
-
-
-def _add_run(run: argparse.ArgumentParser) -> None:
-    run.add_argument("--source", help="video file, picture, folder, camera index, /dev path or URL (default: 0)")
-    run.add_argument("--bundle", type=Path, metavar="DIR", help="bundle folder (default: the active one of --state)")
-    run.add_argument("--state", type=Path, metavar="DIR", help="state folder (default: ~/.local/state/plumbline-edge)")
-    run.add_argument("--exercise", help="exercise: its name, or a YAML file (default: squat)")
-    run.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine only)")
-    run.add_argument("--port", type=int, help="port to listen on (default: 8080; 0: a free one)")
-    run.add_argument("--threads", type=int, help="inference threads (default: all cores but one, at most 3)")
-    run.add_argument("--loop", action="store_true", default=None, help="start a file again at its end")
-    run.add_argument("--speak", action="store_true", default=None, help="say cues aloud with espeak-ng")
-    run.add_argument(
-        "--once", action="store_true", help="take every frame of a file once, unpaced, and end with a summary"
-    )
-    run.add_argument("--allow-nobody", action="store_true", help="with --once: a source without a person is no error")
-    run.add_argument("--output", type=Path, metavar="MP4", help="with --once: write the annotated video")
-
-
-def _add_analyze(command: argparse.ArgumentParser) -> None:
-    command.add_argument("video", help="video file, or folder of pictures")
-    command.add_argument("--exercise", help="exercise: its name, or a YAML file (default: squat)")
-    command.add_argument(
-        "--bundle", type=Path, metavar="DIR", help="bundle folder (default: the active one of --state)"
-    )
-    command.add_argument("--state", type=Path, metavar="DIR", help="state folder")
-    command.add_argument("--threads", type=int, help="inference threads (default: all cores but one, at most 3)")
-    command.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: VIDEO-analysis beside it)")
-
-
-def _add_update(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--registry", metavar="URL", help="the registry (default: http://127.0.0.1:8100)")
-    command.add_argument("--root", type=Path, metavar="JSON", help="whom to trust (default: root.json of --state)")
-    command.add_argument("--name", help="bundle to follow (default: hrnet-edge-s)")
-    command.add_argument("--channel", help="channel to follow: dev, canary or stable (default: stable)")
-    command.add_argument(
-        "--state", type=Path, metavar="DIR", help="state folder (default: ~/.local/state/plumbline-edge)"
-    )
-    command.add_argument("--threads", type=int, help="threads of the golden replay")
-    command.add_argument("--health-url", metavar="URL", help="watch the service there after a change, else go back")
-    command.add_argument("--retry-failed", action="store_true", help="try a bundle again that failed here before")
-
-
-def _add_verify(command: argparse.ArgumentParser) -> None:
-    command.add_argument("bundle", type=Path, metavar="DIR", help="folder of a bundle")
-    command.add_argument("--threads", type=int, help="inference threads (default: all cores but one, at most 3)")
-
-
-def _add_bench(command: argparse.ArgumentParser) -> None:
-    command.add_argument("bundle", type=Path, metavar="DIR", help="folder of a bundle")
+RUN_SETTINGS = (
+    "source", "bundle", "state", "exercise", "host", "port", "threads", "max_fps", "person", "resolution", "rotate",
+    "mirror", "loop", "speak",
+)  # fmt: skip
+"""Flags of `run` that are settings of the same name."""
 
 
 def run_command(arguments: argparse.Namespace) -> int:
     """`plumbline-edge run`."""
     if arguments.output is not None and not arguments.once:
         raise InvalidSettings(f"--output {str(arguments.output)!r} needs --once; add it, or leave --output out")
-    settings = load_settings(
-        **{name: getattr(arguments, name) for name in ("source", "bundle", "state", "exercise", "host", "port")},
-        threads=arguments.threads,
-        loop=arguments.loop,
-        speak=arguments.speak,
-    )
+    settings = load_settings(arguments.config, **{name: getattr(arguments, name) for name in RUN_SETTINGS})
+    configure(settings.log_format)
     # The page's framework takes a small computer seconds to import, and `update` and `verify` do without.
     from plumbline_edge.service import run_live, run_recorded
 
@@ -142,8 +51,8 @@ def run_command(arguments: argparse.Namespace) -> int:
         if arguments.once:
             print(run_recorded(settings, arguments.output, stop, arguments.allow_nobody).line())
             return 0
-        session = run_live(settings, stop, _say)
-        print(f"stopped after {session.frames} frames, {session.state.reps} reps")
+        session = run_live(settings, stop)
+        event(f"stopped after {session.frames} frames, {session.state.reps} reps")
         return 0
 
 
@@ -228,7 +137,22 @@ def bench_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def config_command(arguments: argparse.Namespace) -> int:
+    """`plumbline-edge config`."""
+    if arguments.action == "schema":
+        print(json.dumps(EdgeSettings.model_json_schema(), indent=2))
+        return 0
+    settings = load_settings(arguments.file if arguments.action == "check" else arguments.config)
+    if arguments.action == "check":
+        load_exercise(settings.exercise)
+        print(f"ok: {arguments.file}")
+    else:
+        print(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), end="")
+    return 0
+
+
 COMMANDS = {
+    "config": config_command,
     "run": run_command,
     "analyze": analyze_command,
     "update": update_command,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -48,6 +48,18 @@ class Overlay:
     cue: str | None
     cue_is_praise: bool
     fps: float
+
+    def mirrored(self, width: int) -> Overlay:
+        """The same over a picture of this width whose left and right are exchanged."""
+        return replace(self, keypoints_K3=_mirrored(self.keypoints_K3, width), ghost_K3=_mirrored(self.ghost_K3, width))
+
+
+def _mirrored(points_KN: Points | None, width: int) -> Points | None:
+    if points_KN is None:
+        return None
+    mirrored_KN = points_KN.copy()
+    mirrored_KN[:, 0] = width - 1 - mirrored_KN[:, 0]
+    return mirrored_KN
 
 
 def draw_annotated(image_bgr_HW3: Image, overlay: Overlay) -> None:

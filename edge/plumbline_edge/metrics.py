@@ -9,7 +9,10 @@ from typing import Final, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
+from plumbline_contract.decode import Keypoints
 from plumbline_contract.manifest import Manifest
+from plumbline_edge.device_metrics import DeviceMetrics
+from plumbline_edge.tracking_metrics import TrackingMetrics
 
 Stage = Literal["capture", "preprocess", "inference", "decode", "coach", "draw", "encode"]
 
@@ -54,8 +57,10 @@ class EdgeMetrics:
             "plumbline_edge_faults_total", "Attempts, or occasions, in which a fault was found", ["exercise", "fault"],
             registry=self.registry,
         )  # fmt: skip
-        self.person_visible = Gauge(
-            "plumbline_edge_person_visible", "1 while a person is seen, else 0", registry=self.registry
+        self.tracking = TrackingMetrics(self.registry)
+        self.device = DeviceMetrics(self.registry)
+        self.source_up = Gauge(
+            "plumbline_edge_source_up", "1 while the camera or stream gives pictures, else 0", registry=self.registry
         )
         self.source_reconnects = Counter(
             "plumbline_edge_source_reconnects_total",
@@ -84,8 +89,15 @@ class EdgeMetrics:
         """Note how long one frame spent in a stage."""
         self.stage_latency.labels(stage=stage).observe(seconds)
 
-    def read_gauges_from(self, fps: Callable[[float], float], last_frame_at: Callable[[], float]) -> None:
-        """Compute FPS and the last frame's age at the moment of a scrape, so that they tell of a standstill too."""
+    def observe_tracking(self, before: bool, after: bool, keypoints_K3: Keypoints, *, seen: bool) -> None:
+        """Note what one frame did to tracking, and how sure the network was of each keypoint."""
+        self.tracking.observe(before, after, keypoints_K3, seen=seen)
+
+    def read_gauges_from(
+        self, fps: Callable[[float], float], last_frame_at: Callable[[], float], source_up: Callable[[], bool]
+    ) -> None:
+        """Compute these at the moment of a scrape, so that they tell of a standstill too."""
+        self.source_up.set_function(lambda: float(source_up()))
         self.fps.set_function(lambda: fps(time.monotonic()))
         self.last_frame_age.set_function(lambda: time.monotonic() - last_frame_at())
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from plumbline_edge.draw import draw_annotated
 from plumbline_edge.errors import Interrupted, NobodySeen, SourceUnavailable
+from plumbline_edge.frame import Frame, FrameSource
 from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.recorder import VideoRecorder
 from plumbline_edge.session import Session
-from plumbline_edge.source import Frame, FrameSource
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from plumbline_edge.errors import SourceUnavailable
-from plumbline_edge.source import Frame, FrameSource
+from plumbline_edge.frame import Frame, FrameSource
 
 RECONNECT_SECONDS: Final = 1.0
 

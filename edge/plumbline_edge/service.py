@@ -5,53 +5,40 @@ from __future__ import annotations
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 
-from plumbline_contract.exercise import Exercise
-from plumbline_edge.bundle import Bundle, open_bundle
+from plumbline_edge.climate import read_climate
 from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.exercises import load_exercise
 from plumbline_edge.errors import InvalidSettings, PortTaken
-from plumbline_edge.estimator import PoseEstimator
+from plumbline_edge.frame import FrameSource
+from plumbline_edge.logs import event
 from plumbline_edge.meter import Meter
 from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.notify import notify
 from plumbline_edge.once import Summary, run_once
+from plumbline_edge.pace import Pace, allowed_duty
 from plumbline_edge.pipeline import LivePipeline
 from plumbline_edge.playback import as_live
 from plumbline_edge.recorder import VideoRecorder
+from plumbline_edge.running import RunningBundle
 from plumbline_edge.session import Session
 from plumbline_edge.settings import EdgeSettings
 from plumbline_edge.source import open_source
 from plumbline_edge.speech import Speaker
-from plumbline_edge.state import StateFolder
 from plumbline_edge.status import StatusLine
 from plumbline_edge.update_metrics import UpdateMetrics
 from plumbline_edge.view import LiveView
 from plumbline_edge.web import create_app
+from plumbline_edge.web.access import Access, access_of
 
 METER_WINDOW_SECONDS: Final = 5.0
 TICK_SECONDS: Final = 0.5
-
-
-def chosen_bundle(settings: EdgeSettings) -> Bundle:
-    """The bundle to run: the one given, or the active one of the state folder, verified."""
-    folder = settings.bundle if settings.bundle is not None else StateFolder(settings.state).active_bundle_folder()
-    return open_bundle(folder)
-
-
-def new_session(
-    settings: EdgeSettings, exercise: Exercise, bundle: Bundle, metrics: EdgeMetrics, meter: Meter
-) -> Session:
-    """Model, tracker and coach, ready for frames."""
-    model = bundle.load_model(settings.inference_threads)
-    metrics.describe_bundle(bundle.manifest, bundle.manifest_sha256)
-    say = Speaker().say if settings.speak else None
-    return Session(PoseEstimator(model, metrics.observe_stage), Coach(exercise), metrics, meter, say)
 
 
 def run_recorded(
@@ -59,13 +46,13 @@ def run_recorded(
 ) -> Summary:
     """`run --once`: the whole source, unpaced."""
     metrics = EdgeMetrics()
-    exercise, bundle = load_exercise(settings.exercise), chosen_bundle(settings)
-    source = open_source(settings.source)
+    exercise, running = load_exercise(settings.exercise), RunningBundle(settings, metrics)
+    source = open_source(settings.source, settings.camera)
     try:
         if source.live:
             raise InvalidSettings(f"--once needs a recording, and {source.name!r} has no end; leave --once out")
         recorder = None if output is None else VideoRecorder(output, source.frame_rate)
-        session = new_session(settings, exercise, bundle, metrics, Meter())
+        session = Session(running.estimator, Coach(exercise), metrics, Meter(), _speaker(settings))
         status = StatusLine(sys.stdout)
         summary = run_once(source, session, metrics, recorder, output, stop, status.show, allow_nobody)
         status.end()
@@ -74,87 +61,92 @@ def run_recorded(
         source.close()
 
 
-def run_live(settings: EdgeSettings, stop: threading.Event, say: Callable[[str], None]) -> Session:
+def run_live(settings: EdgeSettings, stop: threading.Event) -> Session:
     """`run`: until the source ends or `stop` is set; changes over when an update activates another bundle.
 
     Raises what made a thread fail.
     """
-    chosen_bundle(settings)  # a mistake here is told before the port is taken
-    with _listen(settings.host, settings.port) as listener:
-        announced = False
-        while True:
-            with listener.dup() as own:
-                superseded, session = _run_bundle(settings, stop, own, None if announced else say)
-            if not superseded:
-                return session
-            announced = True
-            say("another bundle is active: changed over to it")
-
-
-def _run_bundle(
-    settings: EdgeSettings, stop: threading.Event, listener: socket.socket, say: Callable[[str], None] | None
-) -> tuple[bool, Session]:
-    """Run with the bundle that is chosen now; also gives whether it ended because another one is."""
-    metrics, ended = EdgeMetrics(), threading.Event()
+    metrics, ended, pace = EdgeMetrics(), threading.Event(), Pace(settings.max_fps)
     metrics.registry.register(UpdateMetrics(settings.state))
-    exercise, bundle = load_exercise(settings.exercise), chosen_bundle(settings)
-    source = as_live(open_source(settings.source), lambda: open_source(settings.source), ended, loop=settings.loop)
-    session = new_session(settings, exercise, bundle, metrics, Meter(METER_WINDOW_SECONDS))
-    pipeline = LivePipeline(source, session, metrics, ended)
+    exercise, running = load_exercise(settings.exercise), RunningBundle(settings, metrics)
+    with _listen(settings.host, settings.port) as listener:
+        access = access_of(settings)
+        source = as_live(_open(settings), lambda: _open(settings), ended, loop=settings.loop)
+        session = Session(running.estimator, Coach(exercise), metrics, Meter(METER_WINDOW_SECONDS), _speaker(settings))
+        pipeline = LivePipeline(source, session, metrics, ended, pace)
+        event(f"page    {_address(listener)}{access.query}", source=source.name)
+        with _serving(settings, pipeline, metrics, running, access, listener):
+            _watch(pipeline, stop, metrics, pace)
+    if pipeline.failure is not None:
+        raise pipeline.failure
+    return session
+
+
+def _open(settings: EdgeSettings) -> FrameSource:
+    return open_source(settings.source, settings.camera)
+
+
+def _speaker(settings: EdgeSettings) -> Callable[[str], None] | None:
+    return Speaker().say if settings.speak else None
+
+
+@contextmanager
+def _serving(
+    settings: EdgeSettings,
+    pipeline: LivePipeline,
+    metrics: EdgeMetrics,
+    running: RunningBundle,
+    access: Access,
+    listener: socket.socket,
+) -> Iterator[None]:
+    """The pipeline, the live picture and the page, from start to stop."""
     view = LiveView(
         pipeline,
         metrics,
         max_fps=settings.stream_fps,
         jpeg_quality=settings.jpeg_quality,
         max_viewers=settings.max_viewers,
+        mirror=settings.mirror,
     )
-    app = create_app(pipeline, view, metrics, bundle, stale_after_seconds=settings.stale_after_seconds)
+    app = create_app(pipeline, view, metrics, running, access, stale_after_seconds=settings.stale_after_seconds)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
     serving = threading.Thread(target=server.run, args=([listener],), name="web", daemon=True)
-    superseded = False
-    if say is not None:
-        say(f"page    {_address(listener)}")
+    following = threading.Thread(target=_follow, args=(pipeline, running), name="follow", daemon=True)
     try:
         pipeline.start()
         view.start()
         serving.start()
-        superseded = _watch(pipeline, stop, lambda: _is_superseded(settings, bundle))
+        following.start()
+        yield
     finally:
-        if not superseded:
-            notify("STOPPING=1")
+        notify("STOPPING=1")
         server.should_exit = True
         pipeline.stop()
         serving.join(5)
-    if pipeline.failure is not None:
-        raise pipeline.failure
-    return superseded, session
 
 
-def _is_superseded(settings: EdgeSettings, bundle: Bundle) -> bool:
-    """Whether an update activated another bundle than the one that runs."""
-    if settings.bundle is not None:
-        return False
-    active = StateFolder(settings.state).active_sha256()
-    return active is not None and active != bundle.manifest_sha256
-
-
-def _watch(pipeline: LivePipeline, stop: threading.Event, superseded: Callable[[], bool]) -> bool:
-    """Until the end: the status line, READY once frames flow, and the watchdog fed only while they do.
-
-    True if it ends because another bundle became the active one.
-    """
-    status = StatusLine(sys.stdout)
-    frames = 0
+def _watch(pipeline: LivePipeline, stop: threading.Event, metrics: EdgeMetrics, pace: Pace) -> None:
+    """Until the end: the status line, READY once frames flow, the watchdog, and heat."""
+    status, ready, fed_at = StatusLine(sys.stdout), False, 0.0
     while not stop.is_set() and not pipeline.finished.wait(TICK_SECONDS):
-        if pipeline.session.frames > frames:
-            notify("READY=1" if frames == 0 else "WATCHDOG=1")
-            frames = pipeline.session.frames
+        if not ready and pipeline.session.frames > 0:
+            ready = notify("READY=1") or True
+        elif ready and pipeline.alive_at > fed_at:
+            # Fed while inference goes round. A camera that is gone is no reason to start again: it is waited for.
+            fed_at = pipeline.alive_at
+            notify("WATCHDOG=1")
+        climate = read_climate()
+        pace.adapt(climate)
+        metrics.device.show(climate, allowed_duty(climate))
         status.show(pipeline.session)
-        if superseded():
-            status.end()
-            return True
     status.end()
-    return False
+
+
+def _follow(pipeline: LivePipeline, running: RunningBundle) -> None:
+    """In a thread of its own, as loading a large model takes longer than the watchdog waits."""
+    while not pipeline.stop_requested.wait(TICK_SECONDS):
+        if running.follow(event):
+            pipeline.await_first_frame()
 
 
 def _listen(host: str, port: int) -> socket.socket:

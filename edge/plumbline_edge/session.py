@@ -10,9 +10,9 @@ from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.state import CoachState
 from plumbline_edge.draw import Overlay
 from plumbline_edge.estimator import Pose, PoseEstimator
+from plumbline_edge.frame import Frame
 from plumbline_edge.meter import Meter
 from plumbline_edge.metrics import EdgeMetrics
-from plumbline_edge.source import Frame
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Result:
     state: CoachState
     cue_is_praise: bool
 
-    def overlay(self, fps: float) -> Overlay:
-        """What to draw over the frame."""
+    def overlay(self, fps: float, *, later_by_seconds: float = 0.0) -> Overlay:
+        """What to draw over the frame, or over one that came this much later."""
         faulty = {keypoint for fault in self.state.faults for keypoint in fault.keypoints}
         return Overlay(
-            keypoints_K3=self.pose.keypoints_K3 if self.pose.seen else None,
+            keypoints_K3=self.pose.carried(later_by_seconds) if self.pose.seen else None,
             ghost_K3=self.state.ghost_K3 if self.pose.seen else None,
             faulty=frozenset(faulty),
             reps=self.state.reps,
@@ -60,26 +60,27 @@ class Session:
         self.cue_is_praise = False
         self.cues_given = 0
         """Rises by one with each new cue, so that a reader knows when to say it."""
-        self._estimator = estimator
+        self.estimator = estimator
         self._coach = coach
         self._metrics = metrics
         self._say = say
 
     def process(self, frame: Frame) -> Result:
         """Take in the next frame."""
-        pose = self._estimator.estimate(frame)
+        was_tracking = self.estimator.tracking
+        pose = self.estimator.estimate(frame)
         estimated_at = time.perf_counter()
         state = self._coach.update(frame.timestamp_seconds, pose.keypoints_K3)
         self._metrics.observe_stage("coach", time.perf_counter() - estimated_at)
         completed_at = time.monotonic()
         self.meter.record(completed_at, completed_at - frame.captured_at)
         self._metrics.latency.observe(completed_at - frame.captured_at)
+        self._metrics.observe_tracking(was_tracking, self.estimator.tracking, pose.keypoints_K3, seen=pose.seen)
         self._count(pose, state)
         return Result(frame, pose, state, self.cue_is_praise)
 
     def _count(self, pose: Pose, state: CoachState) -> None:
         self._metrics.frames.inc()
-        self._metrics.person_visible.set(pose.seen)
         self._metrics.reps.labels(exercise=self.exercise).inc(state.reps - self.state.reps)
         for name, count in state.fault_counts.items():
             before = self.state.fault_counts.get(name, 0)

@@ -1,17 +1,23 @@
-"""The device's settings: command-line flags over environment variables PLUMBLINE_EDGE_* over these defaults."""
+"""The device's settings: flags over environment variables PLUMBLINE_EDGE_* over a YAML file over these defaults."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from plumbline_edge.config_file import read_config
 from plumbline_edge.errors import InvalidSettings
+from plumbline_edge.frame import CameraOptions
+from plumbline_edge.logs import LogFormat
+from plumbline_edge.search import Whom
+from plumbline_edge.tracker import TrackerConfig
 
 ENVIRONMENT_PREFIX = "PLUMBLINE_EDGE_"
+CONFIG_VARIABLE = "PLUMBLINE_EDGE_CONFIG"
 
 
 class EdgeSettings(BaseSettings):
@@ -30,11 +36,26 @@ class EdgeSettings(BaseSettings):
     bundle: Path | None = Field(None, description="bundle folder; by default the active one of the state folder")
     exercise: str = Field("squat", description="exercise to coach: a known name, or the path of a YAML file")
     threads: int = Field(0, ge=0, le=64, description="inference threads; 0 leaves one core to camera and page")
+    max_fps: float = Field(0.0, ge=0, le=240, description="most inferences a second; 0: as many as there are pictures")
+    person: Whom = Field("largest", description="whom to follow among several people: largest, left or right")
+    turn_crop: bool = Field(False, description="turn the crop by quarters with a lying body, for a net trained so")
     loop: bool = Field(False, description="start a file again at its end")
     speak: bool = Field(False, description="say cues aloud with espeak-ng, which must be installed")
 
+    resolution: str = Field(
+        "", pattern=r"^(\d{2,5}x\d{2,5})?$", description="camera's picture as WIDTHxHEIGHT; empty: 1280x720 or its own"
+    )
+    rate: float = Field(0.0, ge=0, le=240, description="camera's pictures a second; 0: its own")
+    rotate: Literal[0, 90, 180, 270] = Field(0, description="turn every picture clockwise by this, as the camera hangs")
+    mirror: bool = Field(False, description="show the page's picture like a looking-glass")
+
     host: str = Field("127.0.0.1", description="address that the page listens on")
     port: int = Field(8080, ge=0, le=65535, description="port that the page listens on; 0 takes a free one")
+    token_file: Path | None = Field(
+        None, description="file with the page's token, made where absent; by default page-token in the state folder"
+    )
+    open_page: bool = Field(False, description="no token: whoever reaches the page may look; for a closed network")
+    log_format: LogFormat = Field("text", description="text for people, json for a log store")
     stream_fps: float = Field(20.0, gt=0, le=60, description="most pictures a second that a viewer is sent")
     jpeg_quality: int = Field(80, ge=10, le=100, description="JPEG quality of the live picture")
     max_viewers: int = Field(8, ge=1, le=32, description="live pictures served at once; further ones get 503")
@@ -60,19 +81,35 @@ class EdgeSettings(BaseSettings):
         return self.root or self.state / "root.json"
 
     @property
+    def tracking(self) -> TrackerConfig:
+        """How the tracker is to work."""
+        return TrackerConfig(whom=self.person, turns=self.turn_crop)
+
+    @property
+    def camera(self) -> CameraOptions:
+        """How a camera is to give its pictures."""
+        width, _, height = self.resolution.partition("x")
+        size = (int(width), int(height)) if height else None
+        return CameraOptions(size=size, rate=self.rate or None, rotate=self.rotate)
+
+    @property
     def inference_threads(self) -> int:
-        """The number of threads that inference gets."""
+        """The number of threads that inference may take."""
         return self.threads or max(1, min(3, (os.cpu_count() or 1) - 1))
 
 
-def load_settings(**given: Any) -> EdgeSettings:
-    """Settings with `given` (None: not given) over the environment. Raises InvalidSettings for the first bad one."""
+def load_settings(config: Path | None = None, **given: Any) -> EdgeSettings:
+    """Settings with `given` (None: not given) over the environment over the file. Raises InvalidSettings."""
+    file = config or (Path(named) if (named := os.environ.get(CONFIG_VARIABLE)) else None)
+    written = read_config(file, set(EdgeSettings.model_fields)) if file is not None else {}
+    flags = {name: value for name, value in given.items() if value is not None}
+    spoken = {name for name in written if os.environ.get(f"{ENVIRONMENT_PREFIX}{name.upper()}")}
     try:
-        return EdgeSettings(**{name: value for name, value in given.items() if value is not None})
+        return EdgeSettings(**{name: value for name, value in written.items() if name not in spoken} | flags)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        where = f"{name!r} in {str(file)!r}" if name in written and name not in flags else f"--{name.replace('_', '-')}"
         raise InvalidSettings(
-            f"{name} is {first['input']!r}: {first['msg']}; correct --{name.replace('_', '-')} or"
-            f" {ENVIRONMENT_PREFIX}{name.upper()}"
+            f"{name} is {first['input']!r}: {first['msg']}; correct {where} or {ENVIRONMENT_PREFIX}{name.upper()}"
         ) from error

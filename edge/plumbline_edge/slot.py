@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -70,3 +71,8 @@ class Latest(Generic[Item]):
             if not self._changed.wait_for(lambda: self._number > number, timeout_seconds):
                 return number, None
             return self._number, self._item
+
+    def wait_until(self, holds: Callable[[Item], bool], timeout_seconds: float) -> bool:
+        """Wait for an item of which this holds; False after the timeout."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._item is not None and holds(self._item), timeout_seconds)

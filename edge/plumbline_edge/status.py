@@ -6,6 +6,7 @@ import os
 import time
 from typing import Final, TextIO
 
+from plumbline_edge.logs import event
 from plumbline_edge.session import Session
 
 INTERVAL_SECONDS: Final = 1.0
@@ -29,17 +30,26 @@ class StatusLine:
             return
         self._next_at = now + self._interval_seconds
         line = status_text(session, now)
-        print(
-            f"\r{line}\x1b[K" if self._in_place else line,
-            end="" if self._in_place else "\n",
-            file=self._out,
-            flush=True,
-        )
+        if not self._in_place:
+            event(line, **status_fields(session, now))
+            return
+        print(f"\r{line}\x1b[K", end="", file=self._out, flush=True)
 
     def end(self) -> None:
         """Leave the terminal on a fresh line."""
         if self._in_place:
             print(file=self._out, flush=True)
+
+
+def status_fields(session: Session, now: float) -> dict[str, object]:
+    """The same as numbers, for a log store."""
+    return {
+        "fps": round(session.meter.fps(now), 2),
+        "p95_latency_ms": round(1000 * session.meter.p95_latency_seconds(), 2),
+        "exercise": session.exercise,
+        "reps": session.state.reps,
+        "person_visible": session.person_seen,
+    }
 
 
 def status_text(session: Session, now: float) -> str:

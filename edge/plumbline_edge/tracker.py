@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from plumbline_contract.box import Box, box_from_keypoints
 from plumbline_contract.decode import Keypoints
 from plumbline_contract.sequence import HIPS, SHOULDERS, midpoint
+from plumbline_edge.edges import Edges
+from plumbline_edge.orientation import body_turn
+from plumbline_edge.search import Whom, preference, search_rounds
 
 
 @dataclass(frozen=True)
@@ -34,50 +37,10 @@ class TrackerConfig:
     """Time constant with which an edge of the box moves inwards. Outwards it moves at once, so no limb is cut off."""
     min_side_share: float = 0.1
     """The box's longer side is at least this share of the picture's shorter side."""
-
-
-@dataclass(frozen=True)
-class _Edges:
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    @classmethod
-    def of(cls, box: Box) -> _Edges:
-        half_width, half_height = box.width / 2, box.height / 2
-        return cls(
-            box.centre_x - half_width, box.centre_y - half_height, box.centre_x + half_width, box.centre_y + half_height
-        )
-
-    def follow(self, target: _Edges, inwards: float) -> _Edges:
-        """Each edge takes the target at once when that is further out, else moves the share `inwards` of the way."""
-        return _Edges(
-            min(target.left, self.left + inwards * (target.left - self.left)),
-            min(target.top, self.top + inwards * (target.top - self.top)),
-            max(target.right, self.right + inwards * (target.right - self.right)),
-            max(target.bottom, self.bottom + inwards * (target.bottom - self.bottom)),
-        )
-
-    def including(self, points_N2: npt.NDArray[np.float64]) -> _Edges:
-        """Moved outwards as far as needed to hold these points."""
-        low, high = points_N2.min(axis=0), points_N2.max(axis=0)
-        return _Edges(
-            min(self.left, float(low[0])),
-            min(self.top, float(low[1])),
-            max(self.right, float(high[0])),
-            max(self.bottom, float(high[1])),
-        )
-
-    def clipped(self, height: int, width: int) -> _Edges | None:
-        """The part inside the picture; None when there is none."""
-        left, top = max(self.left, 0.0), max(self.top, 0.0)
-        right, bottom = min(self.right, width - 1.0), min(self.bottom, height - 1.0)
-        return _Edges(left, top, right, bottom) if right - left >= 1 and bottom - top >= 1 else None
-
-    def box(self) -> Box:
-        centre_x, centre_y = (self.left + self.right) / 2, (self.top + self.bottom) / 2
-        return Box(centre_x, centre_y, self.right - self.left, self.bottom - self.top)
+    whom: Whom = "largest"
+    """Whom to follow when several people are found at once."""
+    turns: bool = False
+    """Whether the crop turns by quarters, so that a lying body stands upright in it: for a net that was trained so."""
 
 
 def person_score(keypoints_K3: Keypoints) -> float:
@@ -85,27 +48,13 @@ def person_score(keypoints_K3: Keypoints) -> float:
     return float(keypoints_K3[:, 2].mean())
 
 
-def search_boxes(height: int, width: int) -> tuple[Box, ...]:
-    """Regions tried in turn for a lost person: the middle at full height, the whole picture, the left, the right.
-
-    A whole wide picture shows a standing person small, so upright thirds-wide regions come beside it.
-    """
-    side = min(width, round(height * 0.75))
-    whole = Box.whole_image(height, width)
-    if side == width:
-        return (whole,)
-    middle = Box(whole.centre_x, whole.centre_y, side, height)
-    left = Box((side - 1) / 2, whole.centre_y, side, height)
-    right = Box(width - 1 - (side - 1) / 2, whole.centre_y, side, height)
-    return (middle, whole, left, right)
-
-
 class Tracker:
-    """Follows one person: `next_box` says where to look, `update` is told what was found there."""
+    """Follows one person: `regions` says where to look, `update` is told what was found there."""
 
     def __init__(self, config: TrackerConfig | None = None) -> None:
         self._config = config or TrackerConfig()
-        self._edges: _Edges | None = None
+        self._edges: Edges | None = None
+        self._turn = 0
         self._seen_at = 0.0
         self._updated_at = 0.0
         self._attempt = 0
@@ -115,45 +64,56 @@ class Tracker:
         """Whether a person is followed, as opposed to searched for."""
         return self._edges is not None
 
-    def next_box(self, height: int, width: int) -> Box:
-        """The region of a picture of this size to look at, not yet padded for the network."""
+    def regions(self, height: int, width: int) -> tuple[Box, ...]:
+        """The regions of a picture of this size to look at, not yet padded for the network; one while tracking."""
         if self._edges is not None:
-            minimum = self._config.min_side_share * min(height, width)
-            box = self._edges.box()
-            return box.padded(max(1.0, minimum / max(box.width, box.height)))
-        boxes = search_boxes(height, width)
-        return boxes[self._attempt % len(boxes)]
+            return (self._box(self._edges, height, width),)
+        rounds = search_rounds(height, width, self._config.whom, turned=self._config.turns)
+        return rounds[self._attempt % len(rounds)]
 
-    def update(self, keypoints_K3: Keypoints, timestamp_seconds: float, height: int, width: int) -> bool:
-        """Take in what was found in a picture of this size; says whether the person is seen in it."""
-        needed = self._config.keep_score if self.tracking else self._config.acquire_score
-        target = self._target(keypoints_K3, height, width) if person_score(keypoints_K3) >= needed else None
-        if target is None:
+    def update(
+        self, sightings: Sequence[Keypoints], timestamp_seconds: float, height: int, width: int
+    ) -> Keypoints | None:
+        """Take in what was found in the regions of a picture of this size: the person followed, None if unseen."""
+        found = [(seen_K3, target) for seen_K3 in sightings if (target := self._target(seen_K3, height, width))]
+        if not found:
             self._miss(timestamp_seconds)
-            return False
+            return None
+        seen_K3, target = max(found, key=lambda pair: preference(pair[1].box(), self._config.whom))
         if self._edges is None:
             self._edges = target
         else:
             step = max(0.0, timestamp_seconds - self._updated_at)
             self._edges = self._edges.follow(target, 1 - math.exp(-step / self._config.shrink_seconds))
+        if self._config.turns:
+            self._turn = body_turn(seen_K3, self._turn, self._config.keypoint_score)
         self._seen_at = self._updated_at = timestamp_seconds
         self._attempt = 0
-        return True
+        return seen_K3
+
+    def _box(self, edges: Edges, height: int, width: int) -> Box:
+        box = edges.box()
+        minimum = self._config.min_side_share * min(height, width)
+        box = box.padded(max(1.0, minimum / max(box.width, box.height)))
+        return box if self._turn == 0 else Box(box.centre_x, box.centre_y, box.height, box.width, self._turn)
 
     def _miss(self, timestamp_seconds: float) -> None:
         if self._edges is None:
             self._attempt += 1
         elif timestamp_seconds - self._seen_at >= self._config.patience_seconds:
             self._edges = None
+            self._turn = 0
             self._attempt = 0
 
-    def _target(self, keypoints_K3: Keypoints, height: int, width: int) -> _Edges | None:
-        if not np.isfinite(keypoints_K3).all():
+    def _target(self, keypoints_K3: Keypoints, height: int, width: int) -> Edges | None:
+        """The edges of the person seen; None when there is none."""
+        needed = self._config.keep_score if self.tracking else self._config.acquire_score
+        if not np.isfinite(keypoints_K3).all() or person_score(keypoints_K3) < needed:
             return None
         box = box_from_keypoints(keypoints_K3, self._config.keypoint_score)
         if box is None:
             return None
-        edges = _Edges.of(box.padded(self._config.body_margin))
+        edges = Edges.of(box.padded(self._config.body_margin))
         hips = midpoint(keypoints_K3, HIPS, self._config.keypoint_score)
         torso = midpoint(keypoints_K3, SHOULDERS, self._config.keypoint_score) - hips
         if np.isfinite(torso).all():

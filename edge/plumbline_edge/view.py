@@ -9,14 +9,19 @@ from contextlib import contextmanager
 from typing import Final
 
 import cv2
+import numpy as np
 
 from plumbline_edge.draw import draw_pose
+from plumbline_edge.frame import Frame
 from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.pipeline import LivePipeline
 from plumbline_edge.session import Result
 from plumbline_edge.slot import Latest
 
 WAIT_SECONDS: Final = 0.5
+KEEPS_UP_SHARE: Final = 0.8
+"""From this share of the camera's rate on, pictures are shown with the pose that was found in them. A slower network
+would make the picture itself stutter: then the newest one is shown, with the latest pose carried on to its time."""
 
 
 class TooManyViewers(Exception):
@@ -27,14 +32,23 @@ class LiveView:
     """JPEG pictures of the pipeline's latest results."""
 
     def __init__(
-        self, pipeline: LivePipeline, metrics: EdgeMetrics, *, max_fps: float, jpeg_quality: int, max_viewers: int
+        self,
+        pipeline: LivePipeline,
+        metrics: EdgeMetrics,
+        *,
+        max_fps: float,
+        jpeg_quality: int,
+        max_viewers: int,
+        mirror: bool = False,
     ) -> None:
+        """`mirror` shows left and right exchanged, as a looking-glass does; the pose is found in the true picture."""
         self.pictures: Latest[bytes] = Latest()
         self._pipeline = pipeline
         self._metrics = metrics
         self._interval_seconds = 1 / max_fps
         self._jpeg_quality = jpeg_quality
         self._max_viewers = max_viewers
+        self._mirror = mirror
         self._viewers = 0
         self._viewers_changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="view", daemon=True)
@@ -68,18 +82,40 @@ class LiveView:
                 if not self._viewers_changed.wait_for(lambda: self._viewers > 0, WAIT_SECONDS):
                     continue
             started_at = time.monotonic()
-            number, result = self._pipeline.results.wait_newer(number, WAIT_SECONDS)
-            if result is None:
+            fps = self._pipeline.session.meter.fps(started_at)
+            number, shown = self._next(number, fps)
+            if shown is None:
                 continue
-            self.pictures.publish(self._picture(result))
+            self.pictures.publish(self._picture(*shown, fps))
             self._pipeline.stop_requested.wait(max(0.0, started_at + self._interval_seconds - time.monotonic()))
 
-    def _picture(self, result: Result) -> bytes:
+    def _next(self, number: int, fps: float) -> tuple[int, tuple[Frame, Result] | None]:
+        """The next frame to show and the result to show over it; `number` is the last shown frame's index plus one."""
+        keeps_up = fps >= KEEPS_UP_SHARE * self._pipeline.source_rate
+        latest = self._pipeline.results if keeps_up else self._pipeline.newest_frame
+        latest.wait_until(lambda item: _frame_of(item).index >= number, WAIT_SECONDS)
+        _, result = self._pipeline.results.read()
+        _, newest = self._pipeline.newest_frame.read()
+        if result is None or newest is None:
+            return number, None
+        frame = result.frame if keeps_up else newest
+        return (frame.index + 1, (frame, result)) if frame.index >= number else (number, None)
+
+    def _picture(self, frame: Frame, result: Result, fps: float) -> bytes:
         started_at = time.perf_counter()
-        image_bgr_HW3 = result.frame.image_bgr_HW3.copy()
-        draw_pose(image_bgr_HW3, result.overlay(self._pipeline.session.meter.fps(time.monotonic())))
+        later_by_seconds = frame.timestamp_seconds - result.frame.timestamp_seconds
+        overlay = result.overlay(fps, later_by_seconds=later_by_seconds)
+        image_bgr_HW3 = frame.image_bgr_HW3.copy()
+        if self._mirror:
+            image_bgr_HW3 = np.ascontiguousarray(image_bgr_HW3[:, ::-1])
+            overlay = overlay.mirrored(image_bgr_HW3.shape[1])
+        draw_pose(image_bgr_HW3, overlay)
         drawn_at = time.perf_counter()
         _, encoded = cv2.imencode(".jpg", image_bgr_HW3, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
         self._metrics.observe_stage("draw", drawn_at - started_at)
         self._metrics.observe_stage("encode", time.perf_counter() - drawn_at)
         return encoded.tobytes()
+
+
+def _frame_of(item: Frame | Result) -> Frame:
+    return item.frame if isinstance(item, Result) else item

@@ -8,8 +8,8 @@ from tests.edge.dots import DOTS_FP32, picture, squats, standing
 
 from plumbline_edge.bundle import open_bundle
 from plumbline_edge.estimator import Pose, PoseEstimator
+from plumbline_edge.frame import Frame
 from plumbline_edge.metrics import Stage
-from plumbline_edge.source import Frame
 
 RATE = 25.0
 SIZE = (360, 640)

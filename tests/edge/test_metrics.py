@@ -46,7 +46,8 @@ def test_buckets_reach_from_2_ms_to_4_s() -> None:
 
 def test_gauges_are_read_at_the_scrape() -> None:
     metrics = EdgeMetrics()
-    metrics.read_gauges_from(lambda now: 12.5, lambda: 0.0)
+    metrics.read_gauges_from(lambda now: 12.5, lambda: 0.0, lambda: True)
+    assert metrics.registry.get_sample_value("plumbline_edge_source_up") == 1
     assert metrics.registry.get_sample_value("plumbline_edge_fps") == 12.5
     age = metrics.registry.get_sample_value("plumbline_edge_last_frame_age_seconds")
     assert age is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,16 @@ from plumbline_edge.bundle import open_bundle
 from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.exercises import load_exercise
 from plumbline_edge.estimator import PoseEstimator
+from plumbline_edge.frame import Frame
 from plumbline_edge.meter import Meter
 from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.pipeline import LivePipeline
 from plumbline_edge.runtime import PoseModel
-from plumbline_edge.session import Session
-from plumbline_edge.source import Frame
+from plumbline_edge.session import Result, Session
 from plumbline_edge.view import LiveView, TooManyViewers
+
+WALK = 60.0
+"""Pixels a second."""
 
 
 class Camera:
@@ -146,9 +150,70 @@ def test_pictures_are_encoded_only_while_somebody_looks() -> None:
         assert picture_jpeg[:2] == b"\xff\xd8"
         with view.viewer(), pytest.raises(TooManyViewers), view.viewer():
             raise AssertionError("a third viewer was let in")
-    time.sleep(0.2)
+    time.sleep(0.8)
     settled, _ = view.pictures.read()
-    time.sleep(0.2)
+    time.sleep(0.3)
     assert view.pictures.read()[0] == settled >= number
     pipeline.stop()
     assert metrics.registry.get_sample_value("plumbline_edge_viewers") == 0
+
+
+class WalkingCamera(Camera):
+    """Somebody walks to the right at WALK pixels a second."""
+
+    def read(self) -> Frame | None:
+        frame = super().read()
+        if frame is None:
+            return None
+        seconds = self._index * self._interval_seconds
+        return replace(frame, image_bgr_HW3=picture(standing(130 + WALK * seconds, 30, 300)), timestamp_seconds=seconds)
+
+
+class ShownOverlays(LiveView):
+    """Also notes how far from the true nose the latest pose is, and how far the one that is drawn."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.shown: list[tuple[float, float]] = []
+
+    def _picture(self, frame: Frame, result: Result, fps: float) -> bytes:
+        later_by_seconds = frame.timestamp_seconds - result.frame.timestamp_seconds
+        drawn_K3 = result.overlay(fps, later_by_seconds=later_by_seconds).keypoints_K3
+        if drawn_K3 is not None:
+            truth = 130 + WALK * frame.timestamp_seconds
+            self.shown.append((float(result.pose.keypoints_K3[0, 0]) - truth, float(drawn_K3[0, 0]) - truth))
+        return super()._picture(frame, result, fps)
+
+
+def test_a_slow_network_shows_the_newest_picture_with_the_pose_carried_on() -> None:
+    pipeline, metrics = pipeline_of(WalkingCamera(frames=80, interval_seconds=0.05), before=lambda: time.sleep(0.2))
+    view = ShownOverlays(pipeline, metrics, max_fps=50, jpeg_quality=80, max_viewers=2)
+    pipeline.start()
+    view.start()
+    with view.viewer():
+        assert pipeline.finished.wait(20)
+    pipeline.stop()
+    behind, carried = (np.array(values) for values in zip(*view.shown[len(view.shown) // 2 :], strict=True))
+    assert len(view.shown) > 1.5 * pipeline.session.frames
+    # The pose found in an older picture is where the person was; carried on it is nearer to where they are.
+    assert np.abs(carried).mean() < 0.6 * np.abs(behind).mean()
+
+
+def test_readiness_waits_for_frames_through_the_model_in_use() -> None:
+    pipeline, _ = pipeline_of(Camera(frames=300, interval_seconds=0.01))
+    states = [pipeline.ready]
+    pipeline.start()
+    states.append(becomes_ready(pipeline))
+    pipeline.session.estimator.replace_model(open_bundle(DOTS_FP32).load_model(1))
+    pipeline.await_first_frame()
+    states.append(pipeline.ready)
+    states.append(becomes_ready(pipeline))
+    pipeline.stop()
+    assert states == [False, True, False, True]
+
+
+def becomes_ready(pipeline: LivePipeline) -> bool:
+    while not pipeline.ready:
+        if pipeline.finished.wait(0.01):
+            return False
+    return True

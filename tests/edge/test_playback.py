@@ -11,8 +11,9 @@ from tests.edge.dots import write_video
 from tests.edge.http_fixtures import mjpeg_camera
 
 from plumbline_edge.errors import SourceUnavailable
+from plumbline_edge.frame import Frame, FrameSource
 from plumbline_edge.playback import PacedSource, ReconnectingSource, as_live
-from plumbline_edge.source import Frame, FrameSource, open_source
+from plumbline_edge.source import open_source
 
 
 def test_file_plays_at_its_own_speed(tmp_path: Path) -> None:

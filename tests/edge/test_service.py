@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ from tests.edge.dots import DOTS_FP32, picture, squats, standing, write_pictures
 from tests.edge.http_fixtures import fake_registry, mjpeg_camera
 
 from plumbline_edge.cli import main
+from plumbline_edge.state import StateFolder
 
 
 @dataclass
@@ -203,7 +206,7 @@ def test_systemd_hears_ready_watchdog_and_stopping(tmp_path: Path) -> None:
     assert heard[-1] == b"STOPPING=1"
 
 
-def test_standstill_shows_in_health_and_starves_the_watchdog(tmp_path: Path) -> None:
+def test_standstill_shows_in_health_while_the_watchdog_is_fed_on(tmp_path: Path) -> None:
     """A camera that goes away: unhealthy with the reason, alive all the same, and the numbers say so."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
@@ -218,9 +221,13 @@ def test_standstill_shows_in_health_and_starves_the_watchdog(tmp_path: Path) -> 
             assert error["code"] == "unhealthy"
             assert re.match(r"no frame for \d+ s from http://", error["message"])
             assert running.get("/readyz").json()["error"]["code"] == "not_ready"
+            assert "plumbline_edge_source_up 1.0" in running.get("/metrics").text
+            running.wait_until(lambda: "plumbline_edge_source_up 0.0" in running.get("/metrics").text)
             while select.select([listener], [], [], 0)[0]:
                 listener.recv(100)
-            assert select.select([listener], [], [], 1.5)[0] == []
+            # A restart brings no camera back: systemd must not try one.
+            assert select.select([listener], [], [], 5)[0] != []
+            assert listener.recv(100) == b"WATCHDOG=1"
             assert running.terminate()[0] == 0
         finally:
             with_camera.__exit__(None, None, None)
@@ -248,11 +255,87 @@ def test_service_changes_over_to_the_bundle_that_an_update_activates(
         assert main(follow) == 0
         with service("--source", frames, "--loop", "--state", state, bundle=None) as running:
             running.wait_until(lambda: f'manifest_sha256="{first}"' in running.get("/metrics").text)
+            gaps = Gaps(running)
             second = registry.give(copy_bundle(tmp_path / "v2", version="2.0.0"))
             monkeypatch.setenv("PLUMBLINE_EDGE_WATCH_SECONDS", "1")
             assert main([*follow, "--health-url", running.url]) == 0
             assert f'manifest_sha256="{second}"' in running.get("/metrics").text
             assert "plumbline_edge_updates_total 2.0" in running.get("/metrics").text
+            assert gaps.longest_seconds() < 1.0
+            broken = copy_bundle(state / "bundles" / "broken", version="3.0.0")
+            (broken / "model.tflite").write_bytes(b"cut off")
+            StateFolder(state).activate("broken")
+            time.sleep(2)
+            assert running.get("/readyz").status_code == 200
+            assert f'manifest_sha256="{second}"' in running.get("/metrics").text
             code, out = running.terminate()
             assert code == 0
-            assert "another bundle is active: changed over to it" in out
+            assert "changed over to dots 2.0.0 fp32" in out
+            assert len(re.findall("^warning: the active bundle cannot be used, the one before stays: ", out, re.M)) == 1
+
+
+class Gaps:
+    """Watches the frame counter, and knows the longest time that it stood still."""
+
+    def __init__(self, running: Service) -> None:
+        self._running = running
+        self._longest = 0.0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        frames, changed_at = -1, time.monotonic()
+        while not self._done.wait(0.05):
+            now, seen = time.monotonic(), self._running.get("/api/state").json()["frames"]
+            self._longest = max(self._longest, now - changed_at)
+            if seen != frames:
+                frames, changed_at = seen, now
+
+    def longest_seconds(self) -> float:
+        self._done.set()
+        self._thread.join()
+        return self._longest
+
+
+def test_from_elsewhere_the_page_needs_its_token_and_probes_do_not(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "frames", [standing(240, 30, 300)] * 10)
+    command = [sys.executable, "-m", "plumbline_edge", "run", "--bundle", str(DOTS_FP32), "--source", str(folder)]
+    everywhere = "0.0.0.0"  # noqa: S104  # the very case that needs a token
+    with subprocess.Popen(
+        [*command, "--loop", "--port", "0", "--host", everywhere, "--state", str(tmp_path / "state")],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        found = re.match(r"page    http://0\.0\.0\.0:(\d+)/\?token=(\S{32})$", process.stdout.readline().strip())
+        assert found is not None
+        url, token = f"http://127.0.0.1:{found[1]}", found[2]
+        elsewhere = {"Host": "192.168.1.20"}
+        assert (tmp_path / "state" / "page-token").stat().st_mode & 0o777 == 0o600
+        with httpx.Client(base_url=url, headers=elsewhere, timeout=10) as client:
+            for path in ("/", "/api/state", "/stream.mjpg", "/?token=wrong", "/openapi.json"):
+                refused = client.get(path)
+                assert (refused.status_code, refused.json()["error"]["code"]) == (401, "token_needed")
+            assert client.get("/metrics").status_code == client.get("/healthz").status_code == 200
+            assert client.get("/api/state", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+            welcome = client.get("/", params={"token": token})
+            assert (welcome.status_code, welcome.headers["location"]) == (303, "/")
+            assert "HttpOnly" in welcome.headers["set-cookie"]
+            assert "SameSite=strict" in welcome.headers["set-cookie"]
+            cookie = welcome.headers["set-cookie"].partition(";")[0]
+            assert client.get("/", headers={"Cookie": cookie}).status_code == 200
+        assert httpx.get(f"{url}/api/state").status_code == 200
+        process.terminate()
+
+
+def test_logs_are_json_when_asked_for(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "frames", [standing(240, 30, 300)] * 60)
+    environment = {**os.environ, "PLUMBLINE_EDGE_LOG_FORMAT": "json"}
+    command = [sys.executable, "-m", "plumbline_edge", "run", "--bundle", str(DOTS_FP32), "--source", str(folder)]
+    out = subprocess.check_output([*command, "--port", "0"], env=environment, text=True, timeout=60)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert {line["level"] for line in lines} == {"info"}
+    assert lines[0]["source"] == str(folder)
+    assert any(line.get("exercise") == "squat" and line["fps"] >= 0 for line in lines)
+    assert re.fullmatch(r"stopped after \d+ frames, 0 reps", lines[-1]["message"])

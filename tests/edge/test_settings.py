@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from plumbline_edge.cli import main
 from plumbline_edge.errors import InvalidSettings
 from plumbline_edge.settings import EdgeSettings, load_settings
 
@@ -17,7 +19,7 @@ def test_readme_lists_every_setting_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `PLUMBLINE_EDGE_(\w+)` \| `?([^|`]*?)`? \|", README.read_text("utf-8"), re.MULTILINE))
     assert set(rows) == {name.upper() for name in EdgeSettings.model_fields}
     for name, field in EdgeSettings.model_fields.items():
-        if name not in ("state", "bundle", "root", "device_token_file"):
+        if name not in ("state", "bundle", "root", "device_token_file", "token_file"):
             shown = str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
             assert rows[name.upper()] == shown.removesuffix(".0"), name
 
@@ -43,3 +45,51 @@ def test_inference_leaves_a_core_free(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings(threads=2).inference_threads == 2
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     assert load_settings().inference_threads == 1
+
+
+def test_a_file_stands_between_environment_and_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "edge.yaml"
+    file.write_text("port: 9000\nexercise: push_up\nresolution: 640x480\n")
+    assert load_settings(file).port == 9000
+    assert load_settings(file).camera.size == (640, 480)
+    monkeypatch.setenv("PLUMBLINE_EDGE_PORT", "9001")
+    assert (load_settings(file).port, load_settings(file).exercise) == (9001, "push_up")
+    assert load_settings(file, port=9002).port == 9002
+    monkeypatch.setenv("PLUMBLINE_EDGE_CONFIG", str(file))
+    assert load_settings().exercise == "push_up"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("portt: 9000", r"there is no setting 'portt'; did you mean 'port'\?"),
+        ("port: eighty", r"port is 'eighty': .*correct 'port' in '.*edge.yaml'"),
+        ("- port", "holds list, not 'name: value' lines"),
+        ("port: [", "is no YAML"),
+        ("resolution: huge", "resolution is 'huge'"),
+        ("person: tallest", "person is 'tallest'"),
+    ],
+)
+def test_mistakes_in_the_file_are_told_by_name(
+    tmp_path: Path, text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "edge.yaml"
+    file.write_text(text)
+    with pytest.raises(InvalidSettings, match=message):
+        load_settings(file)
+    assert main(["config", "check", str(file)]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_config_shows_what_would_be_used_and_its_own_output_is_a_good_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "edge.yaml"
+    file.write_text("max_fps: 5")
+    assert main(["config", "show", "--config", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert "max_fps: 5.0" in shown
+    file.write_text(shown)
+    assert main(["config", "check", str(file)]) == 0
+    assert main(["config", "schema"]) == 0
+    assert "max_fps" in json.loads(capsys.readouterr().out.partition("\n")[2])["properties"]

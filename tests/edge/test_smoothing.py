@@ -74,3 +74,28 @@ def test_gap_or_jump_back_in_time_starts_anew(gap: float) -> None:
 def test_scores_pass_through() -> None:
     keypoints: Keypoints = np.array([[1, 2, 0.37], [3, 4, 0.0]], dtype=np.float32)
     np.testing.assert_array_equal(KeypointSmoother().smooth(keypoints, 0.0, BODY)[:, 2], keypoints[:, 2])
+
+
+def test_a_hidden_joint_is_held_then_dropped_and_taken_up_again_where_it_is_seen() -> None:
+    config = OneEuroConfig()
+    smoother = KeypointSmoother(config)
+    seen: Keypoints = np.array([[100.0, 100.0, 0.9]], dtype=np.float32)
+    junk: Keypoints = np.array([[250.0, 20.0, 0.05]], dtype=np.float32)
+    for index in range(10):
+        smoother.smooth(seen, index / RATE, BODY)
+    held = [smoother.smooth(junk, (10 + index) / RATE, BODY)[0] for index in range(30)]
+    times = (np.arange(30) + 1) / RATE
+    np.testing.assert_allclose([row[:2] for row in held], [[100, 100]] * 30, atol=1e-3)
+    np.testing.assert_array_equal([row[2] == 0 for row in held], times > config.hold_seconds)
+    elsewhere: Keypoints = np.array([[180.0, 90.0, 0.9]], dtype=np.float32)
+    np.testing.assert_allclose(smoother.smooth(elsewhere, 40 / RATE, BODY)[0], [180, 90, 0.9], rtol=1e-6)
+
+
+def test_velocity_is_that_of_a_steady_movement() -> None:
+    smoother = KeypointSmoother()
+    for index in range(90):
+        keypoints: Keypoints = np.array([[100 + 120 * index / RATE, 50, 0.9]], dtype=np.float32)
+        smoother.smooth(keypoints, index / RATE, BODY)
+    np.testing.assert_allclose(smoother.velocities_K2, [[120, 0]], rtol=0.15, atol=1)
+    smoother.reset()
+    assert not smoother.velocities_K2.any()

@@ -11,8 +11,10 @@ import pytest
 from tests.edge.dots import write_video
 from tests.edge.http_fixtures import mjpeg_camera
 
+from plumbline_edge.addresses import without_password
 from plumbline_edge.errors import SourceTruncated, SourceUnavailable
-from plumbline_edge.source import Frame, FrameSource, open_source, without_password
+from plumbline_edge.frame import Frame, FrameSource
+from plumbline_edge.source import open_source
 
 
 def read_all(source: FrameSource) -> list[Frame]:

@@ -12,10 +12,11 @@ from anyio import to_thread
 from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
-from plumbline_edge.bundle import Bundle
 from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.pipeline import LivePipeline
+from plumbline_edge.running import RunningBundle
 from plumbline_edge.view import LiveView, TooManyViewers
+from plumbline_edge.web.access import Access, TokenGate
 from plumbline_edge.web.state import BundleState, ServiceState, describe
 
 BOUNDARY: Final = "plumbline-picture"
@@ -30,17 +31,18 @@ PAGE_HEADERS: Final = {
 
 
 def create_app(
-    pipeline: LivePipeline, view: LiveView, metrics: EdgeMetrics, bundle: Bundle, *, stale_after_seconds: float
+    pipeline: LivePipeline,
+    view: LiveView,
+    metrics: EdgeMetrics,
+    running: RunningBundle,
+    access: Access,
+    *,
+    stale_after_seconds: float,
 ) -> FastAPI:
     """The app of one running pipeline."""
     app = FastAPI(title="Plumbline edge", docs_url=None, redoc_url=None)
+    app.add_middleware(TokenGate, access=access)
     page = files("plumbline_edge.web").joinpath("page.html").read_text(encoding="utf-8")
-    running = BundleState(
-        name=bundle.manifest.name,
-        version=bundle.manifest.version,
-        precision=bundle.manifest.precision,
-        manifest_sha256=bundle.manifest_sha256,
-    )
 
     def problem() -> str | None:
         """Why the service is not well; None when it is."""
@@ -68,7 +70,7 @@ def create_app(
     @app.get("/api/state")
     def state() -> ServiceState:
         """What the person is doing, and how the service does."""
-        return describe(pipeline, running, time.monotonic())
+        return describe(pipeline, BundleState.of(running.bundle), time.monotonic())
 
     @app.get("/metrics", include_in_schema=False)
     def show_metrics() -> Response:
@@ -84,7 +86,7 @@ def create_app(
     @app.get("/readyz", response_class=JSONResponse)
     def readyz() -> Response:
         """200 once the model is loaded and frames flow."""
-        found = problem() or ("no frame has gone through the model yet" if pipeline.session.frames == 0 else None)
+        found = problem() or (None if pipeline.ready else "no frame has gone through the model yet")
         return _error(503, "not_ready", found) if found else JSONResponse({"status": "ready"})
 
     return app

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from plumbline_contract.exercise import Severity
 from plumbline_contract.skeleton import KEYPOINT_NAMES
+from plumbline_edge.bundle import Bundle
 from plumbline_edge.pipeline import LivePipeline
 
 
@@ -25,6 +26,17 @@ class BundleState(BaseModel):
     version: str
     precision: str
     manifest_sha256: str
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> BundleState:
+        """What there is to say of this bundle."""
+        manifest = bundle.manifest
+        return cls(
+            name=manifest.name,
+            version=manifest.version,
+            precision=manifest.precision,
+            manifest_sha256=bundle.manifest_sha256,
+        )
 
 
 class ServiceState(BaseModel):

@@ -1,0 +1,33 @@
+"""A YAML file of settings, with mistakes told by name."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from plumbline_edge.errors import InvalidSettings
+
+
+def read_config(path: Path, known: Set[str]) -> dict[str, Any]:
+    """The file's settings by name. Raises InvalidSettings for what is no mapping, or names something not `known`."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InvalidSettings(f"config {str(path)!r}: {reason}; check --config") from error
+    except yaml.YAMLError as error:
+        raise InvalidSettings(f"config {str(path)!r} is no YAML: {' '.join(str(error).split())}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise InvalidSettings(f"config {str(path)!r}: holds {type(content).__name__}, not 'name: value' lines")
+    for name in content:
+        if name not in known:
+            near = get_close_matches(str(name), sorted(known), 1)
+            hint = f"did you mean {near[0]!r}?" if near else "`plumbline-edge config schema` lists what there is"
+            raise InvalidSettings(f"config {str(path)!r}: there is no setting {name!r}; {hint}")
+    return content

@@ -1,0 +1,110 @@
+"""Who may look: everybody on this machine, and from elsewhere whoever has the token."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import os
+import secrets
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs
+
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from plumbline_edge.errors import InvalidSettings
+from plumbline_edge.settings import EdgeSettings
+
+COOKIE: Final = "plumbline_token"
+WITHOUT_TOKEN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Numbers alone, for probes and Prometheus; no picture and nothing that could be changed."""
+LEAST_CHARACTERS: Final = 16
+
+
+@dataclass(frozen=True)
+class Access:
+    """The page's token; None where none is needed."""
+
+    token: str | None
+
+    @property
+    def query(self) -> str:
+        """What the page's address ends with, for the first visit."""
+        return "" if self.token is None else f"?token={self.token}"
+
+
+def access_of(settings: EdgeSettings) -> Access:
+    """No token while the page listens on this machine alone or is said to be open. Raises InvalidSettings."""
+    if settings.open_page or _is_loopback(settings.host):
+        return Access(None)
+    return Access(_token(settings.token_file or settings.state / "page-token"))
+
+
+def _token(path: Path) -> str:
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_urlsafe(24))
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"token file {str(path)!r}: {error}; name another with token_file") from error
+    if len(token) < LEAST_CHARACTERS:
+        raise InvalidSettings(f"token file {str(path)!r}: shorter than {LEAST_CHARACTERS} characters; remove the file")
+    return token
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.strip("[]").partition("%")[0]
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+class TokenGate:
+    """ASGI middleware: 401 without the token; a visit with ?token=... is given a cookie and the plain address."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._token = access.token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through, or answer it."""
+        answer = self._answer(HTTPConnection(scope)) if scope["type"] in ("http", "websocket") else None
+        await (self._app if answer is None else answer)(scope, receive, send)
+
+    def _answer(self, request: HTTPConnection) -> Response | None:
+        if self._token is None or request.url.path in WITHOUT_TOKEN or _is_local(request):
+            return None
+        given = parse_qs(request.url.query).get("token", [""])[0]
+        if given and self._is_right(given):
+            response = RedirectResponse(request.url.path, status_code=303)
+            response.set_cookie(COOKIE, given, httponly=True, samesite="strict", max_age=30 * 24 * 3600)
+            return response
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        if self._is_right(_cookie(request)) or (scheme.lower() == "bearer" and self._is_right(bearer.strip())):
+            return None
+        message = "open the address that the service printed at its start, which ends with ?token=..."
+        return JSONResponse({"error": {"code": "token_needed", "message": message}}, status_code=401)
+
+    def _is_right(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), (self._token or "").encode())
+
+
+def _is_local(request: HTTPConnection) -> bool:
+    """From this machine and to its own name, which a page elsewhere that was made to resolve to it does not say."""
+    return request.client is not None and _is_loopback(request.client.host) and _is_loopback(request.url.hostname or "")
+
+
+def _cookie(request: HTTPConnection) -> str:
+    try:
+        morsel = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return "" if morsel is None else morsel.value

@@ -1,0 +1,61 @@
+"""The Pi's camera through a program of the same command line, as no such camera is here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from plumbline_edge.errors import SourceUnavailable
+from plumbline_edge.frame import CameraOptions
+from plumbline_edge.source import open_source
+
+LEVELS = (60, 120, 180)
+PROGRAM = """#!/usr/bin/env python3
+import sys
+words = sys.argv[1:]
+open({log!r}, "w").write(" ".join(words))
+width, height = (int(words[words.index(name) + 1]) for name in ("--width", "--height"))
+for level in {levels}:
+    sys.stdout.buffer.write(bytes([level]) * (width * height) + bytes([128]) * (width * height // 2))
+"""
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Path:
+    log = folder / "log"
+    program = folder / "rpicam-vid"
+    program.write_text(script.format(log=str(log), levels=LEVELS))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return log
+
+
+def test_pictures_come_through_the_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = install(tmp_path, monkeypatch, PROGRAM)
+    source = open_source("picamera:1", CameraOptions(size=(128, 96), rate=15))
+    levels = []
+    while (frame := source.read()) is not None:
+        assert frame.image_bgr_HW3.shape == (96, 128, 3)
+        levels.append(int(frame.image_bgr_HW3.mean()))
+    source.close()
+    greys = [np.concatenate([np.full((2, 2), level, np.uint8), np.full((1, 2), 128, np.uint8)]) for level in LEVELS]
+    assert levels == [int(cv2.cvtColor(grey, cv2.COLOR_YUV2BGR_I420).mean()) for grey in greys]
+    assert re.search("--camera 1 --width 128 --height 96 --framerate 15", log.read_text())
+
+
+def test_its_complaint_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "#!/bin/sh\necho 'ERROR: *** no cameras available ***' >&2\nexit 255\n")
+    with pytest.raises(SourceUnavailable, match=r"no cameras available.*rpicam-vid --list-cameras"):
+        open_source("picamera")
+
+
+def test_without_the_program_or_with_an_odd_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SourceUnavailable, match="install rpicam-apps"):
+        open_source("picamera")
+    install(tmp_path, monkeypatch, PROGRAM)
+    with pytest.raises(SourceUnavailable, match="width 700 is no multiple of 64"):
+        open_source("picamera", CameraOptions(size=(700, 480)))
