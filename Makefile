@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-postgres test-install test-fleet test-docker test-nets test-onnx-tf test-arm64 fuzz-conversion bench-conversion bench-candidates train-candidates clean check-python
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-postgres test-install test-fleet test-docker test-nets test-onnx-tf test-arm64 fuzz-conversion bench-conversion bench-candidates bench-edge soak train-candidates clean check-python
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -66,6 +66,15 @@ bench: setup ## what a frame costs here, stage by stage
 	$(BIN)/python infra/bench.py
 	$(BIN)/python infra/bench_coach.py
 
+bench-edge: setup ## our pipeline on a 720p clip beside a plain loop; MOVENET="a.tflite …" MEDIAPIPE=python BUNDLES="…"
+	$(BIN)/python -m infra.bench_edge $(if $(BUNDLES),--bundle $(BUNDLES)) $(if $(MOVENET),--movenet $(MOVENET)) $(if $(MEDIAPIPE),--mediapipe-python $(MEDIAPIPE))
+
+soak: setup ## half an hour from an RTSP camera, then five minutes of a camera cut every 10 s; needs root for apt
+	@/usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0")' 2>/dev/null || \
+	  apt-get install -y -qq --no-install-recommends gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base \
+	  gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly >/dev/null
+	$(BIN)/python -m infra.soak $(SOAK_ARGS)
+
 bench-candidates: setup ## latency of candidate students with random weights; PEERS="a.tflite …" beside them
 	$(BIN)/python infra/candidates.py $(PEERS)
 
@@ -102,6 +111,7 @@ test-onnx-tf: setup ## onnx-tf and tflite-runtime against ours; makes their envi
 
 test-arm64: setup ## the files on an emulated Pi's processor; needs root, debootstrap and qemu-user-static
 	$(BIN)/pytest -m arm64 -s tests/conversion
+	$(BIN)/python requirements/hash_aarch64.py --check
 
 fuzz-conversion: setup ## five hundred damaged ONNX files; FUZZ_SEED and FUZZ_COUNT change them
 	$(BIN)/pytest -m fuzz -s tests/conversion

@@ -7,6 +7,7 @@ returns (..., K, 3): x, y in heatmap pixels and a score. `to_image` carries them
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Final, Literal
 
 import cv2
@@ -69,12 +70,12 @@ def decode_dark(heatmaps_BKHW: Heatmaps, blur_sigma: float = DARK_BLUR_SIGMA) ->
     """
     maps = heatmaps_BKHW.reshape(-1, *heatmaps_BKHW.shape[-2:])
     column, row, score = _peaks(maps)
-    blurred = _blur(maps, blur_sigma)
-    at = _neighbour(np.log(np.maximum(blurred, 1e-10)), row, column)
-    centre = at(0, 0)
-    gradient_x, gradient_y = (at(0, 1) - at(0, -1)) / 2, (at(1, 0) - at(-1, 0)) / 2
-    hessian_xx, hessian_yy = at(0, 1) - 2 * centre + at(0, -1), at(1, 0) - 2 * centre + at(-1, 0)
-    hessian_xy = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4
+    log_N33 = np.log(np.maximum(_blurred_around(maps, row, column, blur_sigma), 1e-10))
+    centre = log_N33[:, 1, 1]
+    gradient_x, gradient_y = (log_N33[:, 1, 2] - log_N33[:, 1, 0]) / 2, (log_N33[:, 2, 1] - log_N33[:, 0, 1]) / 2
+    hessian_xx = log_N33[:, 1, 2] - 2 * centre + log_N33[:, 1, 0]
+    hessian_yy = log_N33[:, 2, 1] - 2 * centre + log_N33[:, 0, 1]
+    hessian_xy = (log_N33[:, 2, 2] - log_N33[:, 2, 0] - log_N33[:, 0, 2] + log_N33[:, 0, 0]) / 4
     determinant = hessian_xx * hessian_yy - hessian_xy**2
     border = (column == 0) | (row == 0) | (column == maps.shape[2] - 1) | (row == maps.shape[1] - 1)
     usable = (determinant > 1e-10) & (hessian_xx < 0) & ~border
@@ -84,19 +85,29 @@ def decode_dark(heatmaps_BKHW: Heatmaps, blur_sigma: float = DARK_BLUR_SIGMA) ->
     return _assemble(column + np.clip(step_x, -1, 1), row + np.clip(step_y, -1, 1), score, heatmaps_BKHW)
 
 
-def _blur(maps_NHW: Heatmaps, sigma: float) -> Heatmaps:
-    """Every map blurred by a Gaussian, with zeros around it.
+def _blurred_around(
+    maps_NHW: Heatmaps, row_N: npt.NDArray[np.intp], column_N: npt.NDArray[np.intp], sigma: float
+) -> npt.NDArray[np.float32]:
+    """Each map, zeros around it, blurred by a Gaussian: the (N, 3, 3) pixels around one of its pixels.
 
-    The maps are laid under each other as one tall picture with a margin between them: one call for any number of maps,
-    where OpenCV takes only so many channels.
+    Only these are computed, as a product with the kernel at three offsets from either side.
     """
-    count, height, width = maps_NHW.shape
     radius = max(1, round(2.5 * sigma))
-    spaced = np.zeros((count, height + radius, width), dtype=np.float32)
-    spaced[:, :height] = maps_NHW
-    size = (2 * radius + 1, 2 * radius + 1)
-    tall = cv2.GaussianBlur(spaced.reshape(-1, width), size, sigma, borderType=cv2.BORDER_CONSTANT)
-    return np.asarray(tall.reshape(spaced.shape)[:, :height])
+    margin, size = radius + 1, 2 * radius + 3
+    count, height, width = maps_NHW.shape
+    padded = np.zeros((count, height + 2 * margin, width + 2 * margin), dtype=np.float32)
+    padded[:, margin:-margin, margin:-margin] = maps_NHW
+    offsets = np.arange(size)
+    rows, columns = row_N[:, None, None] + offsets[:, None], column_N[:, None, None] + offsets
+    patches_NPP = padded[np.arange(count)[:, None, None], rows, columns]
+    return np.asarray(_shifted_kernels(radius, sigma) @ patches_NPP @ _shifted_kernels(radius, sigma).T)
+
+
+@cache
+def _shifted_kernels(radius: int, sigma: float) -> npt.NDArray[np.float32]:
+    """A Gaussian of 2 radius + 1 pixels at three places, one pixel apart: (3, 2 radius + 3)."""
+    kernel = cv2.getGaussianKernel(2 * radius + 1, sigma, cv2.CV_32F)[:, 0]
+    return np.stack([np.pad(kernel, (shift, 2 - shift)) for shift in range(3)])
 
 
 def decode_soft_argmax(heatmaps_BKHW: Heatmaps) -> Keypoints:
