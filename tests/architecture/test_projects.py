@@ -36,7 +36,7 @@ def locked(path: Path) -> dict[str, str]:
     pins: dict[str, str] = {}
     for line in filter(None, path.read_text(encoding="utf-8").splitlines()):
         name, _, version = line.partition("==")
-        pins[re.sub(r"[-_.]+", "-", name).lower()] = version.split(";")[0].strip()
+        pins[re.sub(r"[-_.]+", "-", name).lower()] = re.split("[; ]", version)[0]
     return pins
 
 
@@ -70,3 +70,12 @@ def test_locks_of_parts_that_share_an_environment_agree() -> None:
         registry, edge = locked(lock), locked(lock.with_name(lock.name.replace("registry", "edge")))
         differing = {name for name in set(registry) & set(edge) if registry[name] != edge[name]}
         assert differing == set(), lock.name
+
+
+def test_locks_of_the_pi_are_the_edges_with_a_digest_for_each_package() -> None:
+    hashed = sorted((ROOT / "requirements").glob("edge-py*-aarch64.txt"))
+    assert [path.name for path in hashed] == ["edge-py310-aarch64.txt", "edge-py312-aarch64.txt"]
+    for path in hashed:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert all(re.fullmatch(r"\S+==\S+ --hash=sha256:[0-9a-f]{64}", line) for line in lines)
+        assert locked(path) == locked(path.with_name(path.name.replace("-aarch64", "")))
