@@ -22,9 +22,9 @@ class TrackerConfig:
 
     keypoint_score: float = 0.3
     """Keypoints scored above this span the box."""
-    acquire_score: float = 0.5
+    acquire_score: float = 0.46
     """Mean score of all keypoints from which a searched region holds a person."""
-    keep_score: float = 0.4
+    keep_score: float = 0.38
     """Mean score below which a tracked person is not seen in a picture; lower than the former, so as not to flicker."""
     patience_seconds: float = 0.4
     """A person not seen for this long is lost, and searched for."""
