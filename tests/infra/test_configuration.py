@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,28 @@ def test_prometheus_takes_the_configuration() -> None:
 
 
 def test_alerts_fire_when_they_should() -> None:
-    _promtool("test", "rules", "rules/edge_test.yml")
+    _promtool("test", "rules", "rules/edge_test.yml", "rules/edge_days_test.yml")
+
+
+def test_every_alert_leads_to_its_entry_in_the_runbook() -> None:
+    groups = yaml.safe_load((INFRA / "prometheus/rules/edge.yml").read_text())["groups"]
+    headings = re.findall(r"^## (\w+)$", (ROOT / "docs/alerts.md").read_text("utf-8"), re.MULTILINE)
+    alerts = {
+        rule["alert"]: rule["annotations"]["runbook"] for group in groups for rule in group["rules"] if "alert" in rule
+    }
+    assert alerts == {name: f"docs/alerts.md#{name.lower()}" for name in headings}
+
+
+def test_dashboards_are_what_their_table_says() -> None:
+    done = _run(sys.executable, str(INFRA / "grafana/build.py"), "--check")
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_alert_is_tested() -> None:
     groups = yaml.safe_load((INFRA / "prometheus/rules/edge.yml").read_text())["groups"]
     alerts = {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}
-    cases = yaml.safe_load((INFRA / "prometheus/rules/edge_test.yml").read_text())["tests"]
+    files = (INFRA / "prometheus/rules").glob("*_test.yml")
+    cases = [case for file in files for case in yaml.safe_load(file.read_text())["tests"]]
     fired = {test["alertname"] for case in cases for test in case["alert_rule_test"] if test["exp_alerts"]}
     quiet = {test["alertname"] for case in cases for test in case["alert_rule_test"] if not test["exp_alerts"]}
     assert alerts == fired == quiet
