@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-postgres test-install test-fleet test-docker test-nets test-onnx-tf test-arm64 fuzz-conversion bench-conversion bench-candidates bench-edge soak train-candidates clean check-python
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-postgres test-install test-fleet test-docker test-nets test-onnx-tf test-arm64 fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -41,13 +41,16 @@ $(DEMO_VENV)/.ready: $(wildcard requirements/edge-$(PYTAG).txt requirements/regi
 		-e ./contract -e ./services/registry -e ./edge
 	touch $@
 
-lint: setup ## ruff, mypy strict, yamllint, shellcheck
+lint: setup ## ruff, mypy strict, yamllint, shellcheck, actionlint, zizmor, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(PACKAGES) tests requirements infra/*.py
 	$(BIN)/mypy --python-version 3.10 contract/plumbline_contract edge/plumbline_edge
 	$(BIN)/yamllint --strict .
 	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/actionlint
+	$(BIN)/zizmor --offline --quiet .github
+	git ls-files '*Dockerfile' | xargs $(BIN)/hadolint
 
 format: setup ## let ruff lay out the code
 	$(BIN)/ruff check --fix .
@@ -61,6 +64,24 @@ demo: $(DEMO_VENV)/.ready ## registry, publish, edge on the sample clip; ONCE=1 
 
 pipeline: setup ## train two epochs on made data, convert, publish, activate, infer
 	$(BIN)/pytest -m pipeline -s tests/e2e/test_pipeline.py
+
+retrain: setup ## train, convert, gate, publish as CI does: VERSION=0.2.1 RUNS=folder DATA_ROOT=… [RECIPE= STAGES= REGISTRY= KEYS= REASON=]
+	$(BIN)/python -m infra.retrain --version "$(VERSION)" --out "$(RUNS)/$(VERSION)" --reason "$(or $(REASON),retrained)" \
+	  $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(if $(RECIPE),--recipe $(RECIPE)) $(if $(STAGES),--stages $(STAGES)) \
+	  $(if $(REGISTRY),--registry "$(REGISTRY)" --keys "$(KEYS)")
+
+promote: setup ## give a published version to a channel: BUNDLE= VERSION= CHANNEL= REASON= REGISTRY= KEYS=
+	$(BIN)/plumbline-registry promote "$(BUNDLE)" "$(VERSION)" "$(CHANNEL)" --reason "$(REASON)" --url "$(REGISTRY)" --keys "$(KEYS)"
+
+roll-out: setup ## the fleet by deploy.yml, canary first: INVENTORY=inventory.yml
+	cd infra/ansible && "$(CURDIR)/$(BIN)/ansible-playbook" -i "$(INVENTORY)" deploy.yml
+
+dist: setup ## wheels of every part, their digests, and a bill of materials of the edge, into dist/
+	rm -rf dist && mkdir dist
+	for part in $(SOURCES); do $(BIN)/python $(PIP) wheel --no-deps --wheel-dir dist ./$$part; done
+	$(PYTHON) -m venv build/bom && build/bom/bin/python $(PIP) install cyclonedx-bom==7.5.0
+	build/bom/bin/cyclonedx-py requirements requirements/edge-py312.txt --output-reproducible -o dist/edge.cdx.json
+	cd dist && sha256sum -- * >SHA256SUMS
 
 bench: setup ## what a frame costs here, stage by stage
 	$(BIN)/python infra/bench.py

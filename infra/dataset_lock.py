@@ -1,0 +1,79 @@
+"""Holds a dataset list to the data that the repository knows: `python -m infra.dataset_lock LIST.yaml [--data-root DIR]`.
+
+`LIST.lock.json` beside the list has, for each data set, the digest of its annotations and of the names and sizes of its
+pictures. A difference stops a training run until somebody has looked at it and written the lock again (--write).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def digest_of(entry: dict[str, Any], root: Path) -> dict[str, Any]:
+    """What one data set is now. Raises SystemExit where a file is missing."""
+    annotations, images = root / entry["annotations"], root / entry["images"]
+    if not annotations.is_file() or not images.is_dir():
+        sys.exit(
+            f"error: {entry['id']}: {annotations} or {images} is missing; see docs/recipes.md, or give --data-root"
+        )
+    content = annotations.read_bytes()
+    names = {image["file_name"] for image in json.loads(content)["images"]}
+    pictures = hashlib.sha256()
+    for name in sorted(names):
+        path = images / name
+        if not path.is_file():
+            sys.exit(f"error: {entry['id']}: {path} is missing; fetch the data again")
+        pictures.update(f"{name} {path.stat().st_size}\n".encode())
+    return {
+        "annotations_sha256": hashlib.sha256(content).hexdigest(),
+        "images": len(names),
+        "names_and_sizes_sha256": pictures.hexdigest(),
+    }
+
+
+def lock_of(dataset_list: Path, root: Path) -> dict[str, Any]:
+    """All data sets of a list, by id."""
+    content = yaml.safe_load(dataset_list.read_text(encoding="utf-8"))
+    return {entry["id"]: digest_of(entry, root) for entry in [*content["train"], content["validation"]]}
+
+
+def lock_path(dataset_list: Path) -> Path:
+    """Where a list's lock lies."""
+    return dataset_list.with_suffix(".lock.json")
+
+
+def check(dataset_list: Path, root: Path) -> list[str]:
+    """What differs from the lock, a sentence each."""
+    if not lock_path(dataset_list).is_file():
+        return [f"{dataset_list} has no lock; write it with --write once you know that the data are right"]
+    known, now = json.loads(lock_path(dataset_list).read_text(encoding="utf-8")), lock_of(dataset_list, root)
+    differing = [f"{name}: {known.get(name)} is locked, found {now.get(name)}" for name in sorted(known | now)
+                 if known.get(name) != now.get(name)]  # fmt: skip
+    return differing
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m infra.dataset_lock", description=__doc__)
+    parser.add_argument("list", type=Path)
+    parser.add_argument("--data-root", type=Path, help="what the list's paths are relative to (default: its folder)")
+    parser.add_argument("--write", action="store_true", help="take the data as they are")
+    arguments = parser.parse_args()
+    root = arguments.data_root or arguments.list.parent
+    if arguments.write:
+        text = json.dumps(lock_of(arguments.list, root), indent=2) + "\n"
+        lock_path(arguments.list).write_text(text, encoding="utf-8")
+    elif differing := check(arguments.list, root):
+        sys.exit("error: the data are not those that the repository knows:\n" + "\n".join(differing))
+    print(f"{arguments.list}: as locked")
+
+
+if __name__ == "__main__":
+    main()
