@@ -1,4 +1,4 @@
-"""Holds a dataset list to the data that the repository knows: `python -m infra.dataset_lock LIST.yaml [--data-root DIR]`.
+"""Holds a dataset list to the data that the repository knows: `python -m infra.dataset_lock LIST.yaml`.
 
 `LIST.lock.json` beside the list has, for each data set, the digest of its annotations and of the names and sizes of its
 pictures. A difference stops a training run until somebody has looked at it and written the lock again (--write).
