@@ -3,8 +3,8 @@
 data as locked -> train -> export -> convert -> AP of the bundle -> seal -> publish -> dev -> gates -> canary
 
 Every step goes on where an earlier run stopped. A bundle that the registry's gates refuse stays in dev, the command
-ends with exit code 3 and the summary says why. The token comes from PLUMBLINE_REGISTRY_TOKEN, the keys of dev and canary
-from --keys; nothing is published without --registry.
+ends with exit code 3 and the summary says why. The token comes from PLUMBLINE_REGISTRY_TOKEN, the keys of dev and
+canary from --keys; nothing is published without --registry.
 """
 
 from __future__ import annotations
