@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,12 @@ from tests.registry.postgres import VARIABLE, cluster, database_for
 
 from plumbline_contract.manifest import (
     BUNDLE_FILES,
+    AveragePrecision,
     BundleFile,
     Dataset,
     GoldenCheck,
     InputSpec,
+    Latency,
     Lineage,
     Manifest,
     Metrics,
@@ -39,6 +41,7 @@ from plumbline_registry.app import create_app
 from plumbline_registry.client import RegistryClient
 from plumbline_registry.server import listen
 from plumbline_registry.settings import Settings
+from plumbline_registry.stores.opening import open_store
 from plumbline_registry.trust.acceptance import Entry
 from plumbline_registry.trust.keys import KeysFolder
 from plumbline_registry.trust.operator import initialise, promote
@@ -93,7 +96,12 @@ class Server:
         return [path for path in (self.settings.blob_dir / "incoming").rglob("*") if path.is_file()]
 
     def blobs(self) -> set[str]:
-        return {path.name for path in (self.settings.blob_dir / "sha256").rglob("*") if path.is_file()}
+        """Digests of everything in the store."""
+        store = open_store(self.settings)
+        try:
+            return set(store.older_than(timedelta(days=-1)))
+        finally:
+            store.close()
 
 
 @dataclass(frozen=True)
@@ -124,7 +132,9 @@ def tar_of(members: list[tuple[str, bytes]]) -> bytes:
     return archive.getvalue()
 
 
-def make_manifest(name: str, version: str, files: dict[str, bytes]) -> Manifest:
+def make_manifest(
+    name: str, version: str, files: dict[str, bytes], *, ap: float = 0.5, latency_seconds: float = 0.01
+) -> Manifest:
     def parity(reference: Any, candidate: Any) -> Parity:
         return Parity(
             reference=reference,
@@ -146,14 +156,22 @@ def make_manifest(name: str, version: str, files: dict[str, bytes]) -> Manifest:
         input=InputSpec(height=256, width=192),
         output=OutputSpec(height=64, width=48),
         lineage=Lineage(
-            git_commit="unknown",
+            git_commit="0123456789abcdef0123456789abcdef01234567",
             recipe="test",
-            datasets=(Dataset(id="none", sha256="0" * 64, images=0, terms="none"),),
-            checkpoint_sha256="0" * 64,
+            datasets=(Dataset(id="made", sha256="1" * 64, images=10, terms="none"),),
+            checkpoint_sha256="2" * 64,
             created_at=datetime(2025, 1, 1, tzinfo=timezone.utc),
             tools={"test": "1"},
         ),
-        metrics=Metrics(parity=(parity("torch", "onnx"), parity("onnx", "tflite"))),
+        metrics=Metrics(
+            parity=(parity("torch", "onnx"), parity("onnx", "tflite")),
+            average_precision=(
+                AveragePrecision(
+                    stage="tflite", precision="fp32", dataset="made", images=10, persons=12, ap=ap, ap50=0.8
+                ),
+            ),
+            latency=(Latency(p50_seconds=latency_seconds, threads=1, machine="a test"),),
+        ),
         golden=GoldenCheck(heatmap_max_abs=0.01, keypoint_max_px=1.0),
         files={
             file: BundleFile(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))

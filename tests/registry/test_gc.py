@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from plumbline_registry.blobs import FolderBlobStore
 from plumbline_registry.catalogue import Catalogue
 from plumbline_registry.cli import main
 from plumbline_registry.database import open_engine
 from plumbline_registry.gc import collect_garbage
+from plumbline_registry.leases import Leases
 from plumbline_registry.settings import Settings
+from plumbline_registry.stores.opening import open_store
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Bundle, Server, ServerProcess
@@ -26,9 +27,9 @@ NOW = timedelta(seconds=-1)
 
 
 def collect(settings: Settings, min_age: timedelta) -> tuple[int, int]:
-    engine, blobs = open_engine(settings.database_url), FolderBlobStore(settings.blob_dir)
+    engine, blobs = open_engine(settings.database_url), open_store(settings)
     try:
-        return collect_garbage(Catalogue(engine), blobs, min_age)
+        return collect_garbage(Catalogue(engine), Leases(engine), blobs, min_age)
     finally:
         blobs.close()
         engine.dispose()

@@ -26,7 +26,7 @@ def refused(response: httpx.Response, status: int, code: str) -> str:
 def nothing_kept(server: Server, client: httpx.Client) -> None:
     assert server.unfinished() == []
     assert server.blobs() == set()
-    assert client.get("/v1/bundles").json() == {"bundles": []}
+    assert client.get("/v1/bundles").json() == {"bundles": [], "next": None}
 
 
 def test_published_files_come_back_byte_for_byte(make_bundle: MakeBundle, server: Server, client: httpx.Client) -> None:

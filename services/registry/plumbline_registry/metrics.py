@@ -51,19 +51,21 @@ class _CatalogueCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         up = GaugeMetricFamily("plumbline_registry_database_up", "1 if the database answered this scrape.")
         versions = GaugeMetricFamily("plumbline_registry_published_versions", "Versions published, of all bundles.")
+        stored = GaugeMetricFamily("plumbline_registry_stored_bytes", "Bytes that versions name, each blob once.")
         bundles = GaugeMetricFamily(
             "plumbline_registry_channel_bundles", "Bundles that have this channel set.", labels=["channel"]
         )
         try:
             counts = self._catalogue.channel_counts()
             versions.add_metric([], self._catalogue.version_count())
+            stored.add_metric([], self._catalogue.stored_bytes())
         except (StorageUnavailable, StorageFull):
             up.add_metric([], 0)
         else:
             up.add_metric([], 1)
             for channel in CHANNELS:
                 bundles.add_metric([channel], counts.get(channel, 0))
-        yield from (up, versions, bundles)
+        yield from (up, versions, stored, bundles)
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Nothing: registering must not ask the database."""
