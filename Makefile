@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-postgres test-install test-fleet test-docker test-nets test-onnx-tf test-arm64 fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-docker test-nets test-onnx-tf test-arm64 fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -106,8 +106,8 @@ train-candidates: setup ## the same short training for every candidate: DATA=lis
 bench-training: setup ## images/s of the training step and loader against plain ones
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m plumbline_training.bench $(BENCH_ARGS)
 
-test-postgres: setup ## the registry's tests again, on PostgreSQL instead of SQLite
-	PLUMBLINE_TEST_DATABASE=postgresql PLUMBLINE_TEST_EXAMPLES=20 $(BIN)/pytest tests/registry $(PYTEST_ARGS)
+test-stores: setup ## the registry's tests again, on PostgreSQL and a real S3 server instead of SQLite and a folder
+	PLUMBLINE_TEST_STORES=scale PLUMBLINE_TEST_EXAMPLES=20 $(BIN)/pytest tests/registry $(PYTEST_ARGS)
 
 test-faults: setup ## every disk operation and request of an update fails in turn, a registry is killed; some minutes
 	$(BIN)/pytest -m faults -s tests/edge/faults tests/registry

@@ -21,7 +21,10 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from pydantic import SecretStr
+from tests.registry import s3
 from tests.registry.postgres import VARIABLE, cluster, database_for
+from tests.registry.s3 import object_store
 
 from plumbline_contract.manifest import (
     BUNDLE_FILES,
@@ -38,9 +41,10 @@ from plumbline_contract.manifest import (
     Parity,
 )
 from plumbline_registry.app import create_app
+from plumbline_registry.blobs import blob_key
 from plumbline_registry.client import RegistryClient
 from plumbline_registry.server import listen
-from plumbline_registry.settings import Settings
+from plumbline_registry.settings import ENV_PREFIX, Settings
 from plumbline_registry.stores.opening import open_store
 from plumbline_registry.trust.acceptance import Entry
 from plumbline_registry.trust.keys import KeysFolder
@@ -94,6 +98,15 @@ class Server:
     def unfinished(self) -> list[Path]:
         """Files of uploads that are not complete."""
         return [path for path in (self.settings.blob_dir / "incoming").rglob("*") if path.is_file()]
+
+    def spoil(self, sha256: str) -> None:
+        """Overwrite a blob behind the registry's back."""
+        if s3.VARIABLE in os.environ:
+            s3.overwrite(self.settings, str(blob_key(sha256)), b"rotten")
+            return
+        path = self.settings.blob_dir / blob_key(sha256)
+        path.chmod(0o644)
+        path.write_bytes(b"rotten")
 
     def blobs(self) -> set[str]:
         """Digests of everything in the store."""
@@ -199,20 +212,23 @@ def make_bundle(tmp_path: Path) -> Callable[..., Bundle]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _postgres() -> Iterator[None]:
-    """With PLUMBLINE_TEST_DATABASE=postgresql, every registry of these tests has a PostgreSQL instead of SQLite."""
-    if os.environ.get("PLUMBLINE_TEST_DATABASE") != "postgresql":
+def _stores() -> Iterator[None]:
+    """With PLUMBLINE_TEST_STORES=scale, every registry here is on PostgreSQL and an S3 server."""
+    if os.environ.get("PLUMBLINE_TEST_STORES") != "scale":
         yield
         return
-    with cluster() as port, pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, str(port))
+    with cluster() as database, object_store() as objects, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(database))
+        patch.setenv(s3.VARIABLE, str(objects))
         yield
 
 
 def settings_in(folder: Path, **changes: Any) -> Settings:
+    objects = os.environ.get(s3.VARIABLE)
     return Settings(
         **{
             "database_url": database_for(folder) if VARIABLE in os.environ else f"sqlite:///{folder}/registry.sqlite3",
+            **({} if objects is None else s3.settings_for(folder, objects)),
             "blob_dir": folder / "blobs",
             "tokens_file": folder / "tokens.json",
             "write_token": TOKEN,
@@ -262,15 +278,21 @@ class ServerProcess(Server):
     process: subprocess.Popen[str]
 
 
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The settings that say where the registry keeps things, as a process of its own takes them."""
+    names = [name for name in Settings.model_fields if name.startswith("s3_")]
+    given = {name: getattr(settings, name) for name in ("database_url", "blob_dir", "tokens_file", *names)}
+    plain = {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in given.items()}
+    return {f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in plain.items() if value is not None}
+
+
 @contextmanager
 def process_running(settings: Settings) -> Iterator[ServerProcess]:
     """`plumbline-registry serve` on a free port."""
     environment = {
         **os.environ,
-        "PLUMBLINE_REGISTRY_DATABASE_URL": settings.database_url,
-        "PLUMBLINE_REGISTRY_BLOB_DIR": str(settings.blob_dir),
-        "PLUMBLINE_REGISTRY_TOKENS_FILE": str(settings.tokens_file),
         "PLUMBLINE_REGISTRY_WRITE_TOKEN": TOKEN,
+        **environment_of(settings),
     }
     command = [sys.executable, "-m", "plumbline_registry.cli", "serve", "--port", "0"]
     with subprocess.Popen(

@@ -67,9 +67,7 @@ def test_republishing_heals_a_rotten_blob(make_bundle: MakeBundle, server: Serve
     bundle = make_bundle()
     client.put(bundle.path, content=bundle.tar()).raise_for_status()
     digest = bundle.manifest.files["model.tflite"].sha256
-    blob = server.settings.blob_dir / "sha256" / digest[:2] / digest
-    blob.chmod(0o644)
-    blob.write_bytes(b"rotten")
+    server.spoil(digest)
     client.put(bundle.path, content=bundle.tar()).raise_for_status()
     assert hashlib.sha256(client.get(f"/v1/blobs/{digest}").content).hexdigest() == digest
 

@@ -62,11 +62,7 @@ class FolderBlobStore:
             return size_bytes
 
     def check(self) -> None:
-        probe = self.stage()
-        try:
-            probe.write(memoryview(bytes(4096)))
-        finally:
-            probe.discard()
+        self._staging.check()
 
     def close(self) -> None:
         self._staging.close()

@@ -76,7 +76,7 @@ class S3BlobStore:
     def check(self) -> None:
         with _errors(_PROBE):
             obstore.put(self._store, _PROBE, b"ready")
-        self._staging.stage().discard()
+        self._staging.check()
 
     def close(self) -> None:
         self._staging.close()

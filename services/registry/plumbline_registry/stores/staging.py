@@ -50,6 +50,14 @@ class Staging:
             descriptor, path = tempfile.mkstemp(dir=self.folder)
         return StagedFile(descriptor, Path(path), self._place)
 
+    def check(self) -> None:
+        """Raise StorageFull or StorageUnavailable unless an upload could be written here now."""
+        probe = self.stage()
+        try:
+            probe.write(memoryview(bytes(4096)))
+        finally:
+            probe.discard()
+
     def close(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
