@@ -26,8 +26,10 @@ from tests.registry import s3
 from tests.registry.postgres import VARIABLE, cluster, database_for
 from tests.registry.s3 import object_store
 
+from plumbline_contract.evaluation import EvaluationRecord
 from plumbline_contract.manifest import (
     BUNDLE_FILES,
+    EVALUATION_FILE,
     AveragePrecision,
     BundleFile,
     Dataset,
@@ -42,7 +44,7 @@ from plumbline_contract.manifest import (
 )
 from plumbline_registry.app import create_app
 from plumbline_registry.blobs import blob_key
-from plumbline_registry.client import RegistryClient
+from plumbline_registry.client import RegistryClient, RequestRefused
 from plumbline_registry.server import listen
 from plumbline_registry.settings import ENV_PREFIX, Settings
 from plumbline_registry.stores.opening import open_store
@@ -124,15 +126,28 @@ class Operator:
     server: Server
     keys: KeysFolder
 
-    def promote(self, channel: str, bundle: Bundle, reason: str = "a test", *, sign: bool = True) -> None:
-        manifest = bundle.files["manifest.json"]
-        entry = Entry(
-            channel, bundle.manifest.name, bundle.manifest.version, bundle.manifest_sha256, len(manifest), reason
-        )
-        with RegistryClient(self.server.url, TOKEN) as client:
+    def promote(
+        self,
+        channel: str,
+        bundle: Bundle,
+        reason: str = "a test",
+        *,
+        sign: bool = True,
+        waive: bool = False,
+        token: str = TOKEN,
+    ) -> None:
+        manifest, size = bundle.manifest, len(bundle.files["manifest.json"])
+        entry = Entry(channel, manifest.name, manifest.version, bundle.manifest_sha256, size, reason, waive)
+        with RegistryClient(self.server.url, token) as client:
             promote(client, self.keys, entry)
             if sign:
                 sign_once(client, self.keys)
+
+    def refused(self, channel: str, bundle: Bundle, *, token: str = TOKEN, waive: bool = False) -> str:
+        """What the registry says when it does not take the promotion."""
+        with pytest.raises(RequestRefused) as refusal:
+            self.promote(channel, bundle, waive=waive, token=token)
+        return str(refusal.value)
 
 
 def tar_of(members: list[tuple[str, bytes]]) -> bytes:
@@ -146,7 +161,7 @@ def tar_of(members: list[tuple[str, bytes]]) -> bytes:
 
 
 def make_manifest(
-    name: str, version: str, files: dict[str, bytes], *, ap: float = 0.5, latency_seconds: float = 0.01
+    name: str, version: str, files: dict[str, bytes], *, ap: float = 0.5, recipe: str = "test"
 ) -> Manifest:
     def parity(reference: Any, candidate: Any) -> Parity:
         return Parity(
@@ -170,7 +185,7 @@ def make_manifest(
         output=OutputSpec(height=64, width=48),
         lineage=Lineage(
             git_commit="0123456789abcdef0123456789abcdef01234567",
-            recipe="test",
+            recipe=recipe,
             datasets=(Dataset(id="made", sha256="1" * 64, images=10, terms="none"),),
             checkpoint_sha256="2" * 64,
             created_at=datetime(2025, 1, 1, tzinfo=timezone.utc),
@@ -183,7 +198,7 @@ def make_manifest(
                     stage="tflite", precision="fp32", dataset="made", images=10, persons=12, ap=ap, ap50=0.8
                 ),
             ),
-            latency=(Latency(p50_seconds=latency_seconds, threads=1, machine="a test"),),
+            latency=(Latency(p50_seconds=0.01, threads=1, machine="a test"),),
         ),
         golden=GoldenCheck(heatmap_max_abs=0.01, keypoint_max_px=1.0),
         files={
@@ -195,12 +210,22 @@ def make_manifest(
 
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> Callable[..., Bundle]:
-    """make_bundle(version, *, name, model_bytes, seed) -> a bundle that may be published."""
+    """make_bundle(version, *, name, model_bytes, seed, evaluation, ap, recipe) -> a bundle that may be published."""
 
-    def make(version: str = "1.0.0", *, name: str = "test-net", model_bytes: int = 5000, seed: int = 0) -> Bundle:
+    def make(
+        version: str = "1.0.0",
+        *,
+        name: str = "test-net",
+        model_bytes: int = 5000,
+        seed: int = 0,
+        evaluation: EvaluationRecord | None = None,
+        **measured: Any,
+    ) -> Bundle:
         random = np.random.default_rng(seed)
         files = {file: random.bytes(model_bytes if file == "model.tflite" else 700) for file in BUNDLE_FILES}
-        manifest = make_manifest(name, version, files)
+        if evaluation is not None:
+            files[EVALUATION_FILE] = evaluation.to_bytes()
+        manifest = make_manifest(name, version, files, **measured)
         files = {"manifest.json": manifest.to_json().encode(), **files}
         directory = tmp_path / "bundles" / f"{name}-{version}-{seed}"
         directory.mkdir(parents=True)
