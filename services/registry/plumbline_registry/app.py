@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from plumbline_registry.api import audit, blobs, bundles, channels, devices, metadata, operations
+from plumbline_registry.api import audit, blobs, bundles, channels, devices, metadata, operations, pages
 from plumbline_registry.api.dependencies import Services
 from plumbline_registry.api.responses import install_error_handlers
 from plumbline_registry.audit import AuditLog
@@ -47,7 +47,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.services = services
-    for part in (bundles, channels, blobs, metadata, devices, audit, operations):
+    app.state.templates = pages.open_templates()
+    for part in (bundles, channels, blobs, metadata, devices, audit, operations, pages):
         app.include_router(part.router)
     install_error_handlers(app)
     app.add_middleware(RateLimits, settings=services.settings)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import datetime, timezone
 from typing import Literal
 
-from sqlalchemy import Engine, delete, func, select, union
+from sqlalchemy import Engine, delete, func, select, tuple_, union
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -136,6 +136,18 @@ class Catalogue:
             if last is None:
                 raise _nothing_in_channel(session, name, channel)
             return _channel_info(last)
+
+    def channels(self, name: str) -> dict[Channel, str]:
+        """The version that each channel of a bundle gives, of those that were ever set."""
+        last = (
+            select(ChannelChangeRow.channel, func.max(ChannelChangeRow.sequence))
+            .where(ChannelChangeRow.name == name)
+            .group_by(ChannelChangeRow.channel)
+        )
+        of_bundle = select(ChannelChangeRow).where(ChannelChangeRow.name == name)
+        with transaction(self._engine) as session:
+            newest = of_bundle.where(tuple_(ChannelChangeRow.channel, ChannelChangeRow.sequence).in_(last))
+            return {row.channel: row.version.version for row in session.scalars(newest)}
 
     def history(self, name: str, channel: Channel) -> tuple[ChannelChange, ...]:
         """All moves of a channel, newest first. Raises UnknownBundle, ChannelEmpty."""
