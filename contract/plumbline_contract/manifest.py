@@ -43,8 +43,8 @@ class _Model(BaseModel):
 class BundleFile(_Model):
     """One file of the bundle."""
 
-    sha256: Sha256
-    size_bytes: int = Field(ge=1)
+    sha256: Sha256 = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+    size_bytes: int = Field(ge=1, examples=[1482752])
 
 
 class Quantisation(_Model):

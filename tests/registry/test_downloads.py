@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from infra.registry_front import nginx
 from pydantic import ValidationError
-from tests.registry.nginx import nginx
 
 from plumbline_registry.settings import Settings
 
@@ -35,7 +35,7 @@ def test_registry_authorises_and_nginx_sends(
     path, content = published(server, bundle), bundle.files["model.tflite"]
     direct = httpx.get(server.url + path)
     assert (direct.content, direct.headers["x-accel-redirect"][:16]) == (b"", "/_blobs/sha256/" + path[10])
-    with nginx(tmp_path / "nginx", server) as url, httpx.Client(base_url=url) as client:
+    with nginx(tmp_path / "nginx", server.url, server.settings.blob_dir) as url, httpx.Client(base_url=url) as client:
         whole = client.get(path)
         assert (whole.content, whole.headers["etag"]) == (content, f'"{path[10:]}"')
         assert "immutable" in whole.headers["cache-control"]

@@ -17,6 +17,7 @@ from plumbline_registry.database import transaction
 from plumbline_registry.errors import (
     ChannelEmpty,
     QuotaExceeded,
+    UnknownBlob,
     UnknownBundle,
     UnknownVersion,
     VersionExists,
@@ -128,6 +129,13 @@ class Catalogue:
         """One version. Raises UnknownBundle, UnknownVersion."""
         with transaction(self._engine) as session:
             return _version_info(_version_row(session, name, version))
+
+    def require_manifest(self, name: str, sha256: str) -> None:
+        """Raise UnknownBlob unless the digest is that of a manifest of this bundle."""
+        manifests = select(VersionRow.id).where(VersionRow.name == name, VersionRow.manifest_sha256 == sha256)
+        with transaction(self._engine) as session:
+            if session.scalar(manifests.limit(1)) is None:
+                raise UnknownBlob(f"no manifest of {name!r} has the digest {sha256!r}; /v1/bundles/{name}/versions")
 
     def channel(self, name: str, channel: Channel) -> ChannelInfo:
         """What a channel gives now. Raises UnknownBundle, ChannelEmpty."""

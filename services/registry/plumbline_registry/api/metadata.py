@@ -126,4 +126,5 @@ def get_target(
     request: Request, channel: ChannelPath, name: NamePath, sha256: Annotated[Sha256, Path()], services: ServicesDep
 ) -> Response:
     """The manifest that a channel's role names, at the address where a TUF client looks for it."""
+    services.catalogue.require_manifest(name, sha256)
     return immutable_file(request, services, sha256, "application/json")

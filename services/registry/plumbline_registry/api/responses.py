@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from plumbline_contract.errors import PlumblineError
 from plumbline_registry.errors import (
@@ -90,7 +91,19 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
     spec = _BY_STATUS.get(error.status_code, BAD_REQUEST)._replace(status=error.status_code)
     headers = dict(error.headers) if error.headers else None
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(_methods(request))}
     return _answer(spec, f"{request.method} {request.url.path!r}: {error.detail}; see /docs", headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What an address takes, over all routes that match it; the framework's own answer names the first route's."""
+    matching = [
+        route
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    ]
+    return sorted({method for route in matching for method in route.methods or ()})
 
 
 async def _internal_error(_request: Request, _error: Exception) -> JSONResponse:

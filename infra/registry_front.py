@@ -1,4 +1,4 @@
-"""The repository's nginx configuration, run for real on a free port in front of a registry."""
+"""The repository's nginx configuration, run on a free port in front of a registry: for tests and for the bench."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 
-if TYPE_CHECKING:
-    from tests.registry.conftest import Server
-
-CONFIGURATION = Path(__file__).parents[2] / "infra" / "nginx" / "registry.conf"
+CONFIGURATION = Path(__file__).with_name("nginx") / "registry.conf"
 _SECONDS = 10
 
 
 @contextmanager
-def nginx(folder: Path, server: Server, rate: str = "20r/s") -> Iterator[str]:
-    """The address of an nginx that is gone afterwards. Fails loudly where it is not installed."""
+def nginx(folder: Path, registry: str, blobs: Path, *, rate: str = "20r/s", more: str = "") -> Iterator[str]:
+    """The address of an nginx before the registry at this address, gone afterwards; `more` is put into its server.
+
+    Fails loudly where nginx is not installed.
+    """
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
-    assert program, "nginx is missing (apt-get install nginx-light): the registry was NOT tested behind it"
+    if program is None:
+        raise RuntimeError("nginx is missing (apt-get install nginx-light): the registry was NOT run behind it")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     folder.mkdir(parents=True)
     text = CONFIGURATION.read_text()
     for ours, here in (
-        ("server 127.0.0.1:8100;", f"server {server.url.removeprefix('http://')};"),
-        ("listen 8080;", f"listen 127.0.0.1:{port};"),
-        ("/var/lib/plumbline-registry/blobs/", f"{server.settings.blob_dir.absolute()}/"),
+        ("server 127.0.0.1:8100;", f"server {registry.removeprefix('http://')};"),
+        ("listen 8080;", f"listen 127.0.0.1:{port} backlog=4096; {more}"),
+        ("/var/lib/plumbline-registry/blobs/", f"{blobs.absolute()}/"),
         ("rate=20r/s", f"rate={rate}"),
     ):
-        assert ours in text, ours
+        if ours not in text:
+            raise RuntimeError(f"{str(CONFIGURATION)!r} no longer holds {ours!r}; bring this file up to date")
         text = text.replace(ours, here)
     temporary = "".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -62,4 +63,4 @@ def _wait(url: str, log: Path) -> None:
                 return
         except httpx.TransportError:
             time.sleep(0.05)
-    raise AssertionError(f"nginx did not start in {_SECONDS} s: {log.read_text()[-1000:]}")
+    raise RuntimeError(f"nginx did not start in {_SECONDS} s: {log.read_text()[-1000:]}")
