@@ -33,6 +33,7 @@ examples:
   plumbline-registry promote hrnet-edge-s 1.0.0 stable --reason "first release" --keys keys --token-file operator.token
   plumbline-registry list
   plumbline-registry list hrnet-edge-s
+  plumbline-registry compare hrnet-edge-s 1.0.0 1.1.0
 
 Writing needs a token: --token-file FILE, or the variable {TOKEN_VARIABLE}. The server's settings are
 variables {ENV_PREFIX}* too (see the README).
@@ -67,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_trust_commands(commands)
     _add_gc(commands.add_parser("gc", help="remove blobs that no version names; safe while the registry serves"))
     _add_list(commands.add_parser("list", help="show bundles, or the versions of one"))
+    _add_compare(commands.add_parser("compare", help="show two versions of a bundle beside each other"))
     return parser
 
 
@@ -110,6 +112,14 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="show this bundle's versions")
     add_connection(parser, writes=False)
     parser.set_defaults(command=_list)
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("before", metavar="VERSION")
+    parser.add_argument("after", metavar="VERSION")
+    add_connection(parser, writes=False)
+    parser.set_defaults(command=_compare)
 
 
 def _serve(arguments: argparse.Namespace) -> None:
@@ -164,6 +174,20 @@ def _list(arguments: argparse.Namespace) -> None:
             given_by = " ".join(channel.channel for channel in channels_now if channel.version == info.version)
             facts = f"{info.created_at:%Y-%m-%d %H:%M}  {info.size_bytes} bytes  {info.manifest_sha256}"
             print(f"{info.version}  {facts}  {given_by}")
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    with RegistryClient(arguments.url) as registry:
+        found = registry.compare(arguments.name, arguments.before, arguments.after)
+    for figure in found.metrics:
+        change = "" if figure.change is None else f"  {figure.change:+.6g}"
+        print(f"{figure.field}: {_number(figure.before)} -> {_number(figure.after)}{change}")
+    for difference in (*found.lineage, *found.other):
+        print(f"{difference.field}: {difference.before or '-'} -> {difference.after or '-'}")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.6g}"
 
 
 def _channel_text(channels: Iterable[ChannelInfo]) -> str:
