@@ -12,6 +12,7 @@ import pytest
 from infra.registry_front import nginx
 from pydantic import ValidationError
 
+from plumbline_edge.registry_client import RegistryClient
 from plumbline_registry.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,6 +26,15 @@ def published(server: Server, bundle: Bundle) -> str:
     with server.client() as client:
         client.put(bundle.path, content=bundle.tar()).raise_for_status()
     return f"/v1/blobs/{bundle.manifest.files['model.tflite'].sha256}"
+
+
+def device_resumes(url: str, path: str, content: bytes, folder: Path) -> None:
+    """The device's own client, with the first thousand bytes there from an earlier attempt."""
+    folder.mkdir()
+    (folder / "model.tflite.part").write_bytes(content[:1000])
+    with RegistryClient(url, 10) as device:
+        device.download(path.rpartition("/")[2], len(content), folder / "model.tflite")
+    assert (folder / "model.tflite").read_bytes() == content
 
 
 @pytest.mark.nginx
@@ -47,13 +57,16 @@ def test_registry_authorises_and_nginx_sends(
         # What is nginx's own is nobody else's.
         assert client.get(f"/_blobs/sha256/{path[10:12]}/{path[10:]}").status_code == 404
         assert client.get(f"{bundle.path}/manifest").content == bundle.files["manifest.json"]
+        device_resumes(url, path, content, tmp_path / "device")
         newer = make_bundle("2.0.0", model_bytes=3_000_000)
         authorization = {"Authorization": "Bearer a-token-for-tests-only"}
         assert client.put(newer.path, content=newer.tar(), headers=authorization).status_code == 201
 
 
 @pytest.mark.objects
-def test_link_leads_to_the_object_store_and_ends(make_bundle: MakeBundle, serve: Callable[..., Server]) -> None:
+def test_link_leads_to_the_object_store_and_ends(
+    make_bundle: MakeBundle, serve: Callable[..., Server], tmp_path: Path
+) -> None:
     bundle, server = make_bundle(model_bytes=300_000), serve(downloads="redirect", link_seconds=10)
     path, content = published(server, bundle), bundle.files["model.tflite"]
     redirect = httpx.get(server.url + path)
@@ -63,6 +76,7 @@ def test_link_leads_to_the_object_store_and_ends(make_bundle: MakeBundle, serve:
     assert httpx.get(link).content == content
     followed = httpx.get(server.url + path, headers={"Range": "bytes=1000-"}, follow_redirects=True)
     assert (followed.status_code, followed.content) == (206, content[1000:])
+    device_resumes(server.url, path, content, tmp_path / "device")
     assert httpx.get(link.split("?")[0]).status_code == 403
     assert httpx.get(link.replace(path[10:], "0" * 64)).status_code == 403
     assert httpx.get(f"{server.url}/v1/blobs/{'0' * 64}").json()["error"]["code"] == "unknown_blob"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from plumbline_contract.evaluation import OKS_THRESHOLDS, EvaluationRecord
-from plumbline_contract.manifest import AveragePrecision, Manifest
+from plumbline_contract.manifest import AveragePrecision, Manifest, parse_manifest
 from plumbline_registry.gates.bootstrap import paired_difference
 from plumbline_registry.gates.rules import RULES, Limits, Measured, parity
 from plumbline_registry.tokens import create_token
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MakeBundle = Callable[..., "Bundle"]
 LIMITS = Limits(ap_drop=0.02, parity_px=2.0, parity_ap=0.02, latency_growth=0.25)
+SHIPPED = Path(__file__).parents[2] / "models" / "hrnet-edge-s"
 CHANNEL = "/v1/bundles/test-net/channels/stable"
 
 
@@ -141,6 +143,14 @@ def test_each_gate_alone(changes: dict[str, object], gate: str, says: str, make_
     refused = [verdict for verdict in verdicts if not verdict.passed]
     assert [verdict.gate for verdict in refused] == ([gate] if gate else [])
     assert all(says in verdict.says for verdict in refused)
+
+
+def test_shipped_bundle_passes() -> None:
+    """Or `make demo` would end here."""
+    shipped = Measured(parse_manifest((SHIPPED / "manifest.json").read_bytes()), None)
+    for current in (None, shipped):
+        verdicts = [rule(shipped, current, LIMITS) for rule in RULES.values()]
+        assert [verdict for verdict in verdicts if not verdict.passed] == []
 
 
 def test_keypoints_that_move_far_and_cost_no_ap(make_bundle: MakeBundle) -> None:

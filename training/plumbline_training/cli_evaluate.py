@@ -52,7 +52,7 @@ def evaluate_main() -> None:
     parser.add_argument(
         "--results", type=Path, metavar="FILE", help="write what one model found as COCO keypoint results"
     )
-    parser.add_argument("--into-manifest", action="store_true", help="add the AP to the manifest of each draft bundle")
+    parser.add_argument("--into-manifest", action="store_true", help="add AP and evaluation.npz to each draft bundle")
     arguments = parser.parse_args()
 
     def main() -> None:
