@@ -164,12 +164,11 @@ def places(folder: Path) -> Iterator[Place]:
     files.mkdir()
     (files / "timestamp.json").write_bytes(bytes(500))
     os.link(folder / "bundle" / "model.tflite", files / "model.tflite")
-    alone = f"location /files/ {{ alias {files}/; limit_req zone=registry burst=100000 nodelay; }}"
-    front = {"rate": "100000r/s", "more": alone}
+    alone = f"location /files/ {{ alias {files}/; }}"
     with registry(folder / "accel", "accel") as (url, pid):
         fresh = folder / "accel"
         model = fill(url, fresh)
-        with nginx(folder / "nginx", url, fresh / "blobs", **front) as front_url:
+        with nginx(folder / "nginx", url, fresh / "blobs", limited=False, more=alone) as front_url:
             server = int((folder / "nginx" / "pid").read_text())
             yield Place("through nginx", front_url, POLLS, model, (pid, server))
             polls = ("/files/none.json", "/files/timestamp.json")

@@ -17,8 +17,10 @@ _SECONDS = 10
 
 
 @contextmanager
-def nginx(folder: Path, registry: str, blobs: Path, *, rate: str = "20r/s", more: str = "") -> Iterator[str]:
+def nginx(folder: Path, registry: str, blobs: Path, *, limited: bool = True, more: str = "") -> Iterator[str]:
     """The address of an nginx before the registry at this address, gone afterwards; `more` is put into its server.
+
+    Not `limited`: one address may stand for a fleet.
 
     Fails loudly where nginx is not installed.
     """
@@ -34,7 +36,8 @@ def nginx(folder: Path, registry: str, blobs: Path, *, rate: str = "20r/s", more
         ("server 127.0.0.1:8100;", f"server {registry.removeprefix('http://')};"),
         ("listen 8080;", f"listen 127.0.0.1:{port} backlog=4096; {more}"),
         ("/var/lib/plumbline-registry/blobs/", f"{blobs.absolute()}/"),
-        ("rate=20r/s", f"rate={rate}"),
+        ("rate=20r/s", "rate=20r/s" if limited else "rate=100000r/s"),
+        ("burst=200", "burst=200" if limited else "burst=100000"),
     ):
         if ours not in text:
             raise RuntimeError(f"{str(CONFIGURATION)!r} no longer holds {ours!r}; bring this file up to date")
