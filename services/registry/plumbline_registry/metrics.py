@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -40,6 +40,7 @@ class Metrics:
             registry=self.collectors,
         )
         self.collectors.register(_CatalogueCollector(catalogue))
+        ProcessCollector(registry=self.collectors)
 
 
 class _CatalogueCollector(Collector):
