@@ -38,6 +38,7 @@ def open_engine(url: str) -> Engine:
                 session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
             upgrade(session.connection())
     except StorageUnavailable as error:
+        engine.dispose()
         raise StorageUnavailable(f"{error} ({engine.url!r}); check PLUMBLINE_REGISTRY_DATABASE_URL") from error
     return engine
 
