@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-postgres test-install test-fleet test-docker test-nets test-onnx-tf test-arm64 fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-docker test-nets test-onnx-tf test-arm64 fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -106,8 +106,12 @@ train-candidates: setup ## the same short training for every candidate: DATA=lis
 bench-training: setup ## images/s of the training step and loader against plain ones
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m plumbline_training.bench $(BENCH_ARGS)
 
-test-postgres: setup ## the registry's tests again, on PostgreSQL instead of SQLite
-	PLUMBLINE_TEST_DATABASE=postgresql PLUMBLINE_TEST_EXAMPLES=20 $(BIN)/pytest tests/registry $(PYTEST_ARGS)
+test-stores: setup ## the registry's tests again, on PostgreSQL and a real S3 server instead of SQLite and a folder
+	PLUMBLINE_TEST_STORES=scale PLUMBLINE_TEST_EXAMPLES=20 $(BIN)/pytest -m "not nginx and not openapi" tests/registry $(PYTEST_ARGS)
+	$(BIN)/pytest -m nginx tests/registry $(PYTEST_ARGS)
+
+test-openapi: setup ## thousands of requests that schemathesis makes up from the registry's OpenAPI document
+	$(BIN)/pytest -m openapi -s tests/registry $(PYTEST_ARGS)
 
 test-faults: setup ## every disk operation and request of an update fails in turn, a registry is killed; some minutes
 	$(BIN)/pytest -m faults -s tests/edge/faults tests/registry
@@ -139,6 +143,9 @@ fuzz-conversion: setup ## five hundred damaged ONNX files; FUZZ_SEED and FUZZ_CO
 
 bench-conversion: setup ## our float graphs against onnx-tf's and litert-torch's, same weights, same run
 	$(BIN)/python infra/bench_conversion.py $(BENCH_ARGS)
+
+bench-registry: setup ## 1,000 devices polling and 200 downloading 5 MB: direct, through nginx, and nginx alone
+	$(BIN)/python -m infra.bench_registry $(BENCH_ARGS)
 
 lock: check-python ## resolve the locks in requirements/ again
 	$(PYTHON) requirements/lock.py

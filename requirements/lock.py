@@ -28,7 +28,7 @@ PARTS = {
 # Torch's CPU build is at hand for one Python only, and resolving its GPU build downloads gigabytes: these locks are
 # resolved once and serve every Python; the wheels they name exist for all of them.
 ONE_FOR_ALL = ("dev", "training", "conversion")
-EXTRAS = {"dev": ("render", "tracking"), "training": ("tracking",)}
+EXTRAS = {"dev": ("render", "tracking"), "training": ("tracking",), "registry": ("postgres", "s3")}
 """Extras that a part's lock covers too."""
 FOLDERS = {"training": "training", "conversion": "conversion", "registry": "services/registry", "edge": "edge"}
 PIP_TOOLS = "pip-tools==7.6.2"

@@ -37,3 +37,7 @@ class InvalidSequence(PlumblineError):
 
 class InvalidBox(PlumblineError):
     """A box has no area, or holds a number that is not finite."""
+
+
+class InvalidEvaluation(PlumblineError):
+    """evaluation.npz cannot be read, or contradicts itself."""

@@ -1,7 +1,7 @@
 """`manifest.json`: what a bundle is, where it came from and what was measured; the record that an ONNX file carries.
 
-A bundle directory holds exactly BUNDLE_FILES and the manifest. Conversion drafts it, evaluation adds average
-precision, `seal` fills in the digests; only sealed manifests travel.
+A bundle directory holds BUNDLE_FILES and the manifest, and may hold OPTIONAL_FILES. Conversion drafts it, evaluation
+adds average precision, `seal` fills in the digests; only sealed manifests travel.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from plumbline_contract.skeleton import KEYPOINT_NAMES
 
 MANIFEST_FILE: Final = "manifest.json"
 BUNDLE_FILES: Final[tuple[str, ...]] = ("model.tflite", "golden.npz", "model-card.md")
+EVALUATION_FILE: Final = "evaluation.npz"
+OPTIONAL_FILES: Final[tuple[str, ...]] = (EVALUATION_FILE,)
+"""What the registry keeps and compares; devices have no use for it and do not fetch it."""
 ONNX_METADATA_KEY: Final = "plumbline.export"
 """The ONNX metadata property that holds an ExportRecord as JSON."""
 
@@ -40,8 +43,8 @@ class _Model(BaseModel):
 class BundleFile(_Model):
     """One file of the bundle."""
 
-    sha256: Sha256
-    size_bytes: int = Field(ge=1)
+    sha256: Sha256 = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+    size_bytes: int = Field(ge=1, examples=[1482752])
 
 
 class Quantisation(_Model):
@@ -224,8 +227,11 @@ class Manifest(_Model):
 
     @model_validator(mode="after")
     def _only_bundle_files(self) -> Manifest:
-        if unknown := sorted(set(self.files) - set(BUNDLE_FILES)):
-            raise ValueError(f"files: {unknown} are no part of a bundle, which holds {list(BUNDLE_FILES)}")
+        if unknown := sorted(set(self.files) - {*BUNDLE_FILES, *OPTIONAL_FILES}):
+            raise ValueError(
+                f"files: {unknown} are no part of a bundle, which holds {list(BUNDLE_FILES)} and may hold"
+                f" {list(OPTIONAL_FILES)}"
+            )
         return self
 
     def to_json(self) -> str:

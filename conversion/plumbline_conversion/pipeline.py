@@ -13,6 +13,7 @@ from pathlib import Path
 from plumbline_contract.manifest import (
     BUNDLE_FILES,
     MANIFEST_FILE,
+    OPTIONAL_FILES,
     Manifest,
     Precision,
     StepRecord,
@@ -131,7 +132,8 @@ def _check_output(plan: Plan) -> None:
             continue
         if not plan.overwrite:
             raise OutputExists(f"{target}: exists; name another --out, or replace it with --overwrite")
-        if not target.is_dir() or {entry.name for entry in target.iterdir()} - {*BUNDLE_FILES, MANIFEST_FILE}:
+        known = {*BUNDLE_FILES, *OPTIONAL_FILES, MANIFEST_FILE}
+        if not target.is_dir() or {entry.name for entry in target.iterdir()} - known:
             raise OutputExists(f"{target}: holds more than a bundle and is not replaced; move it away")
 
 

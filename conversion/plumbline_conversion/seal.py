@@ -10,6 +10,7 @@ from pathlib import Path
 from plumbline_contract.manifest import (
     BUNDLE_FILES,
     MANIFEST_FILE,
+    OPTIONAL_FILES,
     BundleFile,
     Manifest,
     parse_manifest,
@@ -32,7 +33,8 @@ def seal(bundle_dir: Path) -> Manifest:
     _check_model(bundle_dir, manifest)
     card_path = bundle_dir / "model-card.md"
     card = refreshed(card_path.read_text(encoding="utf-8"), manifest).encode()
-    contents = {name: card if name == card_path.name else (bundle_dir / name).read_bytes() for name in BUNDLE_FILES}
+    names = (*BUNDLE_FILES, *(name for name in OPTIONAL_FILES if (bundle_dir / name).is_file()))
+    contents = {name: card if name == card_path.name else (bundle_dir / name).read_bytes() for name in names}
     files = {name: _digest(content) for name, content in contents.items()}
     sealed = Manifest.model_validate({**manifest.model_dump(), "files": files})
     require_publishable(sealed)

@@ -67,6 +67,10 @@ def test_one_package_of_conversion_imports_tensorflow() -> None:
     assert {Path(file).parts[0] for file in files} == {"tensorflow_backend"}
 
 
+def test_one_file_of_the_registry_knows_the_object_store() -> None:
+    assert importers("plumbline_registry", {"obstore"}) == {"stores/s3.py"}
+
+
 def test_the_coach_knows_no_camera_clock_or_network() -> None:
     folder = PACKAGES["plumbline_edge"] / "coach"
     outside = {"cv2", "time", "datetime", "socket", "httpx", "fastapi", "threading"}

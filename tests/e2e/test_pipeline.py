@@ -89,7 +89,7 @@ def test_train_convert_publish_activate_infer(make_dataset: MakeDataset, tmp_pat
     manifest = json.loads((bundle / "manifest.json").read_text())
     assert {item["candidate"] for item in manifest["metrics"]["parity"]} == {"onnx", "tflite"}
     assert {item["stage"] for item in manifest["metrics"]["average_precision"]} == {"torch", "tflite"}
-    assert len(manifest["files"]) == 3
+    assert set(manifest["files"]) == {"model.tflite", "golden.npz", "model-card.md", "evaluation.npz"}
 
     scopes = [f"--scope={scope}" for scope in ("admin", "publish", "promote", "sign")]
     tokens = ["--tokens-file", tmp_path / "registry" / "tokens.json"]

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,21 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from pydantic import SecretStr
+from tests.registry import s3
 from tests.registry.postgres import VARIABLE, cluster, database_for
+from tests.registry.s3 import object_store
 
+from plumbline_contract.evaluation import EvaluationRecord
 from plumbline_contract.manifest import (
     BUNDLE_FILES,
+    EVALUATION_FILE,
+    AveragePrecision,
     BundleFile,
     Dataset,
     GoldenCheck,
     InputSpec,
+    Latency,
     Lineage,
     Manifest,
     Metrics,
@@ -36,9 +43,11 @@ from plumbline_contract.manifest import (
     Parity,
 )
 from plumbline_registry.app import create_app
-from plumbline_registry.client import RegistryClient
+from plumbline_registry.blobs import blob_key
+from plumbline_registry.client import RegistryClient, RequestRefused
 from plumbline_registry.server import listen
-from plumbline_registry.settings import Settings
+from plumbline_registry.settings import ENV_PREFIX, Settings
+from plumbline_registry.stores.opening import open_store
 from plumbline_registry.trust.acceptance import Entry
 from plumbline_registry.trust.keys import KeysFolder
 from plumbline_registry.trust.operator import initialise, promote
@@ -92,8 +101,22 @@ class Server:
         """Files of uploads that are not complete."""
         return [path for path in (self.settings.blob_dir / "incoming").rglob("*") if path.is_file()]
 
+    def spoil(self, sha256: str) -> None:
+        """Overwrite a blob behind the registry's back."""
+        if s3.VARIABLE in os.environ:
+            s3.overwrite(self.settings, str(blob_key(sha256)), b"rotten")
+            return
+        path = self.settings.blob_dir / blob_key(sha256)
+        path.chmod(0o644)
+        path.write_bytes(b"rotten")
+
     def blobs(self) -> set[str]:
-        return {path.name for path in (self.settings.blob_dir / "sha256").rglob("*") if path.is_file()}
+        """Digests of everything in the store."""
+        store = open_store(self.settings)
+        try:
+            return set(store.older_than(timedelta(days=-1)))
+        finally:
+            store.close()
 
 
 @dataclass(frozen=True)
@@ -103,15 +126,28 @@ class Operator:
     server: Server
     keys: KeysFolder
 
-    def promote(self, channel: str, bundle: Bundle, reason: str = "a test", *, sign: bool = True) -> None:
-        manifest = bundle.files["manifest.json"]
-        entry = Entry(
-            channel, bundle.manifest.name, bundle.manifest.version, bundle.manifest_sha256, len(manifest), reason
-        )
-        with RegistryClient(self.server.url, TOKEN) as client:
+    def promote(
+        self,
+        channel: str,
+        bundle: Bundle,
+        reason: str = "a test",
+        *,
+        sign: bool = True,
+        waive: bool = False,
+        token: str = TOKEN,
+    ) -> None:
+        manifest, size = bundle.manifest, len(bundle.files["manifest.json"])
+        entry = Entry(channel, manifest.name, manifest.version, bundle.manifest_sha256, size, reason, waive)
+        with RegistryClient(self.server.url, token) as client:
             promote(client, self.keys, entry)
             if sign:
                 sign_once(client, self.keys)
+
+    def refused(self, channel: str, bundle: Bundle, *, token: str = TOKEN, waive: bool = False) -> str:
+        """What the registry says when it does not take the promotion."""
+        with pytest.raises(RequestRefused) as refusal:
+            self.promote(channel, bundle, waive=waive, token=token)
+        return str(refusal.value)
 
 
 def tar_of(members: list[tuple[str, bytes]]) -> bytes:
@@ -124,7 +160,9 @@ def tar_of(members: list[tuple[str, bytes]]) -> bytes:
     return archive.getvalue()
 
 
-def make_manifest(name: str, version: str, files: dict[str, bytes]) -> Manifest:
+def make_manifest(
+    name: str, version: str, files: dict[str, bytes], *, ap: float = 0.5, recipe: str = "test"
+) -> Manifest:
     def parity(reference: Any, candidate: Any) -> Parity:
         return Parity(
             reference=reference,
@@ -146,14 +184,22 @@ def make_manifest(name: str, version: str, files: dict[str, bytes]) -> Manifest:
         input=InputSpec(height=256, width=192),
         output=OutputSpec(height=64, width=48),
         lineage=Lineage(
-            git_commit="unknown",
-            recipe="test",
-            datasets=(Dataset(id="none", sha256="0" * 64, images=0, terms="none"),),
-            checkpoint_sha256="0" * 64,
+            git_commit="0123456789abcdef0123456789abcdef01234567",
+            recipe=recipe,
+            datasets=(Dataset(id="made", sha256="1" * 64, images=10, terms="none"),),
+            checkpoint_sha256="2" * 64,
             created_at=datetime(2025, 1, 1, tzinfo=timezone.utc),
             tools={"test": "1"},
         ),
-        metrics=Metrics(parity=(parity("torch", "onnx"), parity("onnx", "tflite"))),
+        metrics=Metrics(
+            parity=(parity("torch", "onnx"), parity("onnx", "tflite")),
+            average_precision=(
+                AveragePrecision(
+                    stage="tflite", precision="fp32", dataset="made", images=10, persons=12, ap=ap, ap50=0.8
+                ),
+            ),
+            latency=(Latency(p50_seconds=0.01, threads=1, machine="a test"),),
+        ),
         golden=GoldenCheck(heatmap_max_abs=0.01, keypoint_max_px=1.0),
         files={
             file: BundleFile(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
@@ -164,12 +210,22 @@ def make_manifest(name: str, version: str, files: dict[str, bytes]) -> Manifest:
 
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> Callable[..., Bundle]:
-    """make_bundle(version, *, name, model_bytes, seed) -> a bundle that may be published."""
+    """make_bundle(version, *, name, model_bytes, seed, evaluation, ap, recipe) -> a bundle that may be published."""
 
-    def make(version: str = "1.0.0", *, name: str = "test-net", model_bytes: int = 5000, seed: int = 0) -> Bundle:
+    def make(
+        version: str = "1.0.0",
+        *,
+        name: str = "test-net",
+        model_bytes: int = 5000,
+        seed: int = 0,
+        evaluation: EvaluationRecord | None = None,
+        **measured: Any,
+    ) -> Bundle:
         random = np.random.default_rng(seed)
         files = {file: random.bytes(model_bytes if file == "model.tflite" else 700) for file in BUNDLE_FILES}
-        manifest = make_manifest(name, version, files)
+        if evaluation is not None:
+            files[EVALUATION_FILE] = evaluation.to_bytes()
+        manifest = make_manifest(name, version, files, **measured)
         files = {"manifest.json": manifest.to_json().encode(), **files}
         directory = tmp_path / "bundles" / f"{name}-{version}-{seed}"
         directory.mkdir(parents=True)
@@ -181,20 +237,23 @@ def make_bundle(tmp_path: Path) -> Callable[..., Bundle]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _postgres() -> Iterator[None]:
-    """With PLUMBLINE_TEST_DATABASE=postgresql, every registry of these tests has a PostgreSQL instead of SQLite."""
-    if os.environ.get("PLUMBLINE_TEST_DATABASE") != "postgresql":
+def _stores() -> Iterator[None]:
+    """With PLUMBLINE_TEST_STORES=scale, every registry here is on PostgreSQL and an S3 server."""
+    if os.environ.get("PLUMBLINE_TEST_STORES") != "scale":
         yield
         return
-    with cluster() as port, pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, str(port))
+    with cluster() as database, object_store() as objects, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(database))
+        patch.setenv(s3.VARIABLE, str(objects))
         yield
 
 
 def settings_in(folder: Path, **changes: Any) -> Settings:
+    objects = os.environ.get(s3.VARIABLE)
     return Settings(
         **{
             "database_url": database_for(folder) if VARIABLE in os.environ else f"sqlite:///{folder}/registry.sqlite3",
+            **({} if objects is None else s3.settings_for(folder, objects)),
             "blob_dir": folder / "blobs",
             "tokens_file": folder / "tokens.json",
             "write_token": TOKEN,
@@ -244,15 +303,21 @@ class ServerProcess(Server):
     process: subprocess.Popen[str]
 
 
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The settings that say where the registry keeps things, as a process of its own takes them."""
+    names = [name for name in Settings.model_fields if name.startswith("s3_")]
+    given = {name: getattr(settings, name) for name in ("database_url", "blob_dir", "tokens_file", *names)}
+    plain = {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in given.items()}
+    return {f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in plain.items() if value is not None}
+
+
 @contextmanager
 def process_running(settings: Settings) -> Iterator[ServerProcess]:
     """`plumbline-registry serve` on a free port."""
     environment = {
         **os.environ,
-        "PLUMBLINE_REGISTRY_DATABASE_URL": settings.database_url,
-        "PLUMBLINE_REGISTRY_BLOB_DIR": str(settings.blob_dir),
-        "PLUMBLINE_REGISTRY_TOKENS_FILE": str(settings.tokens_file),
         "PLUMBLINE_REGISTRY_WRITE_TOKEN": TOKEN,
+        **environment_of(settings),
     }
     command = [sys.executable, "-m", "plumbline_registry.cli", "serve", "--port", "0"]
     with subprocess.Popen(

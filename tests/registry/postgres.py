@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own, for `make test-postgres`: started once, a database for each registry that a test makes."""
+"""A PostgreSQL of our own, for `make test-stores`: started once, a database for each registry that a test makes."""
 
 from __future__ import annotations
 

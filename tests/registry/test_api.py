@@ -29,7 +29,8 @@ def test_latest_is_by_precedence_and_the_list_by_time(make_bundle: MakeBundle, c
         "bundles": [
             {"name": "another-net", "versions": 1, "latest": "1.0.0"},
             {"name": "test-net", "versions": 3, "latest": "1.10.0"},
-        ]
+        ],
+        "next": None,
     }
     versions = client.get("/v1/bundles/test-net/versions").json()["versions"]
     assert [version["version"] for version in versions] == ["1.10.0-rc.1", "1.9.0", "1.10.0"]
@@ -217,7 +218,7 @@ def test_without_any_token_nobody_writes(make_bundle: MakeBundle, serve: Callabl
 def test_openapi_describes_what_is_served(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     operations = list(_operations(document))
-    assert len(operations) == 18
+    assert len(operations) == 20
     for address, operation in operations:
         assert operation["summary"], address
         assert operation["description"], address

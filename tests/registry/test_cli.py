@@ -80,6 +80,28 @@ def test_token_made_by_the_command_may_write(make_bundle: MakeBundle, serve: Cal
     assert [move["actor"] for move in history] == ["ci"]
 
 
+def test_two_versions_are_compared(make_bundle: MakeBundle, server: Server, run: Run) -> None:
+    for bundle in (make_bundle("1.0.0"), make_bundle("1.1.0", ap=0.54, recipe="another")):
+        assert run("publish", bundle.directory, "--url", server.url)[0] == 0
+    code, out, _ = run("compare", "test-net", "1.0.0", "1.1.0", "--url", server.url)
+    assert code == 0
+    assert "AP tflite fp32 made: 0.5 -> 0.54  +0.04\n" in out
+    assert out.endswith('lineage.recipe: "test" -> "another"\n')
+
+
+def test_bundle_that_does_not_pass_the_gates_is_told_why(
+    make_bundle: MakeBundle, server: Server, run: Run, tmp_path: Path
+) -> None:
+    keys = ("--keys", tmp_path / "keys", "--url", server.url)
+    assert run("init", *keys)[0] == 0
+    for bundle in (make_bundle("1.0.0"), make_bundle("1.1.0", ap=0.1)):
+        assert run("publish", bundle.directory, "--url", server.url)[0] == 0
+    assert run("promote", "test-net", "1.0.0", "stable", "--reason", "first", *keys)[0] == 0
+    promotion = ("promote", "test-net", "1.1.0", "stable", "--reason", "second", *keys)
+    assert "(gate_refused): test-net 1.1.0 does not pass into stable: ap: -0.4000" in fails(run(*promotion))
+    assert run(*promotion, "--waive-gates")[0] == 0
+
+
 def test_registry_that_is_down(make_bundle: MakeBundle, run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.registry.conftest import environment_of
 
-from plumbline_registry.blobs import FolderBlobStore
 from plumbline_registry.catalogue import Catalogue
 from plumbline_registry.cli import main
 from plumbline_registry.database import open_engine
 from plumbline_registry.gc import collect_garbage
+from plumbline_registry.leases import Leases
 from plumbline_registry.settings import Settings
+from plumbline_registry.stores.opening import open_store
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Bundle, Server, ServerProcess
@@ -26,16 +28,20 @@ NOW = timedelta(seconds=-1)
 
 
 def collect(settings: Settings, min_age: timedelta) -> tuple[int, int]:
-    engine, blobs = open_engine(settings.database_url), FolderBlobStore(settings.blob_dir)
+    engine, blobs = open_engine(settings.database_url), open_store(settings)
     try:
-        return collect_garbage(Catalogue(engine), blobs, min_age)
+        return collect_garbage(Catalogue(engine), Leases(engine), blobs, min_age)
     finally:
         blobs.close()
         engine.dispose()
 
 
 def test_deleted_versions_own_blobs_go_and_shared_ones_stay(
-    make_bundle: MakeBundle, server: Server, client: httpx.Client, capsys: pytest.CaptureFixture[str]
+    make_bundle: MakeBundle,
+    server: Server,
+    client: httpx.Client,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kept, deleted = make_bundle("1.0.0"), make_bundle("1.1.0")  # the same seed: only the manifests differ
     for bundle in (kept, deleted):
@@ -43,8 +49,9 @@ def test_deleted_versions_own_blobs_go_and_shared_ones_stay(
     assert client.delete(deleted.path).status_code == 204
     assert client.get(deleted.path).json()["error"]["code"] == "unknown_version"
     assert collect(server.settings, timedelta(hours=1)) == (0, 0)
-    where = ["--database-url", server.settings.database_url, "--blob-dir", str(server.settings.blob_dir)]
-    assert main(["gc", *where, "--min-age-seconds", "-1"]) == 0
+    for name, value in environment_of(server.settings).items():
+        monkeypatch.setenv(name, value)
+    assert main(["gc", "--min-age-seconds", "-1"]) == 0
     assert capsys.readouterr().out == f"removed 1 blob(s), {len(deleted.files['manifest.json'])} bytes\n"
     for content in kept.files.values():
         assert client.get(f"/v1/blobs/{hashlib.sha256(content).hexdigest()}").content == content

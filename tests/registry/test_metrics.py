@@ -59,3 +59,9 @@ def test_sent_bytes_are_those_of_bodies(make_bundle: MakeBundle, client: httpx.C
     client.get(f"/v1/blobs/{bundle.manifest.files['model.tflite'].sha256}")
     sent = sample(client, "plumbline_registry_sent_bytes_total") - before
     assert 200_000 <= sent < 220_000
+
+
+def test_memory_of_the_process_is_told(client: httpx.Client) -> None:
+    """A dashboard shows it."""
+    values = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line[:1] != "#")
+    assert float(values["process_resident_memory_bytes"]) > 10e6

@@ -26,7 +26,7 @@ def refused(response: httpx.Response, status: int, code: str) -> str:
 def nothing_kept(server: Server, client: httpx.Client) -> None:
     assert server.unfinished() == []
     assert server.blobs() == set()
-    assert client.get("/v1/bundles").json() == {"bundles": []}
+    assert client.get("/v1/bundles").json() == {"bundles": [], "next": None}
 
 
 def test_published_files_come_back_byte_for_byte(make_bundle: MakeBundle, server: Server, client: httpx.Client) -> None:
@@ -67,9 +67,7 @@ def test_republishing_heals_a_rotten_blob(make_bundle: MakeBundle, server: Serve
     bundle = make_bundle()
     client.put(bundle.path, content=bundle.tar()).raise_for_status()
     digest = bundle.manifest.files["model.tflite"].sha256
-    blob = server.settings.blob_dir / "sha256" / digest[:2] / digest
-    blob.chmod(0o644)
-    blob.write_bytes(b"rotten")
+    server.spoil(digest)
     client.put(bundle.path, content=bundle.tar()).raise_for_status()
     assert hashlib.sha256(client.get(f"/v1/blobs/{digest}").content).hexdigest() == digest
 

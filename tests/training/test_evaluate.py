@@ -17,10 +17,21 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from plumbline_contract.box import Box
+from plumbline_contract.evaluation import Ranking, read_evaluation
 from plumbline_contract.manifest import Precision, Stage
 from plumbline_contract.preprocess import Image
 from plumbline_training.datasets import Dataset, load_dataset, load_dataset_list
-from plumbline_training.evaluate import Found, detail, evaluate, person_score, predict, score
+from plumbline_training.evaluate import (
+    Found,
+    detail,
+    evaluate,
+    found_on_truth,
+    on_truth,
+    person_score,
+    picture_by_picture,
+    predict,
+    score,
+)
 
 MakeDataset = Callable[[Path, int], Path]
 
@@ -117,6 +128,17 @@ def test_ap_is_what_pycocotools_gives_on_the_file(make_dataset: MakeDataset, tmp
     assert 0.1 < result.ap < 0.9
     figures = (result.ap, result.ap50, result.ap75, result.ap_medium, result.ap_large, result.ar)
     assert figures == tuple(stats[:6])
+
+
+def test_record_picture_by_picture_gives_the_same_ap(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    """What a registry compares bundles by: crowds and persons without keypoints count as pycocotools counts them."""
+    path, _ = crowded(make_dataset, tmp_path / "data")
+    dataset = load_dataset(load_dataset_list(path).validation)
+    keypoints = predict(dataset, wobbling(dataset), quiet=True)
+    record = picture_by_picture(dataset, found_on_truth(dataset, keypoints))
+    again = read_evaluation(record.to_bytes())
+    assert Ranking(again).average_precision() == pytest.approx(on_truth(dataset, keypoints).ap, abs=1e-9)
+    assert (again.dataset, len(again.pictures), int(again.persons.sum())) == (dataset.entry.id, 8, 12)
 
 
 def odd_category(content: dict[str, Any]) -> None:

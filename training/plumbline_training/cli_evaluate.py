@@ -52,7 +52,7 @@ def evaluate_main() -> None:
     parser.add_argument(
         "--results", type=Path, metavar="FILE", help="write what one model found as COCO keypoint results"
     )
-    parser.add_argument("--into-manifest", action="store_true", help="add the AP to the manifest of each draft bundle")
+    parser.add_argument("--into-manifest", action="store_true", help="add AP and evaluation.npz to each draft bundle")
     arguments = parser.parse_args()
 
     def main() -> None:
@@ -105,15 +105,16 @@ def _measure(
     if arguments.results is not None:
         write_atomically(json.dumps(evaluate.results(found)) + "\n", arguments.results)
     if arguments.into_manifest:
-        evaluate.add_to_manifest(path, evaluations[0].record(predictor))
+        record = evaluate.picture_by_picture(dataset, evaluate.found_on_truth(dataset, keypoints))
+        evaluate.add_to_manifest(path, evaluations[0].record(predictor), record)
     detail = evaluate.detail(dataset, keypoints)
-    record = {
+    figures = {
         "evaluations": [dataclasses.asdict(item) for item in evaluations],
         "oks_by_keypoint": detail.oks_K,
         "visible": detail.visible._asdict(),
         "occluded": detail.occluded._asdict(),
     }
-    return record, report.Measured("/".join(path.parts[-2:]), path, evaluations, detail, keypoints)
+    return figures, report.Measured("/".join(path.parts[-2:]), path, evaluations, detail, keypoints)
 
 
 def _line(result: evaluate.Evaluation, path: Path) -> str:

@@ -16,7 +16,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from tqdm import tqdm
 
-from plumbline_contract.manifest import MANIFEST_FILE, AveragePrecision, Manifest, parse_manifest
+from plumbline_contract.evaluation import OKS_THRESHOLDS, EvaluationRecord
+from plumbline_contract.manifest import EVALUATION_FILE, MANIFEST_FILE, AveragePrecision, Manifest, parse_manifest
 from plumbline_contract.skeleton import OKS_SIGMAS, Keypoint
 from plumbline_training.checkpoint import write_atomically
 from plumbline_training.crops import read_image
@@ -133,14 +134,7 @@ def score(
 ) -> Evaluation:
     """AP and AR of persons found in the dataset's pictures; nobody found is an AP of 0."""
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = ground_truth(dataset)
-        coco_eval = COCOeval(truth, truth.loadRes(results(found)) if found else COCO(), "keypoints")
-        # Without the truth's boxes somebody may be found in a picture of nobody, and that counts against the model.
-        with_persons = {person.image_id for person in dataset.persons}
-        coco_eval.params.imgIds = sorted(
-            with_persons if boxes == "ground-truth" else with_persons | set(dataset.pictures)
-        )
-        coco_eval.evaluate()
+        coco_eval = _matched(dataset, found, boxes)
         coco_eval.accumulate()
         coco_eval.summarize()
         interval = _bootstrap_interval(coco_eval) if intervals else None
@@ -159,6 +153,39 @@ def score(
         pck=pck,
         ap_interval=interval,
     )
+
+
+def picture_by_picture(dataset: Dataset, found: Sequence[Found]) -> EvaluationRecord:
+    """What AP on ground-truth boxes is made of, for a registry to compare two bundles on the same pictures."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco_eval = _matched(dataset, found, "ground-truth")
+    pictures = len(coco_eval.params.imgIds)
+    # evalImgs is ordered by area range, then picture; the first range is "all". None: neither labelled nor found.
+    matches = [(index, item) for index, item in enumerate(coco_eval.evalImgs[:pictures]) if item is not None]
+    persons = np.zeros(pictures, np.int32)
+    for index, item in matches:
+        persons[index] = len(item["gtIgnore"]) - int(np.count_nonzero(item["gtIgnore"]))
+    width = len(OKS_THRESHOLDS)
+    return EvaluationRecord(
+        dataset=dataset.entry.id,
+        pictures=np.array(coco_eval.params.imgIds, np.int64),
+        persons=persons,
+        picture=np.concatenate([[index] * len(item["dtScores"]) for index, item in matches]).astype(np.int32),
+        score=np.concatenate([item["dtScores"] for _, item in matches]).astype(np.float32),
+        matched=np.concatenate([item["dtMatches"].reshape(width, -1).T > 0 for _, item in matches]),
+        ignored=np.concatenate([item["dtIgnore"].reshape(width, -1).T > 0 for _, item in matches]),
+    )
+
+
+def _matched(dataset: Dataset, found: Sequence[Found], boxes: Boxes) -> Any:
+    """pycocotools' evaluation, persons found matched to persons labelled."""
+    truth = ground_truth(dataset)
+    coco_eval = COCOeval(truth, truth.loadRes(results(found)) if found else COCO(), "keypoints")
+    # Without the truth's boxes somebody may be found in a picture of nobody, and that counts against the model.
+    with_persons = {person.image_id for person in dataset.persons}
+    coco_eval.params.imgIds = sorted(with_persons if boxes == "ground-truth" else with_persons | set(dataset.pictures))
+    coco_eval.evaluate()
+    return coco_eval
 
 
 class Share(NamedTuple):
@@ -290,10 +317,14 @@ def open_draft(bundle: Path) -> Manifest:
     return manifest
 
 
-def add_to_manifest(bundle: Path, measured: AveragePrecision) -> None:
-    """Put an AP into the manifest of a draft bundle, in place of an earlier one of the same form and dataset."""
+def add_to_manifest(bundle: Path, measured: AveragePrecision, record: EvaluationRecord) -> None:
+    """Put an AP into the manifest of a draft bundle, in place of an earlier one of the same form and dataset.
+
+    What the AP is made of goes beside it, into evaluation.npz.
+    """
     manifest = open_draft(bundle)
     key = (measured.stage, measured.precision, measured.dataset)
     kept = [item for item in manifest.metrics.average_precision if (item.stage, item.precision, item.dataset) != key]
     metrics = manifest.metrics.model_copy(update={"average_precision": (*kept, measured)})
+    write_atomically(record.to_bytes(), bundle / EVALUATION_FILE)
     write_atomically(manifest.model_copy(update={"metrics": metrics}).to_json(), bundle / MANIFEST_FILE)

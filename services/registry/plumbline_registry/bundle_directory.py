@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plumbline_contract.errors import DigestMismatch
-from plumbline_contract.manifest import BUNDLE_FILES, MANIFEST_FILE, Manifest, parse_manifest, require_publishable
+from plumbline_contract.manifest import (
+    BUNDLE_FILES,
+    MANIFEST_FILE,
+    OPTIONAL_FILES,
+    Manifest,
+    parse_manifest,
+    require_publishable,
+)
 from plumbline_registry.errors import RegistryError
 
 
@@ -34,6 +41,7 @@ def read_bundle_directory(directory: Path) -> BundleDirectory:
     try:
         manifest = parse_manifest(paths[0].read_bytes())
         require_publishable(manifest)
+        paths += [directory / file for file in OPTIONAL_FILES if file in manifest.files]
         for path in paths[1:]:
             _check_digest(path, manifest.files[path.name].sha256)
         return BundleDirectory(manifest, [(path, path.stat().st_size) for path in paths])

@@ -6,19 +6,30 @@ from collections import defaultdict
 from datetime import datetime, timezone
 from typing import Literal
 
-from sqlalchemy import Engine, delete, func, select
+from sqlalchemy import Engine, delete, func, select, tuple_, union
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from plumbline_contract.channel import Channel
 from plumbline_contract.manifest import BundleFile, Manifest, version_key
+from plumbline_registry import audit
 from plumbline_registry.database import transaction
-from plumbline_registry.errors import ChannelEmpty, UnknownBundle, UnknownVersion, VersionExists, VersionInUse
+from plumbline_registry.errors import (
+    ChannelEmpty,
+    QuotaExceeded,
+    UnknownBlob,
+    UnknownBundle,
+    UnknownVersion,
+    VersionExists,
+    VersionInUse,
+)
 from plumbline_registry.models import (
+    BundleList,
     BundleSummary,
     ChannelChange,
     ChannelInfo,
     VersionInfo,
+    VersionList,
 )
 from plumbline_registry.tables import ChannelChangeRow, FileRow, VersionRow
 
@@ -28,8 +39,9 @@ Outcome = Literal["created", "unchanged"]
 class Catalogue:
     """Each method is one transaction, and may raise StorageUnavailable or StorageFull."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, quota_bytes: int | None = None) -> None:
         self._engine = engine
+        self._quota_bytes = quota_bytes
 
     def check(self) -> None:
         """Raise StorageUnavailable unless the tables are there and a write could begin now."""
@@ -39,7 +51,10 @@ class Catalogue:
     def add_version(
         self, manifest: Manifest, manifest_sha256: str, manifest_bytes: int, actor: str
     ) -> tuple[VersionInfo, Outcome]:
-        """Record a version whose blobs are stored; the same manifest again changes nothing. Raises VersionExists."""
+        """Record a version whose blobs are stored; the same manifest again changes nothing.
+
+        Raises VersionExists, QuotaExceeded.
+        """
         row = VersionRow(
             name=manifest.name,
             version=manifest.version,
@@ -53,6 +68,8 @@ class Catalogue:
             with transaction(self._engine, write=True) as session:
                 session.add(row)
                 session.flush()
+                self._require_quota(session, "this version makes")
+                audit.record(session, actor, "publish", f"{row.name} {row.version}", f"manifest {manifest_sha256}")
                 return _version_info(row), "created"
         except IntegrityError:
             self.check_unclaimed(manifest, manifest_sha256)
@@ -68,30 +85,57 @@ class Catalogue:
                     " versions never change, publish this one under a new version"
                 )
 
-    def bundles(self) -> tuple[BundleSummary, ...]:
-        """All bundle names."""
+    def check_quota(self) -> None:
+        """Raise QuotaExceeded if nothing more can be published."""
+        with transaction(self._engine) as session:
+            self._require_quota(session, "there are")
+
+    def stored_bytes(self) -> int:
+        """Bytes of all blobs that versions name, each counted once."""
+        with transaction(self._engine) as session:
+            return _stored_bytes(session)
+
+    def bundles(self, search: str = "", after: str = "", limit: int = 100) -> BundleList:
+        """A page of the bundles whose name holds `search`, by name."""
+        names = select(VersionRow.name).distinct().where(VersionRow.name > after).order_by(VersionRow.name)
+        names = names.where(VersionRow.name.contains(search, autoescape=True)).limit(limit + 1)
         versions: defaultdict[str, list[str]] = defaultdict(list)
         with transaction(self._engine) as session:
-            for name, version in session.execute(select(VersionRow.name, VersionRow.version).order_by(VersionRow.name)):
+            page = list(session.scalars(names))
+            of_page = select(VersionRow.name, VersionRow.version).where(VersionRow.name.in_(page[:limit]))
+            for name, version in session.execute(of_page.order_by(VersionRow.name)):
                 versions[name].append(version)
-        return tuple(
-            BundleSummary(name=name, versions=len(found), latest=max(found, key=version_key))
-            for name, found in versions.items()
+        found = tuple(
+            BundleSummary(name=name, versions=len(all_of_it), latest=max(all_of_it, key=version_key))
+            for name, all_of_it in versions.items()
         )
+        return BundleList(bundles=found, next=page[limit - 1] if len(page) > limit else None)
 
-    def versions(self, name: str) -> tuple[VersionInfo, ...]:
-        """All versions of a bundle, newest first. Raises UnknownBundle."""
+    def versions(self, name: str, search: str = "", after: str | None = None, limit: int = 100) -> VersionList:
+        """A page of the versions whose number holds `search`, newest first, from the one that was published before
+        `after` on. Raises UnknownBundle, UnknownVersion.
+        """
+        rows = select(VersionRow).where(VersionRow.name == name).order_by(VersionRow.id.desc()).limit(limit + 1)
+        rows = rows.where(VersionRow.version.contains(search, autoescape=True))
         with transaction(self._engine) as session:
-            rows = session.scalars(select(VersionRow).where(VersionRow.name == name).order_by(VersionRow.id.desc()))
-            found = tuple(_version_info(row) for row in rows)
-        if not found:
-            raise _unknown_bundle(name)
-        return found
+            if after is not None:
+                rows = rows.where(VersionRow.id < _version_row(session, name, after).id)
+            found = tuple(_version_info(row) for row in session.scalars(rows))
+            if not found and not _has_bundle(session, name):
+                raise _unknown_bundle(name)
+        return VersionList(versions=found[:limit], next=found[limit - 1].version if len(found) > limit else None)
 
     def version(self, name: str, version: str) -> VersionInfo:
         """One version. Raises UnknownBundle, UnknownVersion."""
         with transaction(self._engine) as session:
             return _version_info(_version_row(session, name, version))
+
+    def require_manifest(self, name: str, sha256: str) -> None:
+        """Raise UnknownBlob unless the digest is that of a manifest of this bundle."""
+        manifests = select(VersionRow.id).where(VersionRow.name == name, VersionRow.manifest_sha256 == sha256)
+        with transaction(self._engine) as session:
+            if session.scalar(manifests.limit(1)) is None:
+                raise UnknownBlob(f"no manifest of {name!r} has the digest {sha256!r}; /v1/bundles/{name}/versions")
 
     def channel(self, name: str, channel: Channel) -> ChannelInfo:
         """What a channel gives now. Raises UnknownBundle, ChannelEmpty."""
@@ -100,6 +144,18 @@ class Catalogue:
             if last is None:
                 raise _nothing_in_channel(session, name, channel)
             return _channel_info(last)
+
+    def channels(self, name: str) -> dict[Channel, str]:
+        """The version that each channel of a bundle gives, of those that were ever set."""
+        last = (
+            select(ChannelChangeRow.channel, func.max(ChannelChangeRow.sequence))
+            .where(ChannelChangeRow.name == name)
+            .group_by(ChannelChangeRow.channel)
+        )
+        of_bundle = select(ChannelChangeRow).where(ChannelChangeRow.name == name)
+        with transaction(self._engine) as session:
+            newest = of_bundle.where(tuple_(ChannelChangeRow.channel, ChannelChangeRow.sequence).in_(last))
+            return {row.channel: row.version.version for row in session.scalars(newest)}
 
     def history(self, name: str, channel: Channel) -> tuple[ChannelChange, ...]:
         """All moves of a channel, newest first. Raises UnknownBundle, ChannelEmpty."""
@@ -115,11 +171,12 @@ class Catalogue:
                     actor=row.actor,
                     reason=row.reason,
                     metadata_version=row.metadata_version,
+                    gates=row.gates,
                 )
                 for row in rows
             )
 
-    def delete_version(self, name: str, version: str) -> None:
+    def delete_version(self, name: str, version: str, actor: str) -> None:
         """Forget a version; its blobs go with the next garbage collection.
 
         Raises UnknownBundle, UnknownVersion, and VersionInUse if any channel ever gave it.
@@ -134,6 +191,7 @@ class Catalogue:
                 )
             session.execute(delete(FileRow).where(FileRow.version_id == row.id))
             session.execute(delete(VersionRow).where(VersionRow.id == row.id))
+            audit.record(session, actor, "delete", f"{name} {version}", f"manifest {row.manifest_sha256}")
 
     def digests(self) -> set[str]:
         """Every blob that a version names, its manifest included."""
@@ -150,6 +208,20 @@ class Catalogue:
         """How many versions are published, of all bundles."""
         with transaction(self._engine) as session:
             return session.scalar(select(func.count(VersionRow.id))) or 0
+
+    def _require_quota(self, session: Session, what: str) -> None:
+        if self._quota_bytes is not None and (stored := _stored_bytes(session)) > self._quota_bytes:
+            raise QuotaExceeded(
+                f"{what} {stored} bytes of versions, allowed are {self._quota_bytes}; delete versions that no channel"
+                " gave, or raise PLUMBLINE_REGISTRY_QUOTA_BYTES"
+            )
+
+
+def _stored_bytes(session: Session) -> int:
+    blobs = union(
+        select(FileRow.sha256, FileRow.size_bytes), select(VersionRow.manifest_sha256, VersionRow.manifest_bytes)
+    ).subquery()
+    return int(session.scalar(select(func.sum(blobs.c.size_bytes))) or 0)
 
 
 def _unknown_bundle(name: str) -> UnknownBundle:
@@ -189,6 +261,8 @@ def _version_info(row: VersionRow) -> VersionInfo:
         version=row.version,
         manifest_sha256=row.manifest_sha256,
         created_at=row.created_at,
+        actor=row.actor,
+        size_bytes=row.manifest_bytes + sum(file.size_bytes for file in row.files),
         files={file.file: BundleFile(sha256=file.sha256, size_bytes=file.size_bytes) for file in row.files},
     )
 

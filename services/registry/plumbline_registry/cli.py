@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from plumbline_contract.errors import PlumblineError
-from plumbline_registry.blobs import FolderBlobStore
 from plumbline_registry.bundle_directory import read_bundle_directory
 from plumbline_registry.catalogue import Catalogue
 from plumbline_registry.cli_connection import TOKEN_VARIABLE, add_connection, read_token
@@ -18,9 +17,11 @@ from plumbline_registry.cli_trust import add_trust_commands
 from plumbline_registry.client import RegistryClient
 from plumbline_registry.database import open_engine
 from plumbline_registry.gc import MIN_AGE, collect_garbage
+from plumbline_registry.leases import Leases
 from plumbline_registry.models import ChannelInfo
 from plumbline_registry.server import load_settings, serve
 from plumbline_registry.settings import ENV_PREFIX
+from plumbline_registry.stores.opening import open_store
 from plumbline_registry.tokens import DEFAULT_NAME, DEFAULT_SCOPES, SCOPES, create_token, revoke_token
 
 _EXAMPLES: Final = f"""\
@@ -32,6 +33,7 @@ examples:
   plumbline-registry promote hrnet-edge-s 1.0.0 stable --reason "first release" --keys keys --token-file operator.token
   plumbline-registry list
   plumbline-registry list hrnet-edge-s
+  plumbline-registry compare hrnet-edge-s 1.0.0 1.1.0
 
 Writing needs a token: --token-file FILE, or the variable {TOKEN_VARIABLE}. The server's settings are
 variables {ENV_PREFIX}* too (see the README).
@@ -66,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_trust_commands(commands)
     _add_gc(commands.add_parser("gc", help="remove blobs that no version names; safe while the registry serves"))
     _add_list(commands.add_parser("list", help="show bundles, or the versions of one"))
+    _add_compare(commands.add_parser("compare", help="show two versions of a bundle beside each other"))
     return parser
 
 
@@ -111,6 +114,14 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_list)
 
 
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("before", metavar="VERSION")
+    parser.add_argument("after", metavar="VERSION")
+    add_connection(parser, writes=False)
+    parser.set_defaults(command=_compare)
+
+
 def _serve(arguments: argparse.Namespace) -> None:
     names = ("host", "port", "database_url", "blob_dir", "tokens_file", "max_bundle_bytes")
     serve(load_settings(**{name: getattr(arguments, name) for name in names}))
@@ -133,9 +144,10 @@ def _token(arguments: argparse.Namespace) -> None:
 
 def _gc(arguments: argparse.Namespace) -> None:
     settings = load_settings(database_url=arguments.database_url, blob_dir=arguments.blob_dir)
-    engine, blobs = open_engine(settings.database_url), FolderBlobStore(settings.blob_dir)
+    engine, blobs = open_engine(settings.database_url), open_store(settings)
+    min_age = timedelta(seconds=arguments.min_age_seconds)
     try:
-        removed, size_bytes = collect_garbage(Catalogue(engine), blobs, timedelta(seconds=arguments.min_age_seconds))
+        removed, size_bytes = collect_garbage(Catalogue(engine), Leases(engine), blobs, min_age)
     finally:
         blobs.close()
         engine.dispose()
@@ -153,15 +165,29 @@ def _publish(arguments: argparse.Namespace) -> None:
 def _list(arguments: argparse.Namespace) -> None:
     with RegistryClient(arguments.url) as registry:
         if arguments.name is None:
-            for bundle in registry.bundles().bundles:
+            for bundle in registry.bundles():
                 channels = _channel_text(registry.channels(bundle.name))
                 print(f"{bundle.name}  {bundle.versions} version(s), latest {bundle.latest}{channels}")
             return
         channels_now = list(registry.channels(arguments.name))
-        for info in registry.versions(arguments.name).versions:
-            size = sum(file.size_bytes for file in info.files.values())
+        for info in registry.versions(arguments.name):
             given_by = " ".join(channel.channel for channel in channels_now if channel.version == info.version)
-            print(f"{info.version}  {info.created_at:%Y-%m-%d %H:%M}  {size} bytes  {info.manifest_sha256}  {given_by}")
+            facts = f"{info.created_at:%Y-%m-%d %H:%M}  {info.size_bytes} bytes  {info.manifest_sha256}"
+            print(f"{info.version}  {facts}  {given_by}")
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    with RegistryClient(arguments.url) as registry:
+        found = registry.compare(arguments.name, arguments.before, arguments.after)
+    for figure in found.metrics:
+        change = "" if figure.change is None else f"  {figure.change:+.6g}"
+        print(f"{figure.field}: {_number(figure.before)} -> {_number(figure.after)}{change}")
+    for difference in (*found.lineage, *found.other):
+        print(f"{difference.field}: {difference.before or '-'} -> {difference.after or '-'}")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.6g}"
 
 
 def _channel_text(channels: Iterable[ChannelInfo]) -> str:

@@ -52,6 +52,9 @@ def _add_promote(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("channel", metavar="CHANNEL", choices=CHANNELS, help="dev, canary or stable")
     parser.add_argument("--reason", required=True, help="why; is signed and stands in the channel's history")
     parser.add_argument("--sha256", help="the manifest's digest that `publish` printed: sign nothing else")
+    parser.add_argument(
+        "--waive-gates", action="store_true", help="sign that it passes whatever the gates say; token of scope admin"
+    )
     _add_keys(parser)
     parser.set_defaults(command=_promote)
 
@@ -107,7 +110,8 @@ def _entry(client: RegistryClient, arguments: argparse.Namespace) -> Entry:
     manifest = client.manifest(arguments.name, arguments.version)
     if (actual := hashlib.sha256(manifest).hexdigest()) != expected:
         raise UntrustedMetadata(f"the registry's manifest is {actual!r}, not {expected!r}; nothing was signed")
-    return Entry(arguments.channel, arguments.name, arguments.version, expected, len(manifest), reason)
+    waives = arguments.waive_gates
+    return Entry(arguments.channel, arguments.name, arguments.version, expected, len(manifest), reason, waives)
 
 
 def _retrying(client: RegistryClient, keys: KeysFolder, entry: Entry) -> int:

@@ -16,7 +16,9 @@ from plumbline_registry.bundle_directory import BundleDirectory
 from plumbline_registry.errors import ERRORS, ChannelEmpty, RegistryError
 from plumbline_registry.models import (
     BundleList,
+    BundleSummary,
     ChannelInfo,
+    Comparison,
     ErrorBody,
     MetadataVersions,
     VersionInfo,
@@ -106,13 +108,28 @@ class RegistryClient:
         """The manifest of a version, unverified."""
         return self._send("GET", f"/v1/bundles/{quote(name, safe='')}/versions/{version}/manifest").content
 
-    def bundles(self) -> BundleList:
-        """Every bundle."""
-        return self._parse(self._send("GET", "/v1/bundles"), BundleList)
+    def bundles(self) -> Iterator[BundleSummary]:
+        """Every bundle, by name."""
+        after: str | None = ""
+        while after is not None:
+            page = self._parse(self._send("GET", "/v1/bundles", params={"after": after}), BundleList)
+            yield from page.bundles
+            after = page.next
 
-    def versions(self, name: str) -> VersionList:
+    def versions(self, name: str) -> Iterator[VersionInfo]:
         """Every version of a bundle, newest first."""
-        return self._parse(self._send("GET", f"/v1/bundles/{quote(name, safe='')}/versions"), VersionList)
+        address, after = f"/v1/bundles/{quote(name, safe='')}/versions", None
+        while True:
+            query: dict[str, str] = {} if after is None else {"after": after}
+            page = self._parse(self._send("GET", address, params=query), VersionList)
+            yield from page.versions
+            if (after := page.next) is None:
+                return
+
+    def compare(self, name: str, before: str, after: str) -> Comparison:
+        """Two versions beside each other."""
+        address = f"/v1/bundles/{quote(name, safe='')}/compare"
+        return self._parse(self._send("GET", address, params={"before": before, "after": after}), Comparison)
 
     def channels(self, name: str) -> Iterator[ChannelInfo]:
         """The channels of a bundle that are set."""

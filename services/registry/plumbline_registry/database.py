@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, IntegrityErr
 from sqlalchemy.orm import Session
 
 from plumbline_registry.errors import StorageFull, StorageUnavailable
-from plumbline_registry.tables import Base
+from plumbline_registry.migrations.upgrade import upgrade
 
 _SCHEMA_LOCK: Final = 0x706C756D62
 _POSTGRES_DISK_FULL: Final = "53100"
@@ -36,8 +36,9 @@ def open_engine(url: str) -> Engine:
             if engine.dialect.name == "postgresql":
                 # Replicas that start together must not make the tables twice.
                 session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
-            Base.metadata.create_all(session.connection())
+            upgrade(session.connection())
     except StorageUnavailable as error:
+        engine.dispose()
         raise StorageUnavailable(f"{error} ({engine.url!r}); check PLUMBLINE_REGISTRY_DATABASE_URL") from error
     return engine
 

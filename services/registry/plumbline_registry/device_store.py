@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from plumbline_registry.database import transaction
 from plumbline_registry.models import DeviceList, DeviceReport, DeviceState
@@ -22,6 +22,13 @@ class DeviceStore:
         row = DeviceRow(device=device, reported_at=datetime.now(timezone.utc), **report.model_dump())
         with transaction(self._engine, write=True) as session:
             return _state(session.merge(row))
+
+    def counts(self, name: str) -> dict[str, int]:
+        """How many devices that follow a bundle say that they run each of its versions."""
+        of_bundle = select(DeviceRow.version, func.count()).where(DeviceRow.name == name)
+        with transaction(self._engine) as session:
+            found = session.execute(of_bundle.group_by(DeviceRow.version)).all()
+        return {version: count for version, count in found if version is not None}
 
     def page(self, after: str, limit: int) -> DeviceList:
         """The devices whose names come after this one."""

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from plumbline_contract.errors import DigestMismatch, InvalidManifest, PlumblineError, UnpublishableBundle
+from plumbline_contract.errors import (
+    DigestMismatch,
+    InvalidEvaluation,
+    InvalidManifest,
+    PlumblineError,
+    UnpublishableBundle,
+)
 
 
 class RegistryError(PlumblineError):
@@ -79,6 +85,18 @@ class UploadTooLarge(RegistryError):
     """The body is larger than the registry takes."""
 
 
+class QuotaExceeded(RegistryError):
+    """All versions together are larger than this registry may hold."""
+
+
+class GateRefused(RegistryError):
+    """A bundle is not good enough for the channel, or does not carry what would show that it is."""
+
+
+class TooManyRequests(RegistryError):
+    """An address asks more often than it may."""
+
+
 class MalformedUpload(RegistryError):
     """The body is not a tar of exactly the files of a bundle."""
 
@@ -130,8 +148,12 @@ ERRORS: Final[dict[type[PlumblineError], ErrorSpec]] = {
     UnpublishableBundle: ErrorSpec("unpublishable_bundle", 422),
     WrongAddress: ErrorSpec("wrong_address", 422),
     DigestMismatch: ErrorSpec("digest_mismatch", 422),
+    InvalidEvaluation: ErrorSpec("invalid_evaluation", 422),
+    GateRefused: ErrorSpec("gate_refused", 422),
+    TooManyRequests: ErrorSpec("too_many_requests", 429),
     StorageUnavailable: ErrorSpec("storage_unavailable", 503),
     StorageFull: ErrorSpec("storage_full", 507),
+    QuotaExceeded: ErrorSpec("quota_exceeded", 507),
 }
 
 NO_ROUTE: Final = ErrorSpec("no_such_route", 404)

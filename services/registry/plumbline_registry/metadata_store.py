@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import NamedTuple
 
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from plumbline_contract.channel import CHANNELS
+from plumbline_registry import audit
 from plumbline_registry.database import transaction
 from plumbline_registry.errors import InvalidMetadata, MetadataConflict, UnknownMetadata
 from plumbline_registry.tables import ChannelChangeRow, MetadataRow, VersionRow
 from plumbline_registry.trust.acceptance import Entry, check_set, entries
 from plumbline_registry.trust.documents import Document, parse
+
+
+@dataclass(frozen=True)
+class Move:
+    """One bundle that a channel is about to give."""
+
+    entry: Entry
+    current_sha256: str | None
+    """Manifest of the version that it replaces; None: the channel gave none."""
+    given_before: bool
+    """Whether the channel gave this version at an earlier time."""
 
 
 class MetadataStore:
@@ -23,10 +37,27 @@ class MetadataStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def accept(self, contents: Mapping[str, bytes], actor: str) -> dict[str, int]:
-        """Take a set of documents, all or none; gives the version of every role afterwards.
+    def moves(self, contents: Mapping[str, bytes]) -> list[Move]:
+        """What a set of documents would move, if it were taken now.
 
         Raises InvalidMetadata, UntrustedMetadata, MetadataConflict.
+        """
+        new = {role: parse(role, content) for role, content in contents.items()}
+        with transaction(self._engine) as session:
+            current = _current(session)
+            check_set(new, current)
+            return [
+                _move(session, entry, before)
+                for channel in CHANNELS
+                if channel in new
+                for entry, before in _moved(current.get(channel), new[channel])
+            ]
+
+    def accept(self, contents: Mapping[str, bytes], actor: str, gates: Mapping[tuple[str, str], str]) -> dict[str, int]:
+        """Take a set of documents, all or none; gives the version of every role afterwards.
+
+        `gates`: what the gates said of each move, by channel and bundle. Raises InvalidMetadata, UntrustedMetadata,
+        MetadataConflict.
         """
         new = {role: parse(role, content) for role, content in contents.items()}
         try:
@@ -35,9 +66,11 @@ class MetadataStore:
                 merged = check_set(new, current)
                 for document in new.values():
                     session.add(_row(document, actor))
+                    audit.record(session, actor, "metadata", f"{document.role} {document.version}")
+                by = _Promoter(session, actor, gates)
                 for channel in CHANNELS:
                     if channel in new:
-                        _record_moves(session, new[channel], current.get(channel), actor, rebuilt="targets" in new)
+                        by.record(new[channel], current.get(channel), rebuilt="targets" in new)
                 session.flush()
                 return {role: document.version for role, document in merged.items()}
         except IntegrityError as error:
@@ -84,38 +117,61 @@ def _current(session: Session) -> dict[str, Document]:
     return found
 
 
-def _record_moves(session: Session, new: Document, current: Document | None, actor: str, *, rebuilt: bool) -> None:
-    """One history row for each bundle that the document moves. Raises InvalidMetadata.
+class _Promoter(NamedTuple):
+    """Adds to the channels' history, in one transaction and one name."""
 
-    `rebuilt`: the set changes who may sign for channels, and may then also drop what the old key signed.
-    """
-    before = {} if current is None else entries(current)
-    after = entries(new)
-    if (dropped := sorted(set(before) - set(after))) and not rebuilt:
-        raise InvalidMetadata(f"{new.role} metadata no longer names {dropped}; point them at a version instead")
-    for entry in _moved(before, after.values()):
-        version = _version_of(session, entry)
-        last = _last_sequence(session, entry)
-        session.add(
-            ChannelChangeRow(
-                name=entry.name,
-                channel=entry.channel,
-                sequence=last + 1,
-                version=version,
-                metadata_version=new.version,
-                changed_at=datetime.now(timezone.utc),
-                actor=actor,
-                reason=entry.reason,
-            )
+    session: Session
+    actor: str
+    gates: Mapping[tuple[str, str], str]
+
+    def record(self, new: Document, current: Document | None, *, rebuilt: bool) -> None:
+        """One history row for each bundle that the document moves. Raises InvalidMetadata.
+
+        `rebuilt`: the set changes who may sign for channels, and may then also drop what the old key signed.
+        """
+        before = {} if current is None else entries(current)
+        if (dropped := sorted(set(before) - set(entries(new)))) and not rebuilt:
+            raise InvalidMetadata(f"{new.role} metadata no longer names {dropped}; point them at a version instead")
+        for entry, _ in _moved(current, new):
+            self._record(entry, new.version)
+
+    def _record(self, entry: Entry, metadata_version: int) -> None:
+        said = self.gates.get((entry.channel, entry.name))
+        row = ChannelChangeRow(
+            name=entry.name,
+            channel=entry.channel,
+            sequence=_last_sequence(self.session, entry) + 1,
+            version=_version_of(self.session, entry),
+            metadata_version=metadata_version,
+            changed_at=datetime.now(timezone.utc),
+            actor=self.actor,
+            reason=entry.reason,
+            gates=said,
         )
+        self.session.add(row)
+        subject = f"{entry.name} {entry.version} to {entry.channel}"
+        audit.record(self.session, self.actor, "promote", subject, f"{entry.reason}; gates: {said}")
 
 
-def _moved(before: Mapping[str, Entry], after: Iterable[Entry]) -> list[Entry]:
+def _moved(current: Document | None, new: Document) -> list[tuple[Entry, Entry | None]]:
+    """Each entry of the new document that names another manifest than before, with the entry that it replaces."""
+    before = {} if current is None else entries(current)
     return [
-        entry
-        for entry in after
+        (entry, before.get(entry.name))
+        for entry in entries(new).values()
         if entry.name not in before or before[entry.name].manifest_sha256 != entry.manifest_sha256
     ]
+
+
+def _move(session: Session, entry: Entry, before: Entry | None) -> Move:
+    given = select(ChannelChangeRow.id).where(
+        ChannelChangeRow.version_id == _version_of(session, entry).id, ChannelChangeRow.channel == entry.channel
+    )
+    return Move(
+        entry=entry,
+        current_sha256=None if before is None else before.manifest_sha256,
+        given_before=session.scalar(given.limit(1)) is not None,
+    )
 
 
 def _version_of(session: Session, entry: Entry) -> VersionRow:

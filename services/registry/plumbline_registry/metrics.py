@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -40,6 +40,7 @@ class Metrics:
             registry=self.collectors,
         )
         self.collectors.register(_CatalogueCollector(catalogue))
+        ProcessCollector(registry=self.collectors)
 
 
 class _CatalogueCollector(Collector):
@@ -51,19 +52,21 @@ class _CatalogueCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         up = GaugeMetricFamily("plumbline_registry_database_up", "1 if the database answered this scrape.")
         versions = GaugeMetricFamily("plumbline_registry_published_versions", "Versions published, of all bundles.")
+        stored = GaugeMetricFamily("plumbline_registry_stored_bytes", "Bytes that versions name, each blob once.")
         bundles = GaugeMetricFamily(
             "plumbline_registry_channel_bundles", "Bundles that have this channel set.", labels=["channel"]
         )
         try:
             counts = self._catalogue.channel_counts()
             versions.add_metric([], self._catalogue.version_count())
+            stored.add_metric([], self._catalogue.stored_bytes())
         except (StorageUnavailable, StorageFull):
             up.add_metric([], 0)
         else:
             up.add_metric([], 1)
             for channel in CHANNELS:
                 bundles.add_metric([channel], counts.get(channel, 0))
-        yield from (up, versions, bundles)
+        yield from (up, versions, stored, bundles)
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Nothing: registering must not ask the database."""

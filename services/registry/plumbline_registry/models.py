@@ -29,7 +29,12 @@ class BundleSummary(_Model):
 
 
 class BundleList(_Model):
+    """A page of bundles."""
+
     bundles: tuple[BundleSummary, ...] = Field(description="by name")
+    next: str | None = Field(
+        default=None, description="the `after` of the next page; none: this is the last", examples=["hrnet-edge-s"]
+    )
 
 
 class VersionInfo(_Model):
@@ -39,6 +44,8 @@ class VersionInfo(_Model):
     version: Version = Field(examples=["1.2.0"])
     manifest_sha256: Sha256 = Field(description="digest of the exact manifest.json", examples=[_DIGEST])
     created_at: datetime = Field(description="when it was published, UTC", examples=[_TIME])
+    actor: str = Field(description="name of the token that published it", examples=["publisher"])
+    size_bytes: int = Field(description="of all its files, the manifest included", examples=[1486311])
     files: dict[str, BundleFile] = Field(
         description="the other files of the bundle, each at /v1/blobs/{sha256}",
         examples=[{"model.tflite": {"sha256": _DIGEST, "size_bytes": 1482752}}],
@@ -46,7 +53,41 @@ class VersionInfo(_Model):
 
 
 class VersionList(_Model):
+    """A page of versions."""
+
     versions: tuple[VersionInfo, ...] = Field(description="newest first")
+    next: str | None = Field(
+        default=None, description="the `after` of the next page; none: this is the last", examples=["1.2.0"]
+    )
+
+
+class Difference(_Model):
+    """One thing that two versions do not share."""
+
+    field: str = Field(description="path in the manifest", examples=["lineage.recipe"])
+    before: str | None = Field(description="as JSON; none: it is not there", examples=['"edge_s"'])
+    after: str | None = Field(examples=['"edge_m"'])
+
+
+class Figure(_Model):
+    """One measured number of two versions."""
+
+    field: str = Field(examples=["AP tflite int8 coco-val2017"])
+    before: float | None = Field(examples=[0.541])
+    after: float | None = Field(examples=[0.563])
+    change: float | None = Field(description="after - before; none where one is missing", examples=[0.022])
+
+
+class Comparison(_Model):
+    """Two versions beside each other."""
+
+    name: BundleName = Field(examples=["hrnet-edge-s"])
+    before: Version = Field(examples=["1.1.0"])
+    after: Version = Field(examples=["1.2.0"])
+    metrics: tuple[Figure, ...] = Field(description="AP, parity and latency that either has, and sizes in bytes")
+    lineage: tuple[Difference, ...] = Field(description="where they came from, as far as it differs")
+    other: tuple[Difference, ...] = Field(description="what else of the manifests differs")
+    same_files: tuple[str, ...] = Field(description="files that are equal byte for byte", examples=[["golden.npz"]])
 
 
 class MetadataSet(_Model):
@@ -84,9 +125,14 @@ class ChannelChange(_Model):
     actor: str = Field(description="name of the token that did it", examples=["publisher"])
     reason: str = Field(examples=["AP +1.4 on the gym clips"])
     metadata_version: int = Field(description="version of the channel's signed metadata", examples=[4])
+    gates: str | None = Field(
+        default=None, description="what the promotion gates said", examples=["ap: +0.0140, at least +0.0032"]
+    )
 
 
 class ChannelHistory(_Model):
+    """Every move of a channel."""
+
     history: tuple[ChannelChange, ...] = Field(description="newest first")
 
 
@@ -98,7 +144,7 @@ class DeviceReport(_Model):
     version: Version | None = Field(default=None, description="what it runs; none: nothing yet", examples=["1.2.0"])
     manifest_sha256: Sha256 | None = Field(default=None, examples=[_DIGEST])
     outcome: str = Field(pattern=r"^[a-z_]{1,64}$", description="`ok`, or why the update was refused", examples=["ok"])
-    message: str = Field(default="", max_length=2000, description="the error's own words")
+    message: str = Field(default="", max_length=2000, description="the error's own words", examples=[""])
 
 
 class DeviceState(DeviceReport):
@@ -109,17 +155,46 @@ class DeviceState(DeviceReport):
 
 
 class DeviceList(_Model):
+    """A page of devices."""
+
     devices: tuple[DeviceState, ...] = Field(description="by name")
-    next: str | None = Field(default=None, description="the `after` of the next page; none: this is the last")
+    next: str | None = Field(
+        default=None, description="the `after` of the next page; none: this is the last", examples=["pi-07"]
+    )
+
+
+class AuditEntry(_Model):
+    """Something that somebody did, or was refused."""
+
+    id: int = Field(examples=[1207])
+    at: datetime = Field(description="UTC", examples=[_TIME])
+    actor: str = Field(description="name of the token", examples=["publisher"])
+    action: str = Field(description="publish, delete, metadata, promote or refuse", examples=["publish"])
+    subject: str = Field(description="what it was done to", examples=["hrnet-edge-s 1.2.0"])
+    detail: str = Field(examples=["manifest 9f86d081884c"])
+
+
+class AuditPage(_Model):
+    """A page of the audit log."""
+
+    entries: tuple[AuditEntry, ...] = Field(description="newest first")
+    next: int | None = Field(
+        default=None, description="the `before` of the next page; none: this is the last", examples=[1108]
+    )
 
 
 class Health(_Model):
-    status: Literal["alive", "ready"]
+    """How the registry is."""
+
+    status: Literal["alive", "ready"] = Field(examples=["ready"])
 
 
 class ErrorDetail(_Model):
     code: str = Field(description="stable, for programs", examples=["unknown_bundle"])
-    message: str = Field(description="for people: what, the value, what to do")
+    message: str = Field(
+        description="for people: what, the value, what to do",
+        examples=["no bundle 'hrnet' was published here; /v1/bundles lists those that were"],
+    )
 
 
 class ErrorBody(_Model):

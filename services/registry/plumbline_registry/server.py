@@ -14,6 +14,8 @@ from plumbline_registry.settings import ENV_PREFIX, Settings
 
 _BACKLOG: Final = 2048
 _SHUTDOWN_SECONDS: Final = 10
+_SECRETS: Final = frozenset({"write_token", "s3_access_key_id", "s3_secret_access_key", "database_url"})
+"""Settings whose value no message shows; a database's URL may hold a password."""
 
 
 class InvalidSettings(RegistryError):
@@ -30,8 +32,10 @@ def load_settings(**given: Any) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:
+            raise InvalidSettings(f"settings {ENV_PREFIX}*: {first['msg']}") from error
         name = str(first["loc"][0])
-        value = "" if name == "write_token" else f", got {first['input']!r}"
+        value = "" if name in _SECRETS else f", got {first['input']!r}"
         raise InvalidSettings(f"setting {name} ({ENV_PREFIX}{name.upper()}): {first['msg']}{value}") from error
 
 
@@ -42,7 +46,12 @@ def serve(settings: Settings) -> None:
         app = create_app(settings)
         host, port = listener.getsockname()[:2]
         print(f"registry on http://{f'[{host}]' if ':' in host else host}:{port} (API: /docs)", flush=True)  # noqa: T201
-        config = uvicorn.Config(app, log_level="info", timeout_graceful_shutdown=_SHUTDOWN_SECONDS)
+        config = uvicorn.Config(
+            app,
+            log_level="info",
+            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+            forwarded_allow_ips=settings.trusted_proxies,
+        )
         try:
             uvicorn.Server(config).run(sockets=[listener])
         except KeyboardInterrupt:

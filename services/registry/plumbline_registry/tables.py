@@ -12,6 +12,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     String,
+    Text,
     TypeDecorator,
     UniqueConstraint,
 )
@@ -85,6 +86,7 @@ class ChannelChangeRow(Base):
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     actor: Mapped[str] = mapped_column(String(64))
     reason: Mapped[str] = mapped_column(String(500))
+    gates: Mapped[str | None] = mapped_column(Text)
     version: Mapped[VersionRow] = relationship(lazy="joined")
 
 
@@ -113,3 +115,28 @@ class DeviceRow(Base):
     outcome: Mapped[str] = mapped_column(String(64))
     message: Mapped[str] = mapped_column(String(2000))
     reported_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AuditRow(Base):
+    """Something that somebody did, or was refused; kept for ever, written with the change itself."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(32))
+    subject: Mapped[str] = mapped_column(String(200))
+    detail: Mapped[str] = mapped_column(Text)
+
+
+class LeaseRow(Base):
+    """A blob that a publish under way is about to name; garbage collection leaves it alone."""
+
+    __tablename__ = "leases"
+    __table_args__ = (Index("ix_leases_sha256", "sha256"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    publish: Mapped[str] = mapped_column(String(32))
+    sha256: Mapped[str] = mapped_column(String(64))
+    begun_at: Mapped[datetime] = mapped_column(UtcDateTime)

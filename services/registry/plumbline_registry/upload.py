@@ -6,13 +6,25 @@ from types import TracebackType
 from typing import Final
 
 from plumbline_contract.errors import DigestMismatch
-from plumbline_contract.manifest import BUNDLE_FILES, MANIFEST_FILE, Manifest, parse_manifest, require_publishable
+from plumbline_contract.evaluation import MAX_BYTES as MAX_EVALUATION_BYTES
+from plumbline_contract.evaluation import read_evaluation
+from plumbline_contract.manifest import (
+    BUNDLE_FILES,
+    EVALUATION_FILE,
+    MANIFEST_FILE,
+    OPTIONAL_FILES,
+    Manifest,
+    parse_manifest,
+    require_publishable,
+)
 from plumbline_registry.blobs import BlobStore, StagedBlob
 from plumbline_registry.errors import MalformedUpload, WrongAddress
 from plumbline_registry.settings import MAX_MANIFEST_BYTES
 from plumbline_registry.tar import Sink, TarReader
 
 EXPECTED_FILES: Final = (MANIFEST_FILE, *BUNDLE_FILES)
+_LIMITS: Final = {MANIFEST_FILE: MAX_MANIFEST_BYTES, EVALUATION_FILE: MAX_EVALUATION_BYTES}
+"""Of the files that are read whole."""
 
 
 class BundleUpload:
@@ -39,7 +51,7 @@ class BundleUpload:
     def finish(self, name: str, version: str) -> Manifest:
         """Check the whole bundle against its manifest and the address it was sent to.
 
-        Raises MalformedUpload, InvalidManifest, UnpublishableBundle, WrongAddress, DigestMismatch.
+        Raises MalformedUpload, InvalidManifest, UnpublishableBundle, WrongAddress, DigestMismatch, InvalidEvaluation.
         """
         self._reader.finish()
         if missing := [file for file in EXPECTED_FILES if file not in self._staged]:
@@ -52,6 +64,8 @@ class BundleUpload:
                 " send it to its own address"
             )
         self._compare(manifest)
+        if EVALUATION_FILE in self._staged:
+            read_evaluation(self._staged[EVALUATION_FILE].read())
         return manifest
 
     @property
@@ -62,12 +76,19 @@ class BundleUpload:
     def manifest_bytes(self) -> int:
         return self._staged[MANIFEST_FILE].size_bytes
 
+    @property
+    def digests(self) -> set[str]:
+        """Of every file."""
+        return {staged.sha256 for staged in self._staged.values()}
+
     def commit(self) -> None:
         """Make the blobs visible, each under its digest. Raises StorageFull, StorageUnavailable."""
         for staged in self._staged.values():
             staged.commit()
 
     def _compare(self, manifest: Manifest) -> None:
+        if differing := set(manifest.files) ^ (set(self._staged) - {MANIFEST_FILE}):
+            raise MalformedUpload(f"manifest and tar do not name the same files: {sorted(differing)}; seal it again")
         for file, expected in manifest.files.items():
             staged = self._staged[file]
             if staged.sha256 != expected.sha256:
@@ -79,11 +100,11 @@ class BundleUpload:
                 )
 
     def _open_member(self, name: str, size_bytes: int) -> Sink:
-        if name not in EXPECTED_FILES:
+        if name not in (*EXPECTED_FILES, *OPTIONAL_FILES):
             raise MalformedUpload(f"tar member {name!r} is no part of a bundle, which is {', '.join(EXPECTED_FILES)}")
         if name in self._staged:
             raise MalformedUpload(f"tar member {name!r} comes twice")
-        if name == MANIFEST_FILE and size_bytes > MAX_MANIFEST_BYTES:
-            raise MalformedUpload(f"{name} has {size_bytes} bytes; at most {MAX_MANIFEST_BYTES} are read")
+        if size_bytes > (limit := _LIMITS.get(name, size_bytes)):
+            raise MalformedUpload(f"{name} has {size_bytes} bytes; at most {limit} are read")
         staged = self._staged[name] = self._blobs.stage()
         return staged.write

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from plumbline_contract.errors import DigestMismatch, InvalidManifest, PlumblineError, UnpublishableBundle
+from plumbline_contract.errors import (
+    DigestMismatch,
+    InvalidEvaluation,
+    InvalidManifest,
+    PlumblineError,
+    UnpublishableBundle,
+)
+from plumbline_contract.manifest import Version
 from plumbline_registry.api.dependencies import (
     CredentialsDep,
     NamePath,
@@ -17,13 +24,16 @@ from plumbline_registry.api.dependencies import (
     ServicesDep,
     VersionPath,
 )
-from plumbline_registry.api.responses import error_responses, immutable_file
+from plumbline_registry.api.files import immutable_file
+from plumbline_registry.api.responses import error_responses
 from plumbline_registry.body import body_chunks
 from plumbline_registry.catalogue import Outcome
+from plumbline_registry.comparison import compare
 from plumbline_registry.errors import (
     Forbidden,
     InvalidRequest,
     MalformedUpload,
+    QuotaExceeded,
     Unauthorised,
     UnknownBlob,
     UnknownBundle,
@@ -37,16 +47,19 @@ from plumbline_registry.errors import (
     WrongAddress,
     spec_of,
 )
-from plumbline_registry.models import BundleList, VersionInfo, VersionList
+from plumbline_registry.models import BundleList, Comparison, VersionInfo, VersionList
 from plumbline_registry.upload import BundleUpload
 
 router: Final = APIRouter(prefix="/v1/bundles", tags=["bundles"])
+SearchQuery = Annotated[str, Query(max_length=64, description="only those that hold this text", examples=["edge"])]
+LimitQuery = Annotated[int, Query(ge=1, le=1000, description="entries a page")]
 _log: Final = logging.getLogger(__name__)
 
 _TAR_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "description": "An uncompressed tar of manifest.json, model.tflite, golden.npz and model-card.md, and no more:"
+        "description": "An uncompressed tar of manifest.json, model.tflite, golden.npz and model-card.md, with"
+        " evaluation.npz if there is one, and no more:"
         " `tar -C BUNDLE -cf - manifest.json model.tflite golden.npz model-card.md | curl -T - ...`",
         "content": {"application/x-tar": {"schema": {"type": "string", "format": "binary"}}},
     }
@@ -66,6 +79,8 @@ _PUBLISH_ERRORS: Final = error_responses(
     UnpublishableBundle,
     WrongAddress,
     DigestMismatch,
+    InvalidEvaluation,
+    QuotaExceeded,
 )
 
 
@@ -100,6 +115,7 @@ async def _receive(
     request: Request, name: str, version: str, actor: str, services: Services
 ) -> tuple[VersionInfo, Outcome]:
     settings = services.settings
+    await run_in_threadpool(services.catalogue.check_quota)
     with BundleUpload(services.blobs) as upload:
         async for chunk in body_chunks(request, settings.max_bundle_bytes, settings.upload_idle_seconds):
             services.metrics.received_bytes.inc(len(chunk))
@@ -113,22 +129,52 @@ def _complete(
     """Blobs first, the database row last: a version that can be seen is whole."""
     manifest = upload.finish(name, version)
     services.catalogue.check_unclaimed(manifest, upload.manifest_sha256)
-    upload.commit()
-    return services.catalogue.add_version(manifest, upload.manifest_sha256, upload.manifest_bytes, actor)
+    with services.leases.held(upload.digests):
+        upload.commit()
+        return services.catalogue.add_version(manifest, upload.manifest_sha256, upload.manifest_bytes, actor)
 
 
-@router.get("", summary="List bundles", responses=error_responses())
-def list_bundles(services: ServicesDep) -> BundleList:
-    """Every bundle name with its number of versions and its highest one."""
-    return BundleList(bundles=services.catalogue.bundles())
+@router.get("", summary="List bundles", responses=error_responses(InvalidRequest))
+def list_bundles(
+    services: ServicesDep,
+    search: SearchQuery = "",
+    after: Annotated[str, Query(max_length=64, description="go on after this name")] = "",
+    limit: LimitQuery = 100,
+) -> BundleList:
+    """Bundle names, with how many versions and the highest one; `next` is the `after` of the next page."""
+    return services.catalogue.bundles(search, after, limit)
 
 
 @router.get(
-    "/{name}/versions", summary="List versions of a bundle", responses=error_responses(UnknownBundle, InvalidRequest)
+    "/{name}/versions",
+    summary="List versions of a bundle",
+    responses=error_responses(UnknownBundle, UnknownVersion, InvalidRequest),
 )
-def list_versions(name: NamePath, services: ServicesDep) -> VersionList:
-    """Every version with its digests, newest first."""
-    return VersionList(versions=services.catalogue.versions(name))
+def list_versions(
+    name: NamePath,
+    services: ServicesDep,
+    search: SearchQuery = "",
+    after: Annotated[Version | None, Query(description="go on with those published before this one")] = None,
+    limit: LimitQuery = 100,
+) -> VersionList:
+    """Versions with their digests, newest first; `next` is the `after` of the next page."""
+    return services.catalogue.versions(name, search, after, limit)
+
+
+@router.get(
+    "/{name}/compare",
+    summary="Two versions beside each other",
+    responses=error_responses(UnknownBundle, UnknownVersion, UnknownBlob, InvalidRequest),
+)
+def compare_versions(
+    name: NamePath,
+    before: Annotated[Version, Query(examples=["1.1.0"])],
+    after: Annotated[Version, Query(examples=["1.2.0"])],
+    services: ServicesDep,
+) -> Comparison:
+    """What was measured, where they came from, how large they are, and what else of their manifests differs."""
+    found = (services.catalogue.version(name, version).manifest_sha256 for version in (before, after))
+    return compare(*map(services.manifests.manifest, found))
 
 
 @router.get(
@@ -152,7 +198,7 @@ def get_version(name: NamePath, version: VersionPath, services: ServicesDep) -> 
 def delete_version(name: NamePath, version: VersionPath, credentials: CredentialsDep, services: ServicesDep) -> None:
     """Forget a version that no channel ever gave. The token must have the scope `admin`."""
     grant = services.tokens.grant(credentials).require("admin")
-    services.catalogue.delete_version(name, version)
+    services.catalogue.delete_version(name, version, grant.name)
     _log.info("%s deleted %s %s", grant.name, name, version)
 
 
@@ -171,4 +217,4 @@ def delete_version(name: NamePath, version: VersionPath, credentials: Credential
 def get_manifest(request: Request, name: NamePath, version: VersionPath, services: ServicesDep) -> Response:
     """The exact bytes that were published; they hash to the version's `manifest_sha256`."""
     digest = services.catalogue.version(name, version).manifest_sha256
-    return immutable_file(request, services.blobs.locate(digest), digest, "application/json")
+    return immutable_file(request, services, digest, "application/json")

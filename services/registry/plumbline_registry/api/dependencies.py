@@ -11,9 +11,13 @@ from sqlalchemy import Engine
 
 from plumbline_contract.channel import Channel
 from plumbline_contract.manifest import BundleName, Sha256, Version
+from plumbline_registry.audit import AuditLog
 from plumbline_registry.blobs import BlobStore
 from plumbline_registry.catalogue import Catalogue
 from plumbline_registry.device_store import DeviceStore
+from plumbline_registry.gates.gatekeeper import Gatekeeper
+from plumbline_registry.leases import Leases
+from plumbline_registry.manifests import Manifests
 from plumbline_registry.metadata_store import MetadataStore
 from plumbline_registry.metrics import Metrics
 from plumbline_registry.settings import Settings
@@ -28,7 +32,11 @@ class Services:
     engine: Engine
     blobs: BlobStore
     catalogue: Catalogue
+    leases: Leases
+    manifests: Manifests
+    gates: Gatekeeper
     metadata: MetadataStore
+    audit: AuditLog
     devices: DeviceStore
     tokens: TokenVerifier
     metrics: Metrics

@@ -9,11 +9,13 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from plumbline_contract.manifest import MANIFEST_FILE, Sha256
-from plumbline_registry.api.dependencies import ChannelPath, CredentialsDep, NamePath, ServicesDep
-from plumbline_registry.api.responses import error_responses, immutable_file, validated
+from plumbline_registry.api.dependencies import ChannelPath, CredentialsDep, NamePath, Services, ServicesDep
+from plumbline_registry.api.files import immutable_file
+from plumbline_registry.api.responses import error_responses, validated
 from plumbline_registry.body import read_small_body
 from plumbline_registry.errors import (
     Forbidden,
+    GateRefused,
     InvalidMetadata,
     InvalidRequest,
     MetadataConflict,
@@ -29,6 +31,7 @@ from plumbline_registry.errors import (
 )
 from plumbline_registry.models import MetadataSet, MetadataVersions
 from plumbline_registry.settings import MAX_METADATA_BYTES
+from plumbline_registry.tokens import Grant
 from plumbline_registry.trust.roles import TIMESTAMP, scope_of
 
 router: Final = APIRouter(tags=["metadata"])
@@ -58,6 +61,7 @@ def get_versions(services: ServicesDep) -> MetadataVersions:
         UploadTooLarge,
         InvalidRequest,
         InvalidMetadata,
+        GateRefused,
     ),
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/json": {"schema": MetadataSet.model_json_schema()}}}
@@ -67,7 +71,8 @@ async def post_metadata(request: Request, credentials: CredentialsDep, services:
     """Take a set of signed documents, all or none: a promotion is a new version of its channel's role.
 
     Each document must be signed by its role's keys and be the next version of its role; the token must have the scope
-    `promote` for channels, `sign` for snapshot and timestamp, `admin` for root and targets.
+    `promote` for channels, `sign` for snapshot and timestamp, `admin` for root and targets. A bundle that a channel
+    has not given before must pass the gates.
     """
     grant = await run_in_threadpool(services.tokens.grant, credentials)
     sent = validated(
@@ -76,7 +81,17 @@ async def post_metadata(request: Request, credentials: CredentialsDep, services:
     for role in sent.documents:
         grant.require(scope_of(role))
     contents: dict[str, bytes] = {role: text.encode() for role, text in sent.documents.items()}
-    return MetadataVersions(versions=await run_in_threadpool(services.metadata.accept, contents, grant.name))
+    return MetadataVersions(versions=await run_in_threadpool(_take, contents, grant, services))
+
+
+def _take(contents: dict[str, bytes], grant: Grant, services: Services) -> dict[str, int]:
+    """The gates first, since they take seconds: if a channel moved meanwhile, the set itself is out of date."""
+    try:
+        said = services.gates.judge(services.metadata.moves(contents), grant)
+        return services.metadata.accept(contents, grant.name, said)
+    except (GateRefused, UntrustedMetadata, Forbidden) as error:
+        services.audit.refused(grant.name, ", ".join(sorted(contents)), str(error))
+        raise
 
 
 @router.get(
@@ -111,4 +126,5 @@ def get_target(
     request: Request, channel: ChannelPath, name: NamePath, sha256: Annotated[Sha256, Path()], services: ServicesDep
 ) -> Response:
     """The manifest that a channel's role names, at the address where a TUF client looks for it."""
-    return immutable_file(request, services.blobs.locate(sha256), sha256, "application/json")
+    services.catalogue.require_manifest(name, sha256)
+    return immutable_file(request, services, sha256, "application/json")

@@ -1,18 +1,17 @@
-"""Answers that more than one route gives: immutable files, and the one JSON shape of every error."""
+"""Answers that more than one route gives: the one JSON shape of every error."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from plumbline_contract.errors import PlumblineError
 from plumbline_registry.errors import (
@@ -25,42 +24,12 @@ from plumbline_registry.errors import (
     InvalidRequest,
     StorageFull,
     StorageUnavailable,
-    UnknownBlob,
-    UnsatisfiableRange,
+    TooManyRequests,
     spec_of,
 )
 from plumbline_registry.models import ErrorBody, ErrorDetail
 
-_RANGE: Final = re.compile(r"bytes=(?:(\d{1,15})-(\d{1,15})?|-0*[1-9]\d{0,14})")
 _BY_STATUS: Final = {404: NO_ROUTE, 405: NO_METHOD}
-
-
-def immutable_file(request: Request, path: Path, sha256: str, media_type: str) -> Response:
-    """A file that never changes under its digest, with ETag and Range. Raises UnsatisfiableRange, UnknownBlob."""
-    etag = f'"{sha256}"'
-    headers = {"ETag": etag, "Cache-Control": "public, max-age=31536000, immutable"}
-    known = request.headers.get("if-none-match", "")
-    if etag in {tag.strip().removeprefix("W/") for tag in known.split(",")}:
-        return Response(status_code=304, headers=headers)
-    try:
-        stat = path.stat()
-    except FileNotFoundError as error:
-        raise UnknownBlob(f"blob {sha256!r} is no longer here") from error
-    if request.headers.get("if-range", etag) == etag:
-        _check_range(request.headers.get("range"), stat.st_size)
-    return FileResponse(path, headers=headers, media_type=media_type, stat_result=stat)
-
-
-def _check_range(value: str | None, size_bytes: int) -> None:
-    """One range, as a download that resumes sends it; the framework would refuse others in a shape of its own."""
-    if value is None:
-        return
-    match = _RANGE.fullmatch(value)
-    begin, end = (0, size_bytes) if match is None else (int(match[1] or 0), int(match[2] or size_bytes))
-    if match is None or begin >= size_bytes or end < begin:
-        raise UnsatisfiableRange(
-            f"range {value!r}: give one range within the {size_bytes} bytes, such as 'bytes=0-1023'"
-        )
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -76,9 +45,10 @@ def validated(kind: type[_Model], body: bytes) -> _Model:
 
 
 def error_responses(*kinds: type[PlumblineError]) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI entries of what a route can refuse; every route can also meet a failing storage."""
+    """The OpenAPI entries of what a route can refuse; every route can also meet a failing storage,
+    and everybody can ask too often."""
     by_status: defaultdict[int, list[str]] = defaultdict(list)
-    for kind in (*kinds, StorageUnavailable, StorageFull):
+    for kind in (*kinds, TooManyRequests, StorageUnavailable, StorageFull):
         by_status[ERRORS[kind].status].append(ERRORS[kind].code)
     return {
         status: {"model": ErrorBody, "description": f"{HTTPStatus(status).phrase}: {', '.join(codes)}"}
@@ -99,6 +69,11 @@ def _answer(spec: ErrorSpec, message: str, headers: dict[str, str] | None = None
     return JSONResponse(body.model_dump(), status_code=spec.status, headers=headers)
 
 
+def error_answer(error: PlumblineError, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The answer to an error that happened outside of a route."""
+    return _answer(spec_of(error), str(error), headers)
+
+
 async def _plumbline_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, PlumblineError)  # noqa: S101
     spec = spec_of(error)
@@ -116,7 +91,19 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
     spec = _BY_STATUS.get(error.status_code, BAD_REQUEST)._replace(status=error.status_code)
     headers = dict(error.headers) if error.headers else None
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(_methods(request))}
     return _answer(spec, f"{request.method} {request.url.path!r}: {error.detail}; see /docs", headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What an address takes, over all routes that match it; the framework's own answer names the first route's."""
+    matching = [
+        route
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    ]
+    return sorted({method for route in matching for method in route.methods or ()})
 
 
 async def _internal_error(_request: Request, _error: Exception) -> JSONResponse:

@@ -18,6 +18,7 @@ from plumbline_registry.trust.documents import Document, delegator_of, signed_as
 from plumbline_registry.trust.roles import ROLES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 
 MAX_REASON: Final = 500
+WAIVED: Final = "waived"
 _PATH: Final = re.compile(r"(?P<channel>[a-z]+)/(?P<name>[a-z0-9-]+)/[^/]+")
 
 
@@ -31,6 +32,8 @@ class Entry:
     manifest_sha256: str
     manifest_bytes: int
     reason: str
+    waives_gates: bool = False
+    """Whoever signed takes it on themselves that the bundle is good; needs a token of scope `admin`."""
 
 
 def check_set(new: Mapping[str, Document], current: Mapping[str, Document]) -> dict[str, Document]:
@@ -76,7 +79,8 @@ def _entry(channel: str, name: str, file: TargetFile) -> Entry:
         )
     if set(file.hashes) != {"sha256"}:
         raise InvalidMetadata(f"{channel} metadata on {name!r} must give a sha256 and no other hash")
-    return Entry(channel, name, version, file.hashes["sha256"], file.length, reason)
+    waives = custom.get("gates") == WAIVED
+    return Entry(channel, name, version, file.hashes["sha256"], file.length, reason, waives)
 
 
 def _required(documents: Mapping[str, Document], role: str) -> Document:

@@ -21,7 +21,7 @@ from tuf.api.metadata import (
 from tuf.api.metadata import Role as TufRole
 
 from plumbline_contract.channel import CHANNELS, channel_pattern, target_path
-from plumbline_registry.trust.acceptance import Entry
+from plumbline_registry.trust.acceptance import WAIVED, Entry
 from plumbline_registry.trust.documents import Document, parse
 from plumbline_registry.trust.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, expiry
 
@@ -58,6 +58,8 @@ def with_entry(channel: Targets, entry: Entry) -> Targets:
     """The channel's next version, giving this version of one bundle and every other bundle as before."""
     path = target_path(entry.channel, entry.name)
     custom = {"version": entry.version, "reason": entry.reason}
+    if entry.waives_gates:
+        custom["gates"] = WAIVED
     hashes = {"sha256": entry.manifest_sha256}
     channel.targets[path] = TargetFile(entry.manifest_bytes, hashes, path, {"custom": custom})
     channel.version += 1

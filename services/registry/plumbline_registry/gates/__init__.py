@@ -1,0 +1,1 @@
+"""What a bundle must show before a channel gives it: AP, parity, latency, lineage."""

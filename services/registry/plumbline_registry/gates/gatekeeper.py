@@ -1,0 +1,50 @@
+"""Judges each move that a set of signed documents would make, before the set is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from plumbline_registry.errors import Forbidden, GateRefused
+from plumbline_registry.gates.rules import RULES, Limits, Measured
+from plumbline_registry.manifests import Manifests
+from plumbline_registry.metadata_store import Move
+from plumbline_registry.settings import Settings
+from plumbline_registry.tokens import Grant
+
+
+class Gatekeeper:
+    """The gates of one registry, as its settings have them."""
+
+    def __init__(self, settings: Settings, manifests: Manifests) -> None:
+        self._manifests = manifests
+        self._channels = frozenset(settings.gated_channels.split(","))
+        self._limits = Limits(
+            settings.gate_ap_drop, settings.gate_parity_px, settings.gate_parity_ap, settings.gate_latency_growth
+        )
+
+    def judge(self, moves: Iterable[Move], grant: Grant) -> dict[tuple[str, str], str]:
+        """What the gates say, by channel and bundle. Raises GateRefused, Forbidden."""
+        return {(move.entry.channel, move.entry.name): self._judge(move, grant) for move in moves}
+
+    def _judge(self, move: Move, grant: Grant) -> str:
+        entry = move.entry
+        if entry.channel not in self._channels:
+            return f"{entry.channel} has no gates"
+        if move.given_before:
+            return "given by this channel before: going back is always open"
+        if entry.waives_gates:
+            if "admin" not in grant.scopes:
+                raise Forbidden(f"token {grant.name!r} may not waive gates; that needs the scope 'admin'")
+            return f"waived by {grant.name}"
+        current = None if move.current_sha256 is None else self._measured(move.current_sha256)
+        verdicts = [rule(self._measured(entry.manifest_sha256), current, self._limits) for rule in RULES.values()]
+        if refused := [verdict for verdict in verdicts if not verdict.passed]:
+            raise GateRefused(
+                f"{entry.name} {entry.version} does not pass into {entry.channel}:"
+                f" {'; '.join(map(str, refused))}. Mend it, or promote with --waive-gates and a token of scope 'admin'"
+            )
+        return "; ".join(map(str, verdicts))
+
+    def _measured(self, manifest_sha256: str) -> Measured:
+        manifest = self._manifests.manifest(manifest_sha256)
+        return Measured(manifest, self._manifests.evaluation(manifest))

@@ -1,0 +1,161 @@
+"""The four gates: each looks at the candidate, and at what the channel gives now, and says why it lets pass or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from plumbline_contract.evaluation import EvaluationRecord
+from plumbline_contract.manifest import AveragePrecision, Manifest
+from plumbline_registry.gates.bootstrap import paired_difference
+
+Gate = Literal["ap", "parity", "latency", "lineage"]
+_NO_DIGEST: Final = "0" * 64
+_EXPORT_PX: Final = 0.5
+"""torch -> ONNX moves nothing; measured are thousandths of a heatmap pixel."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much worse than the current bundle a candidate may be."""
+
+    ap_drop: float
+    parity_px: float
+    parity_ap: float
+    latency_growth: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A bundle and its evaluation picture by picture, where it carries one."""
+
+    manifest: Manifest
+    evaluation: EvaluationRecord | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.manifest.name} {self.manifest.version}"
+
+    def ap(self, dataset: str | None = None) -> AveragePrecision | None:
+        """AP of the file that travels; on this dataset if one is named."""
+        for item in self.manifest.metrics.average_precision:
+            if (item.stage, item.precision) == ("tflite", self.manifest.precision) and dataset in (None, item.dataset):
+                return item
+        return None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one gate says."""
+
+    gate: Gate
+    passed: bool
+    says: str
+
+    def __str__(self) -> str:
+        return f"{self.gate}: {self.says}"
+
+
+Rule = Callable[[Measured, "Measured | None", Limits], Verdict]
+
+
+def ap(candidate: Measured, current: Measured | None, limits: Limits) -> Verdict:
+    """AP not below the current bundle's by more than `ap_drop`, proven on the same pictures where both carry them."""
+    stated = candidate.ap()
+    if stated is None:
+        return Verdict("ap", False, "the manifest has no AP of its .tflite; run plumbline-evaluate --into-manifest")
+    if current is None:
+        return Verdict("ap", True, f"{stated.ap:.4f} on {stated.dataset}, the first here")
+    if current.evaluation is None:
+        return _stated_ap(candidate, current, limits)
+    if candidate.evaluation is None:
+        return Verdict("ap", False, f"{current.name} carries evaluation.npz and this does not; evaluate it, seal again")
+    if not candidate.evaluation.same_truth(current.evaluation):
+        where = f"{candidate.evaluation.dataset!r}, {current.name} on {current.evaluation.dataset!r}"
+        return Verdict("ap", False, f"measured on {where}: not the same pictures; evaluate on the same")
+    measured, at_least = paired_difference(candidate.evaluation, current.evaluation)
+    return Verdict(
+        "ap",
+        at_least >= -limits.ap_drop,
+        f"{measured:+.4f} against {current.name}, at least {at_least:+.4f} (95%, paired bootstrap over"
+        f" {len(candidate.evaluation.pictures)} pictures); allowed is {-limits.ap_drop:+.4f}",
+    )
+
+
+def _stated_ap(candidate: Measured, current: Measured, limits: Limits) -> Verdict:
+    """The current bundle is older than evaluation.npz: only the two figures can be compared."""
+    before = current.ap()
+    if before is None:
+        return Verdict("ap", True, f"{current.name} states none to compare with")
+    after = candidate.ap(before.dataset)
+    if after is None or after.images != before.images:
+        return Verdict("ap", False, f"not measured on {before.dataset!r} as {current.name} was; evaluate on the same")
+    change = after.ap - before.ap
+    return Verdict("ap", change >= -limits.ap_drop, f"{change:+.4f} against {current.name}, as stated by both")
+
+
+def parity(candidate: Measured, _current: Measured | None, limits: Limits) -> Verdict:
+    """torch, ONNX and .tflite find the same keypoints, or at least as many right ones."""
+    precision = candidate.manifest.precision
+    found = {
+        (item.reference, item.candidate): item
+        for item in candidate.manifest.metrics.parity
+        if item.candidate != "tflite" or item.precision == precision
+    }
+    export, conversion = found.get(("torch", "onnx")), found.get(("onnx", "tflite"))
+    if export is None or conversion is None:
+        return Verdict("parity", False, f"not recorded for {precision}; run the conversion again")
+    if export.keypoint_p99_px > _EXPORT_PX:
+        return Verdict(
+            "parity", False, f"torch -> ONNX moves keypoints by {export.keypoint_p99_px:.3g} px; export again"
+        )
+    if conversion.keypoint_p99_px <= limits.parity_px:
+        return Verdict("parity", True, f"{conversion.keypoint_p99_px:.3g} px at the 99th percentile")
+    return _parity_by_ap(candidate, conversion.keypoint_p99_px, limits)
+
+
+def _parity_by_ap(candidate: Measured, moved_px: float, limits: Limits) -> Verdict:
+    """Keypoints that were wrong before may move far and cost nothing: AP tells."""
+    moved = f"conversion moves keypoints by {moved_px:.3g} px at the 99th percentile (allowed {limits.parity_px:g})"
+    small = candidate.ap()
+    earlier = [
+        item
+        for item in candidate.manifest.metrics.average_precision
+        if small is not None and item.stage in ("torch", "onnx") and item.dataset == small.dataset
+    ]
+    if small is None or not earlier:
+        return Verdict("parity", False, f"{moved}, and AP before and after is not recorded on one dataset")
+    change = small.ap - max(item.ap for item in earlier)
+    return Verdict("parity", change >= -limits.parity_ap, f"{moved}; it changes AP by {change:+.4f}")
+
+
+def latency(candidate: Measured, current: Measured | None, limits: Limits) -> Verdict:
+    """A latency is recorded, and not above the current bundle's on the same machine by more than the share allowed."""
+    recorded = {(item.machine, item.threads): item.p50_seconds for item in candidate.manifest.metrics.latency}
+    if not recorded:
+        return Verdict("latency", False, "none is recorded; run the conversion again")
+    before = () if current is None else current.manifest.metrics.latency
+    for item in before:
+        seconds = recorded.get((item.machine, item.threads))
+        if seconds is not None and seconds > item.p50_seconds * (1 + limits.latency_growth):
+            says = f"{seconds:.4f} s against {item.p50_seconds:.4f} s on {item.machine}, {item.threads} thread(s)"
+            return Verdict("latency", False, f"{says}; allowed are {limits.latency_growth:.0%} more")
+    compared = sum((item.machine, item.threads) in recorded for item in before)
+    return Verdict("latency", True, f"{min(recorded.values()):.4f} s, compared on {compared} machine(s)")
+
+
+def lineage(candidate: Measured, _current: Measured | None, _limits: Limits) -> Verdict:
+    """Enough is known to make the bundle again."""
+    known = candidate.manifest.lineage
+    missing = [] if known.git_commit != "unknown" else ["the commit"]
+    if known.checkpoint_sha256 == _NO_DIGEST:
+        missing.append("the checkpoint's digest")
+    missing += [f"pictures of dataset {item.id!r}" for item in known.datasets if not item.images]
+    missing += [f"the digest of dataset {item.id!r}" for item in known.datasets if item.sha256 == _NO_DIGEST]
+    if missing:
+        return Verdict("lineage", False, f"lacks {', '.join(missing)}; train from a commit on data that is named")
+    return Verdict("lineage", True, f"commit {known.git_commit[:12]}, {len(known.datasets)} dataset(s)")
+
+
+RULES: Final[dict[Gate, Rule]] = {"ap": ap, "parity": parity, "latency": latency, "lineage": lineage}

@@ -1,0 +1,1 @@
+"""The stores that hold blobs: a folder, or an S3-compatible object store."""
