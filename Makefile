@@ -107,7 +107,7 @@ bench-training: setup ## images/s of the training step and loader against plain 
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m plumbline_training.bench $(BENCH_ARGS)
 
 test-stores: setup ## the registry's tests again, on PostgreSQL and a real S3 server instead of SQLite and a folder
-	PLUMBLINE_TEST_STORES=scale PLUMBLINE_TEST_EXAMPLES=20 $(BIN)/pytest -m "not nginx and not openapi" tests/registry $(PYTEST_ARGS)
+	PLUMBLINE_TEST_STORES=scale PLUMBLINE_TEST_EXAMPLES=$(or $(EXAMPLES),20) $(BIN)/pytest -m "not nginx and not openapi" tests/registry $(PYTEST_ARGS)
 	$(BIN)/pytest -m nginx tests/registry $(PYTEST_ARGS)
 
 test-openapi: setup ## thousands of requests that schemathesis makes up from the registry's OpenAPI document
