@@ -57,7 +57,7 @@ class Overlay:
 def _mirrored(points_KN: Points | None, width: int) -> Points | None:
     if points_KN is None:
         return None
-    mirrored_KN = points_KN.copy()
+    mirrored_KN: Points = np.array(points_KN)
     mirrored_KN[:, 0] = width - 1 - mirrored_KN[:, 0]
     return mirrored_KN
 
