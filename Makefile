@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-docker test-nets test-onnx-tf test-arm64 fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-docker test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -137,6 +137,12 @@ test-onnx-tf: setup ## onnx-tf and tflite-runtime against ours; makes their envi
 test-arm64: setup ## the files on an emulated Pi's processor; needs root, debootstrap and qemu-user-static
 	$(BIN)/pytest -m arm64 -s tests/conversion
 	$(BIN)/python requirements/hash_aarch64.py --check
+
+test-page: setup ## the page in a real headless Chromium, and axe-core on it; needs apt's chromium
+	$(BIN)/pytest -m page -s tests/page
+
+bench-page: setup ## how old the picture is on the page, and what three viewers cost inference; needs apt's chromium
+	$(BIN)/python -m infra.bench_page $(BENCH_ARGS)
 
 fuzz-conversion: setup ## five hundred damaged ONNX files; FUZZ_SEED and FUZZ_COUNT change them
 	$(BIN)/pytest -m fuzz -s tests/conversion

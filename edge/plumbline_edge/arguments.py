@@ -21,6 +21,9 @@ VERIFY_EXAMPLES = """\
   plumbline-edge verify models/hrnet-edge-s                       digests, and the golden samples on this device"""
 BENCH_EXAMPLES = """\
   plumbline-edge bench models/hrnet-edge-s                        p50 and p95 of an inference on 1, 2 and 4 threads"""
+KIOSK_EXAMPLES = """\
+  plumbline-edge kiosk                                            the page of this device, full-screen on its screen
+  plumbline-edge kiosk --url http://pi.local:8080/?token=...      another device's page"""
 CONFIG_EXAMPLES = """\
   plumbline-edge config check edge.yaml                           every mistake by name; exit code 2 if there is one
   plumbline-edge config show --config edge.yaml                   what would be used: file, environment and defaults
@@ -33,9 +36,8 @@ with one line and exit code 2."""
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands; a flag that is not given is None."""
-    examples = "\n".join(
-        (RUN_EXAMPLES, ANALYZE_EXAMPLES, UPDATE_EXAMPLES, VERIFY_EXAMPLES, BENCH_EXAMPLES, CONFIG_EXAMPLES)
-    )
+    coaching, upkeep = (RUN_EXAMPLES, ANALYZE_EXAMPLES, KIOSK_EXAMPLES), (VERIFY_EXAMPLES, BENCH_EXAMPLES)
+    examples = "\n".join((*coaching, UPDATE_EXAMPLES, *upkeep, CONFIG_EXAMPLES))
     top = argparse.ArgumentParser("plumbline-edge", description=DESCRIPTION, **_teaching(examples))
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run_help = "coach a person in front of a camera, or in a file"
@@ -50,6 +52,8 @@ def parser() -> argparse.ArgumentParser:
     _add_verify(commands.add_parser("verify", help=verify_help, description=verify_help, **_teaching(VERIFY_EXAMPLES)))
     bench_help = "time the inferences of a bundle on this device"
     _add_bench(commands.add_parser("bench", help=bench_help, description=bench_help, **_teaching(BENCH_EXAMPLES)))
+    kiosk_help = "show the page full-screen, in a browser on this machine's own screen"
+    _add_kiosk(commands.add_parser("kiosk", help=kiosk_help, description=kiosk_help, **_teaching(KIOSK_EXAMPLES)))
     config_help = "check a file of settings, show what would be used, or print the schema"
     _add_config(commands.add_parser("config", help=config_help, description=config_help, **_teaching(CONFIG_EXAMPLES)))
     return top
@@ -116,6 +120,13 @@ def _add_verify(command: argparse.ArgumentParser) -> None:
 
 def _add_bench(command: argparse.ArgumentParser) -> None:
     command.add_argument("bundle", type=Path, metavar="DIR", help="folder of a bundle")
+
+
+def _add_kiosk(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--url", metavar="URL", help="the page (default: that of --port on this machine)")
+    command.add_argument("--port", type=int, help="port that the page listens on (default: 8080)")
+    command.add_argument("--browser", metavar="PROGRAM", help="browser (default: the first Chromium or Firefox found)")
+    command.add_argument("--state", type=Path, metavar="DIR", help="state folder, which the browser's profile lies in")
 
 
 def _add_config(command: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The command line: run, analyze, update, verify, bench, config."""
+"""The command line: run, analyze, update, verify, bench, kiosk, config."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from plumbline_edge.bundle import open_bundle, replay_golden
 from plumbline_edge.coach.exercises import load_exercise
 from plumbline_edge.errors import InvalidSettings
 from plumbline_edge.health import HealthWatch
+from plumbline_edge.kiosk import local_url, run_kiosk
 from plumbline_edge.logs import configure, event
 from plumbline_edge.registry_client import RegistryClient
 from plumbline_edge.report import Reporter, reporter_of
@@ -137,6 +138,13 @@ def bench_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def kiosk_command(arguments: argparse.Namespace) -> int:
+    """`plumbline-edge kiosk`."""
+    settings = load_settings(port=arguments.port, state=arguments.state)
+    with _stopped_by_signals() as stop:
+        return run_kiosk(arguments.url or local_url(settings.port), arguments.browser, settings.state / "kiosk", stop)
+
+
 def config_command(arguments: argparse.Namespace) -> int:
     """`plumbline-edge config`."""
     if arguments.action == "schema":
@@ -158,6 +166,7 @@ COMMANDS = {
     "update": update_command,
     "verify": verify_command,
     "bench": bench_command,
+    "kiosk": kiosk_command,
 }
 
 

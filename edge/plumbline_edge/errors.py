@@ -83,3 +83,35 @@ class PortTaken(PlumblineError):
 
 class Interrupted(PlumblineError):
     """A signal ended the work before its end."""
+
+
+class DiaryUnusable(PlumblineError):
+    """The file with the person's sets cannot be read or written."""
+
+
+class UnknownSet(PlumblineError):
+    """No set with this number is kept."""
+
+
+class UnknownExercise(PlumblineError):
+    """The page asked for an exercise that the coach does not know."""
+
+
+class SetUnderWay(PlumblineError):
+    """What was asked for has to wait until the set has ended."""
+
+
+class NoSetUnderWay(PlumblineError):
+    """There is no set to end."""
+
+
+class KeypointsForgotten(PlumblineError):
+    """The set's keypoints were too old to be kept, so what is made from them is not to be had."""
+
+
+class PixelsStayHidden(PlumblineError):
+    """The device's settings hide the pixels, so that the page cannot show them."""
+
+
+class BrowserMissing(PlumblineError):
+    """There is no browser to show the page."""

@@ -15,6 +15,9 @@ import uvicorn
 from plumbline_edge.climate import read_climate
 from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.exercises import load_exercise
+from plumbline_edge.controls import Controls, Privacy
+from plumbline_edge.diary.diary import Diary
+from plumbline_edge.diary.recorder import SetRecorder
 from plumbline_edge.errors import InvalidSettings, PortTaken
 from plumbline_edge.frame import FrameSource
 from plumbline_edge.logs import event
@@ -36,6 +39,7 @@ from plumbline_edge.update_metrics import UpdateMetrics
 from plumbline_edge.view import LiveView
 from plumbline_edge.web import create_app
 from plumbline_edge.web.access import Access, access_of
+from plumbline_edge.web.parts import Parts
 
 METER_WINDOW_SECONDS: Final = 5.0
 TICK_SECONDS: Final = 0.5
@@ -72,10 +76,16 @@ def run_live(settings: EdgeSettings, stop: threading.Event) -> Session:
     with _listen(settings.host, settings.port) as listener:
         access = access_of(settings)
         source = as_live(_open(settings), lambda: _open(settings), ended, loop=settings.loop)
-        session = Session(running.estimator, Coach(exercise), metrics, Meter(METER_WINDOW_SECONDS), _speaker(settings))
+        diary = Diary(settings.diary_file)
+        recorder = SetRecorder(diary, settings.keep_days, settings.keep_keypoints_days)
+        meter, say = Meter(METER_WINDOW_SECONDS), _speaker(settings)
+        session = Session(running.estimator, Coach(exercise), metrics, meter, say, recorder.note)
         pipeline = LivePipeline(source, session, metrics, ended, pace)
         event(f"page    {_address(listener)}{access.query}", source=source.name)
-        with _serving(settings, pipeline, metrics, running, access, listener):
+        view = _view(settings, pipeline, metrics)
+        privacy = Privacy(view, settings.state, always=settings.hide_pixels)
+        controls = Controls(pipeline, running, recorder, privacy)
+        with _serving(settings, Parts(pipeline, view, metrics, running, controls, diary), access, listener):
             _watch(pipeline, stop, metrics, pace)
     if pipeline.failure is not None:
         raise pipeline.failure
@@ -90,17 +100,8 @@ def _speaker(settings: EdgeSettings) -> Callable[[str], None] | None:
     return Speaker().say if settings.speak else None
 
 
-@contextmanager
-def _serving(
-    settings: EdgeSettings,
-    pipeline: LivePipeline,
-    metrics: EdgeMetrics,
-    running: RunningBundle,
-    access: Access,
-    listener: socket.socket,
-) -> Iterator[None]:
-    """The pipeline, the live picture and the page, from start to stop."""
-    view = LiveView(
+def _view(settings: EdgeSettings, pipeline: LivePipeline, metrics: EdgeMetrics) -> LiveView:
+    return LiveView(
         pipeline,
         metrics,
         max_fps=settings.stream_fps,
@@ -108,21 +109,31 @@ def _serving(
         max_viewers=settings.max_viewers,
         mirror=settings.mirror,
     )
-    app = create_app(pipeline, view, metrics, running, access, stale_after_seconds=settings.stale_after_seconds)
+
+
+@contextmanager
+def _serving(settings: EdgeSettings, parts: Parts, access: Access, listener: socket.socket) -> Iterator[None]:
+    """The pipeline, the live picture, the diary and the page, from start to stop."""
+    pipeline, recorder = parts.pipeline, parts.controls.recorder
+    app = create_app(parts, access, stale_after_seconds=settings.stale_after_seconds)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
     serving = threading.Thread(target=server.run, args=([listener],), name="web", daemon=True)
-    following = threading.Thread(target=_follow, args=(pipeline, running), name="follow", daemon=True)
+    following = threading.Thread(target=_follow, args=(pipeline, parts.running), name="follow", daemon=True)
+    writing = threading.Thread(target=recorder.run, args=(pipeline.stop_requested,), name="diary", daemon=True)
     try:
         pipeline.start()
-        view.start()
+        parts.view.start()
         serving.start()
         following.start()
+        writing.start()
         yield
     finally:
         notify("STOPPING=1")
         server.should_exit = True
         pipeline.stop()
         serving.join(5)
+        writing.join(5)
+        recorder.close()
 
 
 def _watch(pipeline: LivePipeline, stop: threading.Event, metrics: EdgeMetrics, pace: Pace) -> None:

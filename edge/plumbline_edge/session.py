@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from plumbline_contract.exercise import Exercise
 from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.state import CoachState
 from plumbline_edge.draw import Overlay
@@ -23,6 +25,7 @@ class Result:
     pose: Pose
     state: CoachState
     cue_is_praise: bool
+    exercise: Exercise
 
     def overlay(self, fps: float, *, later_by_seconds: float = 0.0) -> Overlay:
         """What to draw over the frame, or over one that came this much later."""
@@ -49,8 +52,9 @@ class Session:
         metrics: EdgeMetrics,
         meter: Meter,
         say: Callable[[str], None] | None = None,
+        note: Callable[[Result], None] | None = None,
     ) -> None:
-        """`say` is given each new cue."""
+        """`say` is given each new cue, `note` each result."""
         self.exercise = coach.exercise.name
         self.meter = meter
         self.state = coach.state
@@ -64,20 +68,54 @@ class Session:
         self._coach = coach
         self._metrics = metrics
         self._say = say
+        self._note = note
+        self._coaching = threading.Lock()
+        """The coach is used by the thread that processes frames and by whoever tells it something."""
+
+    @property
+    def definition(self) -> Exercise:
+        """The exercise as it is defined."""
+        return self._coach.exercise
+
+    def choose(self, exercise: Exercise) -> None:
+        """Coach this exercise from the next frame on, counting from nought; any thread may ask for it."""
+        with self._coaching:
+            self._coach = Coach(exercise)
+            self.exercise = exercise.name
+            self.state = self._coach.state
+            self.cue_is_praise = False
+
+    def recalibrate(self) -> None:
+        """Learn anew what is neutral for this person; any thread may ask for it."""
+        with self._coaching:
+            self._coach.recalibrate()
+
+    def snooze(self, seconds: float) -> None:
+        """Give no cue for this long; any thread may ask for it."""
+        with self._coaching:
+            self._coach.snooze(seconds)
 
     def process(self, frame: Frame) -> Result:
         """Take in the next frame."""
         was_tracking = self.estimator.tracking
         pose = self.estimator.estimate(frame)
-        estimated_at = time.perf_counter()
-        state = self._coach.update(frame.timestamp_seconds, pose.keypoints_K3)
-        self._metrics.observe_stage("coach", time.perf_counter() - estimated_at)
+        with self._coaching:
+            result = self._coached(frame, pose)
         completed_at = time.monotonic()
         self.meter.record(completed_at, completed_at - frame.captured_at)
         self._metrics.latency.observe(completed_at - frame.captured_at)
         self._metrics.observe_tracking(was_tracking, self.estimator.tracking, pose.keypoints_K3, seen=pose.seen)
+        return result
+
+    def _coached(self, frame: Frame, pose: Pose) -> Result:
+        estimated_at = time.perf_counter()
+        state = self._coach.update(frame.timestamp_seconds, pose.keypoints_K3)
+        self._metrics.observe_stage("coach", time.perf_counter() - estimated_at)
         self._count(pose, state)
-        return Result(frame, pose, state, self.cue_is_praise)
+        result = Result(frame, pose, state, self.cue_is_praise, self._coach.exercise)
+        if self._note is not None:
+            self._note(result)
+        return result
 
     def _count(self, pose: Pose, state: CoachState) -> None:
         self._metrics.frames.inc()

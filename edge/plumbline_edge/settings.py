@@ -59,6 +59,14 @@ class EdgeSettings(BaseSettings):
     stream_fps: float = Field(20.0, gt=0, le=60, description="most pictures a second that a viewer is sent")
     jpeg_quality: int = Field(80, ge=10, le=100, description="JPEG quality of the live picture")
     max_viewers: int = Field(8, ge=1, le=32, description="live pictures served at once; further ones get 503")
+    hide_pixels: bool = Field(False, description="show the skeleton alone, and let nobody on the page change it")
+    diary: Path | None = Field(
+        None, description="file of the person's sets, made where absent; by default diary.sqlite3 in the state folder"
+    )
+    keep_days: float = Field(365.0, ge=0, description="sets and sitting older than this are deleted; 0: none are")
+    keep_keypoints_days: float = Field(
+        30.0, ge=0, description="keypoints and reports older than this are deleted, counts stay; 0: none are"
+    )
     stale_after_seconds: float = Field(10.0, gt=0, description="without a frame for this long, /healthz says 503")
 
     registry: str = Field("http://127.0.0.1:8100", description="URL of the registry")
@@ -79,6 +87,11 @@ class EdgeSettings(BaseSettings):
     def root_file(self) -> Path:
         """The trust anchor."""
         return self.root or self.state / "root.json"
+
+    @property
+    def diary_file(self) -> Path:
+        """Where sets are kept."""
+        return self.diary or self.state / "diary.sqlite3"
 
     @property
     def tracking(self) -> TrackerConfig:

@@ -6,11 +6,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
 
+from plumbline_contract.preprocess import Image
 from plumbline_edge.draw import draw_pose
 from plumbline_edge.frame import Frame
 from plumbline_edge.metrics import EdgeMetrics
@@ -24,8 +26,27 @@ KEEPS_UP_SHARE: Final = 0.8
 would make the picture itself stutter: then the newest one is shown, with the latest pose carried on to its time."""
 
 
+HIDDEN_BGR: Final = (18, 13, 10)
+"""What stands in the place of every pixel while they are hidden."""
+
+
 class TooManyViewers(Exception):
     """As many live pictures are being served as are allowed."""
+
+
+@dataclass(frozen=True)
+class LivePicture:
+    """A picture as it is sent, and whose pose is drawn on it."""
+
+    jpeg: bytes
+    frame: int
+    """Index of the frame whose picture it is."""
+    pose_frame: int
+    """Index of the frame in which the pose was found that is drawn; another one only where the network is slower."""
+    captured_at: float
+    """time.monotonic() of the picture's frame."""
+    shows_pixels: bool
+    """False where the camera's pixels are hidden."""
 
 
 class LiveView:
@@ -42,7 +63,9 @@ class LiveView:
         mirror: bool = False,
     ) -> None:
         """`mirror` shows left and right exchanged, as a looking-glass does; the pose is found in the true picture."""
-        self.pictures: Latest[bytes] = Latest()
+        self.pictures: Latest[LivePicture] = Latest()
+        self._pixels_hidden = False
+        self._publishing = threading.Lock()
         self._pipeline = pipeline
         self._metrics = metrics
         self._interval_seconds = 1 / max_fps
@@ -56,6 +79,20 @@ class LiveView:
     def start(self) -> None:
         """Start the thread; it ends with the pipeline's stop request."""
         self._thread.start()
+
+    @property
+    def pixels_hidden(self) -> bool:
+        """Whether viewers are sent the skeleton alone, on an even ground."""
+        return self._pixels_hidden
+
+    def hide_pixels(self, hidden: bool) -> None:
+        """Show the skeleton alone, or the camera's picture again; no pixel leaves this object after True returned."""
+        with self._publishing:
+            self._pixels_hidden = hidden
+
+    def may_be_sent(self, picture: LivePicture) -> bool:
+        """Whether a picture that was made a moment ago may still be sent."""
+        return not (picture.shows_pixels and self._pixels_hidden)
 
     @contextmanager
     def viewer(self) -> Iterator[None]:
@@ -86,7 +123,7 @@ class LiveView:
             number, shown = self._next(number, fps)
             if shown is None:
                 continue
-            self.pictures.publish(self._picture(*shown, fps))
+            self._publish(self._picture(*shown, fps))
             self._pipeline.stop_requested.wait(max(0.0, started_at + self._interval_seconds - time.monotonic()))
 
     def _next(self, number: int, fps: float) -> tuple[int, tuple[Frame, Result] | None]:
@@ -101,11 +138,17 @@ class LiveView:
         frame = result.frame if keeps_up else newest
         return (frame.index + 1, (frame, result)) if frame.index >= number else (number, None)
 
-    def _picture(self, frame: Frame, result: Result, fps: float) -> bytes:
-        started_at = time.perf_counter()
+    def _publish(self, picture: LivePicture) -> None:
+        """Unless the pixels were hidden while it was drawn."""
+        with self._publishing:
+            if self.may_be_sent(picture):
+                self.pictures.publish(picture)
+
+    def _picture(self, frame: Frame, result: Result, fps: float) -> LivePicture:
+        started_at, hidden = time.perf_counter(), self._pixels_hidden
         later_by_seconds = frame.timestamp_seconds - result.frame.timestamp_seconds
         overlay = result.overlay(fps, later_by_seconds=later_by_seconds)
-        image_bgr_HW3 = frame.image_bgr_HW3.copy()
+        image_bgr_HW3 = _even(frame.image_bgr_HW3) if hidden else frame.image_bgr_HW3.copy()
         if self._mirror:
             image_bgr_HW3 = np.ascontiguousarray(image_bgr_HW3[:, ::-1])
             overlay = overlay.mirrored(image_bgr_HW3.shape[1])
@@ -114,7 +157,11 @@ class LiveView:
         _, encoded = cv2.imencode(".jpg", image_bgr_HW3, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
         self._metrics.observe_stage("draw", drawn_at - started_at)
         self._metrics.observe_stage("encode", time.perf_counter() - drawn_at)
-        return encoded.tobytes()
+        return LivePicture(encoded.tobytes(), frame.index, result.frame.index, frame.captured_at, not hidden)
+
+
+def _even(image_bgr_HW3: Image) -> Image:
+    return np.full_like(image_bgr_HW3, HIDDEN_BGR)
 
 
 def _frame_of(item: Frame | Result) -> Frame:

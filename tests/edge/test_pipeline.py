@@ -24,7 +24,7 @@ from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.pipeline import LivePipeline
 from plumbline_edge.runtime import PoseModel
 from plumbline_edge.session import Result, Session
-from plumbline_edge.view import LiveView, TooManyViewers
+from plumbline_edge.view import LivePicture, LiveView, TooManyViewers
 
 WALK = 60.0
 """Pixels a second."""
@@ -145,9 +145,11 @@ def test_pictures_are_encoded_only_while_somebody_looks() -> None:
     time.sleep(0.3)
     assert view.pictures.read() == (0, None)
     with view.viewer():
-        number, picture_jpeg = view.pictures.wait_newer(0, 5.0)
-        assert picture_jpeg is not None
-        assert picture_jpeg[:2] == b"\xff\xd8"
+        number, shown = view.pictures.wait_newer(0, 5.0)
+        assert shown is not None
+        assert shown.jpeg[:2] == b"\xff\xd8"
+        # A network that keeps up: each picture carries the pose that was found in it.
+        assert shown.frame == shown.pose_frame
         with view.viewer(), pytest.raises(TooManyViewers), view.viewer():
             raise AssertionError("a third viewer was let in")
     time.sleep(0.8)
@@ -176,7 +178,7 @@ class ShownOverlays(LiveView):
         super().__init__(*arguments, **options)
         self.shown: list[tuple[float, float]] = []
 
-    def _picture(self, frame: Frame, result: Result, fps: float) -> bytes:
+    def _picture(self, frame: Frame, result: Result, fps: float) -> LivePicture:
         later_by_seconds = frame.timestamp_seconds - result.frame.timestamp_seconds
         drawn_K3 = result.overlay(fps, later_by_seconds=later_by_seconds).keypoints_K3
         if drawn_K3 is not None:
@@ -197,6 +199,27 @@ def test_a_slow_network_shows_the_newest_picture_with_the_pose_carried_on() -> N
     assert len(view.shown) > 1.5 * pipeline.session.frames
     # The pose found in an older picture is where the person was; carried on it is nearer to where they are.
     assert np.abs(carried).mean() < 0.6 * np.abs(behind).mean()
+
+
+def test_no_pixel_comes_out_once_they_are_hidden() -> None:
+    pipeline, metrics = pipeline_of(Camera(frames=100_000, interval_seconds=0.01))
+    view = LiveView(pipeline, metrics, max_fps=50, jpeg_quality=80, max_viewers=2)
+    pipeline.start()
+    view.start()
+    with view.viewer():
+        number, shown = view.pictures.wait_newer(0, 10.0)
+        assert shown is not None
+        assert (shown.shows_pixels, view.may_be_sent(shown)) == (True, True)
+        view.hide_pixels(True)
+        assert not view.may_be_sent(shown)
+        number, _ = view.pictures.read()
+        for _ in range(5):
+            number, shown = view.pictures.wait_newer(number, 10.0)
+            assert shown is not None
+            assert not shown.shows_pixels
+        view.hide_pixels(False)
+        assert view.may_be_sent(shown)
+    pipeline.stop()
 
 
 def test_readiness_waits_for_frames_through_the_model_in_use() -> None:

@@ -6,15 +6,12 @@ import json
 import os
 import re
 import select
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -27,50 +24,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.edge.bundles import copy_bundle
 from tests.edge.dots import DOTS_FP32, picture, squats, standing, write_pictures
 from tests.edge.http_fixtures import fake_registry, mjpeg_camera
+from tests.edge.services import Service, service
 
 from plumbline_edge.cli import main
 from plumbline_edge.state import StateFolder
-
-
-@dataclass
-class Service:
-    """A running service."""
-
-    process: subprocess.Popen[str]
-    url: str
-
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=5)
-
-    def wait_until(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "the service did not get there in time"
-            assert self.process.poll() is None, "the service ended"
-            time.sleep(0.05)
-
-    def terminate(self) -> tuple[int, str]:
-        self.process.send_signal(signal.SIGTERM)
-        out, _ = self.process.communicate(timeout=20)
-        return self.process.returncode, out
-
-
-@contextmanager
-def service(
-    *arguments: str | Path, environment: dict[str, str] | None = None, bundle: Path | None = DOTS_FP32
-) -> Iterator[Service]:
-    chosen: list[str | Path] = [] if bundle is None else ["--bundle", bundle]
-    command = [sys.executable, "-m", "plumbline_edge", "run", *chosen, "--port", "0", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    try:
-        found = re.match(r"page    (http://\S+?)/$", process.stdout.readline().strip())
-        assert found is not None
-        yield Service(process, found[1])
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+from plumbline_edge.web.static import page_files
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +40,20 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield running
 
 
-def test_page_is_one_file_without_requests_to_elsewhere(running: Service) -> None:
+def test_page_and_its_files_ask_nobody_else(running: Service) -> None:
     page = running.get("/")
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert re.findall(r"""(?:src|href|action)=["']([^"']*)""", page.text) == ["data:,", "/stream.mjpg"]
-    assert re.findall(r"https?://", page.text) == []
-    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "unsafe" not in page.headers["content-security-policy"]
+    asked = re.findall(r"""(?:src|href|action)=["']([^"'#]+)""", page.text)
+    assert asked
+    assert all(path.startswith(("/page/", "/api/")) for path in asked)
+    for name, path in page_files().items():
+        served = running.get(f"/page/{name}")
+        assert (served.status_code, served.content) == (200, path.read_bytes())
+        assert re.findall(r"https?://(?!www\.w3\.org/2000/svg)", served.text) == []
+    assert running.get("/page/../app.py").status_code == running.get("/page/%2e%2e/app.py").status_code == 404
 
 
 def test_state_tells_of_the_person_and_the_service(running: Service) -> None:
@@ -149,7 +114,7 @@ def streamed_pictures(running: Service) -> Iterator[npt.NDArray[np.uint8]]:
 def test_health_and_errors_have_one_shape(running: Service) -> None:
     assert running.get("/healthz").json() == {"status": "ok"}
     assert running.get("/readyz").json() == {"status": "ready"}
-    assert running.get("/nowhere").status_code == 404
+    assert running.get("/nowhere").json()["error"]["code"] == "not_found"
 
 
 def test_too_many_viewers_are_told(running: Service) -> None:

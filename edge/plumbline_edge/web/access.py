@@ -84,7 +84,9 @@ class TokenGate:
             return None
         given = parse_qs(request.url.query).get("token", [""])[0]
         if given and self._is_right(given):
-            response = RedirectResponse(request.url.path, status_code=303)
+            others = "&".join(part for part in request.url.query.split("&") if not part.startswith("token="))
+            place = f"/{request.url.path.lstrip('/')}" + (f"?{others}" if others else "")
+            response = RedirectResponse(place, status_code=303)
             response.set_cookie(COOKIE, given, httponly=True, samesite="strict", max_age=30 * 24 * 3600)
             return response
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")

@@ -7,6 +7,8 @@ from pydantic import BaseModel
 from plumbline_contract.exercise import Severity
 from plumbline_contract.skeleton import KEYPOINT_NAMES
 from plumbline_edge.bundle import Bundle
+from plumbline_edge.climate import Flag, read_climate
+from plumbline_edge.controls import Controls
 from plumbline_edge.pipeline import LivePipeline
 
 
@@ -17,6 +19,13 @@ class FaultState(BaseModel):
     cue: str
     severity: Severity
     keypoints: list[str]
+
+
+class SetState(BaseModel):
+    """The set under way."""
+
+    id: int
+    seconds: float
 
 
 class BundleState(BaseModel):
@@ -43,15 +52,29 @@ class ServiceState(BaseModel):
     """The person's exercise and the service's state; `cues_given` rises with each new cue, which is then to be said."""
 
     exercise: str
+    title: str
     phase: str
     reps: int
     partial_reps: int
+    progress: float | None
+    holds: bool
+    hold_seconds: float
+    best_hold_seconds: float
     cue: str | None
     cue_is_praise: bool
     cues_given: int
     faults: list[FaultState]
     fault_counts: dict[str, int]
     person_visible: bool
+    set: SetState | None
+    rested_seconds: float | None
+    """Since the last set ended."""
+    quiet_seconds: float
+    """How long no cue will be given."""
+    pixels_hidden: bool
+    pixels_always_hidden: bool
+    temperature_celsius: float | None
+    throttled: list[Flag]
     fps: float
     p95_latency_ms: float
     frames: int
@@ -61,15 +84,20 @@ class ServiceState(BaseModel):
     bundle: BundleState
 
 
-def describe(pipeline: LivePipeline, bundle: BundleState, now: float) -> ServiceState:
+def describe(pipeline: LivePipeline, controls: Controls, bundle: BundleState, now: float) -> ServiceState:
     """The state at this time.monotonic()."""
     session = pipeline.session
-    coach = session.state
+    coach, definition, opened, climate = session.state, session.definition, controls.recorder.open_set, read_climate()
     return ServiceState(
-        exercise=session.exercise,
+        exercise=definition.name,
+        title=definition.title,
         phase=coach.phase,
         reps=coach.reps,
         partial_reps=coach.partial_reps,
+        progress=None if coach.progress is None else round(coach.progress, 3),
+        holds=definition.hold is not None,
+        hold_seconds=round(coach.hold_seconds, 1),
+        best_hold_seconds=round(coach.best_hold_seconds, 1),
         cue=coach.cue,
         cue_is_praise=session.cue_is_praise,
         cues_given=session.cues_given,
@@ -84,6 +112,13 @@ def describe(pipeline: LivePipeline, bundle: BundleState, now: float) -> Service
         ],
         fault_counts=dict(coach.fault_counts),
         person_visible=session.person_seen,
+        set=None if opened is None else SetState(id=opened.id, seconds=round(now - opened.began_at, 1)),
+        rested_seconds=_tenths(controls.recorder.rested_seconds),
+        quiet_seconds=round(controls.quiet_seconds, 1),
+        pixels_hidden=controls.privacy.hidden,
+        pixels_always_hidden=controls.privacy.always,
+        temperature_celsius=_tenths(climate.temperature_celsius),
+        throttled=sorted(climate.flags),
         fps=round(session.meter.fps(now), 2),
         p95_latency_ms=round(1000 * session.meter.p95_latency_seconds(), 2),
         frames=session.frames,
@@ -92,3 +127,7 @@ def describe(pipeline: LivePipeline, bundle: BundleState, now: float) -> Service
         source=pipeline.source_name,
         bundle=bundle,
     )
+
+
+def _tenths(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

@@ -1,0 +1,102 @@
+"""What a person may change while the service runs; the page's buttons end here."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+from plumbline_contract.exercise import Exercise
+from plumbline_edge.coach.exercises import exercise_names, load_exercise
+from plumbline_edge.diary.recorder import SetRecorder
+from plumbline_edge.errors import PixelsStayHidden, SetUnderWay, StateUnwritable, UnknownExercise
+from plumbline_edge.pipeline import LivePipeline
+from plumbline_edge.running import RunningBundle
+from plumbline_edge.view import LiveView
+
+HIDING_FILE: Final = "hide-pixels"
+
+
+class Privacy:
+    """Whether the camera's pixels are hidden; a choice that outlives a restart."""
+
+    def __init__(self, view: LiveView, state: Path, *, always: bool) -> None:
+        """`always`: they are, and nobody can change it."""
+        self.always = always
+        self._view = view
+        self._file = state / HIDING_FILE
+        view.hide_pixels(always or self._file.exists())
+
+    @property
+    def hidden(self) -> bool:
+        """Whether they are hidden now."""
+        return self._view.pixels_hidden
+
+    def hide(self, hidden: bool) -> None:
+        """Hide them or show them again. Raises PixelsStayHidden, StateUnwritable."""
+        if self.always and not hidden:
+            raise PixelsStayHidden("hide_pixels is set for this device; change the setting to see pictures")
+        self._view.hide_pixels(hidden)
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._file.touch() if hidden else self._file.unlink(missing_ok=True)
+        except OSError as error:
+            raise StateUnwritable(
+                f"{str(self._file)!r}: {error.strerror}; it holds until the next start only"
+            ) from error
+
+
+class Controls:
+    """Exercise, sets, calibration, silence and privacy of one running service."""
+
+    def __init__(self, pipeline: LivePipeline, running: RunningBundle, recorder: SetRecorder, privacy: Privacy) -> None:
+        self.recorder = recorder
+        self.privacy = privacy
+        self._session = pipeline.session
+        self._pipeline = pipeline
+        self._running = running
+        self._configured = pipeline.session.definition
+        self._quiet_until = 0.0
+
+    def exercises(self) -> list[Exercise]:
+        """What can be chosen: the coach's own exercises, and the one that the service was started with."""
+        own = [load_exercise(name) for name in exercise_names() if name != self._configured.name]
+        return sorted([*own, self._configured], key=lambda exercise: exercise.title)
+
+    def choose(self, name: str) -> None:
+        """Coach this exercise from now on. Raises UnknownExercise, SetUnderWay."""
+        if name != self._configured.name and name not in exercise_names():
+            raise UnknownExercise(f"no exercise is called {name!r}; /api/exercises lists those there are")
+        if self.recorder.open_set is not None:
+            raise SetUnderWay(f"a set of {self.recorder.open_set.exercise!r} is under way; end it first")
+        self._session.choose(self._configured if name == self._configured.name else load_exercise(name))
+        self._quiet_until = 0.0
+
+    def begin_set(self) -> int:
+        """Begin a set, counting from nought; its number. Raises SetUnderWay, DiaryUnusable."""
+        _, frame = self._pipeline.newest_frame.read()
+        height, width = (720, 1280) if frame is None else frame.image_bgr_HW3.shape[:2]
+        exercise = self._session.definition
+        manifest = self._running.bundle.manifest
+        # A new coach first: the set's frames must all be its own, or what is kept could not be seen again the same way.
+        set_id = self.recorder.begin(
+            exercise.name, f"{manifest.name} {manifest.version}", (int(height), int(width)),
+            lambda: self._session.choose(exercise),
+        )  # fmt: skip
+        self._quiet_until = 0.0
+        return set_id
+
+    def calibrate(self) -> None:
+        """Learn anew what is neutral for the person; the counts stay."""
+        self._session.recalibrate()
+        self._quiet_until = 0.0
+
+    def snooze(self, seconds: float) -> None:
+        """Give no cue for this long; 0 ends it."""
+        self._session.snooze(seconds)
+        self._quiet_until = time.monotonic() + seconds
+
+    @property
+    def quiet_seconds(self) -> float:
+        """How long no cue will be given."""
+        return max(0.0, self._quiet_until - time.monotonic())

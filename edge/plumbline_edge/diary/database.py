@@ -1,0 +1,86 @@
+"""The diary's SQLite file, made when something is first written."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from plumbline_edge.errors import DiaryUnusable
+
+VERSION: Final = 1
+BUSY_SECONDS: Final = 10.0
+
+
+class Database:
+    """One connection, used by one thread at a time. Whatever SQLite refuses is a DiaryUnusable."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything has been written yet."""
+        return self.path.exists()
+
+    @contextmanager
+    def use(self) -> Iterator[sqlite3.Connection]:
+        """The connection, in a transaction that is undone when an error leaves it. Raises DiaryUnusable."""
+        with self._lock:
+            try:
+                connection = self._connection or self._open()
+                with connection:
+                    yield connection
+            except (sqlite3.Error, OSError) as error:
+                raise DiaryUnusable(
+                    f"diary {str(self.path)!r}: {error}; free space, correct its permissions, or move the file away"
+                ) from error
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._lock:
+            self._close()
+
+    def delete(self) -> None:
+        """Remove the file and all it held. Raises DiaryUnusable."""
+        with self._lock:
+            self._close()
+            try:
+                for suffix in ("", "-wal", "-shm"):
+                    self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+            except OSError as error:
+                raise DiaryUnusable(f"diary {str(self.path)!r}: {error}; remove the file by hand") from error
+
+    def _open(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # SQLite gives the files beside it the same permissions.
+        self.path.touch(mode=0o600)
+        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, check_same_thread=False)
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.row_factory = sqlite3.Row
+        # WAL with NORMAL loses at most the last seconds in a power cut, and writes little to an SD card.
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "secure_delete = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise sqlite3.DatabaseError(f"written by a later version ({version}, this one knows {VERSION})")
+        connection.executescript(files("plumbline_edge.diary").joinpath("schema.sql").read_text(encoding="utf-8"))
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,181 @@
+"""Writes the set under way into the diary: frames are noted in the inference thread, written in another."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from plumbline_edge.coach.state import CoachState
+from plumbline_edge.diary.diary import Diary
+from plumbline_edge.diary.entries import SetAttempt, SetCounts
+from plumbline_edge.diary.keypoints import pack
+from plumbline_edge.diary.sitting import SittingTally, is_all_day
+from plumbline_edge.errors import DiaryUnusable, NoSetUnderWay, SetUnderWay
+from plumbline_edge.logs import event
+from plumbline_edge.session import Result
+
+WRITE_SECONDS: Final = 2.0
+"""A power cut loses no more than this."""
+FORGET_SECONDS: Final = 3600.0
+
+
+@dataclass
+class OpenSet:
+    """The set under way, with what was not yet written."""
+
+    id: int
+    exercise: str
+    began_at: float
+    """time.monotonic()."""
+    first_seconds: float | None = None
+    frames: int = 0
+    counts: SetCounts = field(default_factory=SetCounts)
+    seconds: list[float] = field(default_factory=list)
+    keypoints: list[npt.NDArray[np.floating]] = field(default_factory=list)
+    attempts: list[SetAttempt] = field(default_factory=list)
+
+    def note(self, timestamp_seconds: float, keypoints_K3: npt.NDArray[np.floating], state: CoachState) -> None:
+        """Take in a frame."""
+        if self.first_seconds is None:
+            self.first_seconds = timestamp_seconds
+        seconds = timestamp_seconds - self.first_seconds
+        self.frames += 1
+        self.counts = SetCounts.of(state, self.frames, seconds)
+        self.seconds.append(seconds)
+        self.keypoints.append(keypoints_K3)
+        if state.attempt is not None:
+            self.attempts.append(SetAttempt.of(state.attempt, state.attempt_faults, seconds))
+
+
+class SetRecorder:
+    """Begins and ends sets, and keeps sitting by the minute."""
+
+    def __init__(self, diary: Diary, keep_days: float, keep_keypoints_days: float) -> None:
+        self._diary = diary
+        self._keep_days = (keep_days, keep_keypoints_days)
+        self._lock = threading.Lock()
+        self._open: OpenSet | None = None
+        self._writing = threading.Lock()
+        self._sitting = SittingTally()
+        self._ended_at: float | None = None
+        self._refused = False
+
+    @property
+    def open_set(self) -> OpenSet | None:
+        """The set under way."""
+        return self._open
+
+    @property
+    def rested_seconds(self) -> float | None:
+        """Since the last set ended; None before the first, and during one."""
+        ended_at = self._ended_at
+        return None if ended_at is None or self._open is not None else time.monotonic() - ended_at
+
+    def begin(self, exercise: str, bundle: str, size: tuple[int, int], count_from_nought: Callable[[], None]) -> int:
+        """Begin a set; its number. Raises SetUnderWay, DiaryUnusable."""
+        with self._writing:
+            if self._open is not None:
+                raise SetUnderWay(f"set {self._open.id} of {self._open.exercise!r} is under way; end it first")
+            set_id = self._diary.begin(exercise, bundle, time.time(), size)
+            count_from_nought()
+            with self._lock:
+                self._open = OpenSet(set_id, exercise, time.monotonic())
+            return set_id
+
+    def end(self) -> int:
+        """End the set under way; its number. Raises NoSetUnderWay, DiaryUnusable."""
+        with self._writing:
+            if self._open is None:
+                raise NoSetUnderWay("no set is under way; begin one first")
+            self._write_set()
+            with self._lock:
+                ended, self._open = self._open, None
+                self._ended_at = time.monotonic()
+            self._write(ended)
+            self._diary.finish(ended.id)
+            return ended.id
+
+    def require_ended(self, set_id: int) -> None:
+        """Raise SetUnderWay if this set is still under way."""
+        if self._open is not None and self._open.id == set_id:
+            raise SetUnderWay(f"set {set_id} is under way; end it first")
+
+    def drop(self) -> None:
+        """Forget the set under way and all that was not written: everything is being deleted."""
+        with self._writing:
+            with self._lock:
+                self._open, self._ended_at = None, None
+                self._sitting.take_away()
+            self._diary.delete_all()
+
+    def note(self, result: Result) -> None:
+        """Take in a frame; called for each, so that it only notes."""
+        with self._lock:
+            if is_all_day(result.exercise):
+                self._sitting.add(time.time(), result.state)
+            opened = self._open
+            if opened is not None and opened.exercise == result.exercise.name:
+                opened.note(result.frame.timestamp_seconds, result.pose.keypoints_K3, result.state)
+
+    def run(self, stop: threading.Event) -> None:
+        """Write every few seconds until told to stop; what is old is forgotten."""
+        forgot_at = -FORGET_SECONDS
+        while not stop.wait(WRITE_SECONDS):
+            forgets = time.monotonic() - forgot_at >= FORGET_SECONDS
+            if self._try_to_write(forgets) and forgets:
+                forgot_at = time.monotonic()
+        self._try_to_write()
+
+    def close(self) -> None:
+        """The service ends: so does the set under way."""
+        if self._open is not None:
+            try:
+                self.end()
+            except DiaryUnusable as error:
+                event(f"warning: {error}")
+        self._diary.database.close()
+
+    def _try_to_write(self, forgets: bool = False) -> bool:
+        """A diary that cannot be written is no reason to stop coaching: it is told once, and tried again."""
+        try:
+            with self._writing:
+                self._write_set()
+                self._write_sitting()
+                if forgets:
+                    self._diary.forget(time.time(), *self._keep_days)
+            self._refused = False
+        except DiaryUnusable as error:
+            if not self._refused:
+                event(f"warning: {error}")
+            self._refused = True
+        return not self._refused
+
+    def _write_set(self) -> None:
+        if self._open is not None:
+            self._write(self._open)
+
+    def _write(self, opened: OpenSet) -> None:
+        with self._lock:
+            count, attempts, counts = len(opened.seconds), list(opened.attempts), opened.counts
+            seconds, keypoints = opened.seconds[:count], opened.keypoints[:count]
+        self._diary.add(opened.id, pack(seconds, keypoints) if count else None, attempts, counts)
+        with self._lock:
+            del opened.seconds[:count], opened.keypoints[:count], opened.attempts[: len(attempts)]
+
+    def _write_sitting(self) -> None:
+        with self._lock:
+            minutes = self._sitting.take_away()
+        if not minutes:
+            return
+        try:
+            self._diary.add_sitting(minutes)
+        except DiaryUnusable:
+            with self._lock:
+                self._sitting.put_back(minutes)
+            raise

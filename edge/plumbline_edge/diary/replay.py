@@ -1,0 +1,107 @@
+"""A kept set seen again: its report, and its angles, from its keypoints alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+
+from plumbline_contract.errors import InvalidExercise
+from plumbline_contract.exercise import Exercise
+from plumbline_contract.skeleton import KEYPOINT_NAMES
+from plumbline_edge.analysis import Analysis
+from plumbline_edge.analysis_report import as_json, as_page
+from plumbline_edge.coach.exercises import load_exercise
+from plumbline_edge.diary.diary import Diary
+from plumbline_edge.diary.entries import SetEntry
+from plumbline_edge.diary.keypoints import Track
+from plumbline_edge.errors import KeypointsForgotten, UnknownExercise
+from plumbline_edge.view import HIDDEN_BGR
+
+SET_COLUMNS: Final = (
+    "id", "exercise", "started_at", "seconds", "reps", "partial_reps", "clean_reps", "mean_depth", "mean_rep_seconds",
+    "best_hold_seconds", "faults",
+)  # fmt: skip
+
+
+def exercise_of(entry: SetEntry, chosen: Exercise) -> Exercise:
+    """The definition a set was done by: the one in use, or one of the coach's own. Raises UnknownExercise."""
+    if entry.exercise == chosen.name:
+        return chosen
+    try:
+        return load_exercise(entry.exercise)
+    except InvalidExercise as error:
+        raise UnknownExercise(f"set {entry.id} is of an exercise that is not here any more: {error}") from error
+
+
+def analysis_of(entry: SetEntry, track: Track, exercise: Exercise) -> Analysis:
+    """The set through the coach again, over an even ground. Raises KeypointsForgotten."""
+    if not len(track.seconds_T):
+        raise KeypointsForgotten(f"the keypoints of set {entry.id} are not kept any more, or there never were any")
+    analysis = Analysis(exercise)
+    ground_HW3 = np.full((*entry.size, 3), HIDDEN_BGR, dtype=np.uint8)
+    for seconds, keypoints_K3 in zip(track.seconds_T.tolist(), track.keypoints_TK3, strict=True):
+        analysis.take(seconds, ground_HW3, keypoints_K3, bool((keypoints_K3[:, 2] > 0).any()))
+    return analysis
+
+
+def report_of(diary: Diary, entry: SetEntry, chosen: Exercise) -> tuple[str, str]:
+    """The report as a page and as JSON; made once, then kept. Raises KeypointsForgotten, UnknownExercise."""
+    kept = diary.report(entry.id)
+    if kept is not None:
+        return kept
+    analysis = analysis_of(entry, diary.track(entry.id), exercise_of(entry, chosen))
+    name = f"set {entry.id}, {started(entry):%Y-%m-%d %H:%M}"
+    page, data = as_page(analysis, name), as_json(analysis, name)
+    if entry.finished:
+        diary.keep_report(entry.id, page, data)
+    return page, data
+
+
+def started(entry: SetEntry) -> datetime:
+    """When a set began, in the device's own time zone."""
+    return datetime.fromtimestamp(entry.started_at).astimezone()
+
+
+def sets_csv(entries: Iterable[SetEntry]) -> str:
+    """One line a set."""
+    return _csv(SET_COLUMNS, (_set_row(entry) for entry in entries))
+
+
+def frames_csv(analysis: Analysis, track: Track) -> str:
+    """One line a frame: seconds, progress, each measure, and each keypoint's x, y and score."""
+    points = [f"{name}_{axis}" for name in KEYPOINT_NAMES for axis in ("x", "y", "score")]
+    rows = (
+        [round(seconds, 3), analysis.progress[index], *(curve[index] for curve in analysis.curves.values()),
+         *(round(float(value), 2) for value in track.keypoints_TK3[index].reshape(-1))]
+        for index, seconds in enumerate(track.seconds_T.tolist())
+    )  # fmt: skip
+    return _csv(("seconds", "progress", *analysis.curves, *points), rows)
+
+
+def _set_row(entry: SetEntry) -> list[object]:
+    counts = entry.counts
+    faults = " ".join(f"{name}:{count}" for name, count in counts.fault_counts.items())
+    return [
+        entry.id, entry.exercise, started(entry).isoformat(timespec="seconds"), round(counts.seconds, 1), counts.reps,
+        counts.partial_reps, entry.clean_reps, entry.mean_depth, entry.mean_rep_seconds, counts.best_hold_seconds,
+        faults,
+    ]  # fmt: skip
+
+
+def _csv(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(head)
+    writer.writerows([_short(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _short(value: object) -> object:
+    if value is None:
+        return ""
+    return round(value, 4) if isinstance(value, float) else value

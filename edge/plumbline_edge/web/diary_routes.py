@@ -1,0 +1,103 @@
+"""The sets that were kept: history, reports, exports and their end."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from plumbline_edge.diary.entries import SetEntry
+from plumbline_edge.diary.replay import analysis_of, exercise_of, frames_csv, report_of, sets_csv
+from plumbline_edge.web.diary_answers import AttemptEntry, SetSummary, SittingDay, SittingMinuteEntry, sitting_day
+from plumbline_edge.web.parts import Parts
+from plumbline_edge.web.problems import answers, changes
+from plumbline_edge.web.static import NO_STORE, PROTECTION, REPORT_POLICY
+
+ALL = 1_000_000
+DAY_MINUTES = 24 * 60
+
+
+def add_diary(app: FastAPI, parts: Parts) -> None:
+    """Serve what is kept."""
+    diary = parts.diary
+
+    def definition(entry: SetEntry) -> Any:
+        return exercise_of(entry, parts.pipeline.session.definition)
+
+    @app.get("/api/sets", responses=answers(503), tags=["diary"])
+    def sets(exercise: str | None = None, limit: int = 200) -> list[SetSummary]:
+        """The latest sets, the newest first."""
+        return [SetSummary.of(entry) for entry in diary.sets(exercise, max(0, limit))]
+
+    @app.get("/api/sets.csv", response_class=Response, responses=answers(503), tags=["diary"])
+    def export_csv() -> Response:
+        """All sets, a line each."""
+        return _download(sets_csv(diary.sets(limit=ALL)), "text/csv", "plumbline-sets.csv")
+
+    @app.get("/api/sets.json", response_class=JSONResponse, responses=answers(503), tags=["diary"])
+    def export_json() -> Response:
+        """All sets with their attempts, and all minutes of sitting."""
+        kept = [
+            {
+                **SetSummary.of(entry).model_dump(mode="json"),
+                "attempts": [AttemptEntry.of(attempt).model_dump() for attempt in diary.attempts(entry.id)],
+            }
+            for entry in diary.sets(limit=ALL)
+        ]
+        sitting = [SittingMinuteEntry.of(minute).model_dump() for minute in diary.sitting(0, ALL * DAY_MINUTES)]
+        text = json.dumps({"schema_version": 1, "sets": kept, "sitting": sitting}, indent=1)
+        return _download(text, "application/json", "plumbline-sets.json")
+
+    @app.get("/api/sets/{set_id}", responses=answers(404, 503), tags=["diary"])
+    def one_set(set_id: int) -> SetSummary:
+        """One set."""
+        return SetSummary.of(diary.set(set_id))
+
+    @app.get("/api/sets/{set_id}/report", response_class=HTMLResponse, responses=answers(404, 410, 503), tags=["diary"])
+    def report(set_id: int) -> Response:
+        """The report on a set, with skeletons where a recording's has pictures."""
+        page, _ = report_of(diary, diary.set(set_id), parts.pipeline.session.definition)
+        return HTMLResponse(page, headers={"Content-Security-Policy": REPORT_POLICY, **NO_STORE, **PROTECTION})
+
+    @app.get(
+        "/api/sets/{set_id}/report.json", response_class=JSONResponse, responses=answers(404, 410, 503), tags=["diary"]
+    )
+    def report_json(set_id: int) -> Response:
+        """The same as data: attempts, progress and angles over time."""
+        _, data = report_of(diary, diary.set(set_id), parts.pipeline.session.definition)
+        return _download(data, "application/json", f"plumbline-set-{set_id}.json")
+
+    @app.get("/api/sets/{set_id}/frames.csv", response_class=Response, responses=answers(404, 410, 503), tags=["diary"])
+    def frames(set_id: int) -> Response:
+        """Each frame's progress, angles and keypoints."""
+        entry, track = diary.set(set_id), diary.track(set_id)
+        return _download(
+            frames_csv(analysis_of(entry, track, definition(entry)), track), "text/csv", f"plumbline-set-{set_id}.csv"
+        )
+
+    @app.delete("/api/sets/{set_id}", status_code=204, responses=changes(404, 409, 503), tags=["diary"])
+    def delete_set(set_id: int) -> None:
+        """Delete a set and all that belongs to it."""
+        parts.controls.recorder.require_ended(set_id)
+        diary.delete(set_id)
+
+    @app.delete("/api/sets", status_code=204, responses=changes(503), tags=["diary"])
+    def delete_all() -> None:
+        """Delete everything that is kept, the set under way and sitting too."""
+        parts.controls.recorder.drop()
+
+    @app.get("/api/sitting", responses=answers(422, 503), tags=["diary"])
+    def sitting(day: date | None = None) -> SittingDay:
+        """A day of sitting by the minute, in the device's time zone; today unless another is named."""
+        chosen = day or datetime.now().astimezone().date()
+        begins = datetime(chosen.year, chosen.month, chosen.day).astimezone()
+        first = int(begins.timestamp() // 60)
+        return sitting_day(chosen, first, diary.sitting(first, first + DAY_MINUTES))
+
+
+def _download(text: str, media_type: str, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', **NO_STORE, **PROTECTION}
+    return Response(text, media_type=media_type, headers=headers)

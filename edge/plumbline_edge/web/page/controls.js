@@ -1,0 +1,113 @@
+// The buttons below the picture, and their keys.
+import { ask } from "/page/api.js";
+import { named, text, titled } from "/page/messages.js";
+import { snoozeLength } from "/page/options.js";
+import { element, showState, toast, write } from "/page/panel.js";
+import { say, setSpeaking, speaking } from "/page/speech.js";
+
+const COUNTDOWN = 5;
+let latest = null;
+let exercises = [];
+
+async function attempt(work) {
+  try {
+    const state = await work();
+    if (state?.exercise) follow(state);
+  } catch (error) {
+    toast(error.message);
+  }
+}
+
+export function follow(state) {
+  latest = state;
+  showState(state);
+  const set = element("set");
+  write("set", text(state.set ? "set.stop" : "set.start"));
+  set.classList.toggle("stops", Boolean(state.set));
+  element("exercise").disabled = Boolean(state.set);
+  if (document.activeElement !== element("exercise")) element("exercise").value = state.exercise;
+  press("privacy", state.pixels_hidden);
+  element("privacy").disabled = state.pixels_always_hidden;
+  press("snooze", state.quiet_seconds > 0);
+  press("voice", speaking);
+  write("about", `${state.bundle.name} ${state.bundle.version} ${state.bundle.precision} · ${text("device.latency", { ms: Math.round(element("picture").dataset.latencyMs ?? 0) })} · p95 ${Math.round(state.p95_latency_ms)} ms`);
+}
+
+const press = (id, on) => element(id).setAttribute("aria-pressed", String(on));
+
+async function startOrStop() {
+  const ends = Boolean(latest?.set);
+  await ask(ends ? "/api/set/stop" : "/api/set/start", "POST");
+  say(text(ends ? "set.ended" : "set.begun"));
+  return ask("/api/state");
+}
+
+async function calibrate() {
+  const button = element("calibrate");
+  button.disabled = true;
+  say(text("calibrate.stand"));
+  const message = element("message");
+  message.dataset.calibrating = "";
+  message.hidden = false;
+  for (let left = COUNTDOWN; left > 0; left -= 1) {
+    write("message", `${text("calibrate.stand")} ${left}`);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+  try {
+    const state = await ask("/api/calibrate", "POST");
+    say(text("calibrate.done"));
+    toast(text("calibrate.done"));
+    return state;
+  } finally {
+    delete message.dataset.calibrating;
+    message.hidden = true;
+    button.disabled = false;
+  }
+}
+
+const ACTIONS = {
+  set: startOrStop,
+  calibrate,
+  privacy: () => ask("/api/privacy", "PUT", { hide_pixels: !latest?.pixels_hidden }),
+  snooze: () => ask("/api/snooze", "POST", { seconds: latest?.quiet_seconds > 0 ? 0 : snoozeLength() }),
+  voice: async () => { setSpeaking(!speaking); press("voice", speaking); },
+};
+const KEYS = { " ": "set", c: "calibrate", p: "privacy", m: "snooze", v: "voice" };
+const PLACES = { 1: "live", 2: "history", 3: "sitting" };
+
+function onKey(event) {
+  const typing = event.target.matches("select, input, textarea") || document.querySelector("dialog[open]");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (event.key === " " && event.target.matches("button, a, summary")) return;
+  const id = KEYS[event.key.toLowerCase()];
+  if (event.key === "?") element("options").showModal();
+  else if (PLACES[event.key]) location.hash = PLACES[event.key];
+  else if (id && !element(id).disabled) element(id).click();
+  else return;
+  event.preventDefault();
+}
+
+export function fillExercises() {
+  const options = exercises.map(({ name, title }) => Object.assign(document.createElement("option"), { value: name, textContent: titled(name, title) }));
+  element("exercise").replaceChildren(...options);
+  if (latest) element("exercise").value = latest.exercise;
+}
+
+export const titleOf = (name) => [...element("exercise").options].find((option) => option.value === name)?.textContent ?? named(name);
+
+export async function setUpControls() {
+  for (const [id, action] of Object.entries(ACTIONS)) element(id).onclick = () => attempt(action);
+  element("exercise").onchange = (event) => attempt(() => ask("/api/exercise", "PUT", { name: event.target.value }));
+  document.addEventListener("keydown", onKey);
+  await loadExercises();
+}
+
+export async function loadExercises() {
+  if (exercises.length) return;
+  try {
+    exercises = await ask("/api/exercises");
+    fillExercises();
+  } catch {
+    // The service is not there: the stream says so, and asks again.
+  }
+}

@@ -1,0 +1,118 @@
+// The sets that were kept: charts with their trend, a table, reports, exports, and the end of it all.
+import { ask } from "/page/api.js";
+import { bars, figure, legend, line, trend } from "/page/charts.js";
+import { titleOf } from "/page/controls.js";
+import { language, minutes, named, number, text } from "/page/messages.js";
+import { confirmed } from "/page/options.js";
+import { element, toast } from "/page/panel.js";
+
+const CHARTED = 30;
+let sets = [];
+
+const when = (set, options) => new Date(set.started_at).toLocaleString(language, options);
+const percent = (value) => `${number(100 * value)} %`;
+
+function trendWords(values, key, unit) {
+  const found = trend(values);
+  if (!found) return text("history.fewSets");
+  const change = found.last - found.first;
+  return text(key, { change: `${change >= 0 ? "+" : "−"}${unit(Math.abs(change))}`, count: values.length });
+}
+
+function charts(chosen) {
+  const rows = chosen.slice(0, CHARTED).reverse();
+  if (!rows.length) return [];
+  const labels = rows.map((set) => when(set, { day: "numeric", month: "short" }));
+  const depth = rows.map((set) => set.mean_depth);
+  const known = depth.filter((value) => value !== null);
+  const holds = rows.every((set) => set.reps + set.partial_reps === 0);
+  const tenth = (value) => number(value, value % 1 ? 1 : 0);
+  const made = [];
+  if (holds) {
+    const values = rows.map((set) => set.best_hold_seconds);
+    const note = trendWords(values, "history.trend", (value) => text("unit.seconds", { count: number(value, 1) }));
+    made.push(figure(text("history.holdChart"), note, line(`${text("history.holdChart")}: ${note}`, values, labels, tenth)));
+    return made;
+  }
+  const totals = rows.map((set) => set.reps + set.partial_reps);
+  const note = trendWords(totals, "history.trend", (value) => number(value, 1));
+  const parts = rows.map((set) => [set.clean_reps, set.reps - set.clean_reps, set.partial_reps]);
+  const kinds = [["clean", text("history.clean")], ["faulty", text("history.withFaults")], ["partial", text("history.partial")]];
+  made.push(figure(text("history.repsChart"), note, bars(`${text("history.repsChart")}: ${note}`, parts, kinds.map(([kind]) => kind), labels, tenth), legend(kinds)));
+  if (known.length) {
+    const words = trendWords(known, "history.trend", percent);
+    made.push(figure(text("history.depthChart"), words, line(`${text("history.depthChart")}: ${words}`, depth, labels, percent)));
+  }
+  return made;
+}
+
+function cell(...content) {
+  const made = document.createElement("td");
+  made.append(...content);
+  return made;
+}
+
+function row(set) {
+  const made = document.createElement("tr");
+  made.dataset.id = set.id;
+  const faults = Object.entries(set.fault_counts).map(([name, count]) => `${named(name)} ${count}×`).join(", ");
+  const report = Object.assign(document.createElement("a"), { href: `/api/sets/${set.id}/report`, target: "_blank", rel: "noopener", textContent: text("history.open") });
+  report.setAttribute("aria-label", `${text("history.report")}, ${when(set, { dateStyle: "medium", timeStyle: "short" })}`);
+  const remove = Object.assign(document.createElement("button"), { type: "button", className: "danger", textContent: text("history.delete") });
+  remove.setAttribute("aria-label", `${text("history.delete")}, ${when(set, { dateStyle: "medium", timeStyle: "short" })}`);
+  remove.onclick = () => removeSet(set);
+  const held = set.best_hold_seconds > 0;
+  made.append(
+    cell(when(set, { dateStyle: "short", timeStyle: "short" })), cell(titleOf(set.exercise)),
+    cell(held ? minutes(set.best_hold_seconds) : set.partial_reps ? `${set.reps} (+${set.partial_reps})` : String(set.reps)), cell(held ? "" : String(set.clean_reps)),
+    cell(set.mean_depth === null ? "" : percent(set.mean_depth)), cell(minutes(set.seconds)), cell(faults),
+    cell(...(set.has_report ? [report, " "] : []), remove),
+  );
+  return made;
+}
+
+async function removeSet(set) {
+  if (!(await confirmed(text("history.deleteAsk"), text("history.delete")))) return;
+  await attempt(() => ask(`/api/sets/${set.id}`, "DELETE"));
+}
+
+async function removeAll() {
+  if (!(await confirmed(text("history.deleteAllAsk"), text("history.deleteAll")))) return;
+  await attempt(() => ask("/api/sets", "DELETE"));
+}
+
+async function attempt(work) {
+  try {
+    await work();
+  } catch (error) {
+    toast(error.message);
+  }
+  await showHistory();
+}
+
+function fill() {
+  const select = element("history-exercise");
+  const chosen = select.value;
+  const names = [...new Set(sets.map((set) => set.exercise))];
+  const option = (value, words) => Object.assign(document.createElement("option"), { value, textContent: words, selected: value === chosen });
+  select.replaceChildren(option("", text("history.all")), ...names.map((name) => option(name, titleOf(name))));
+  const shown = select.value ? sets.filter((set) => set.exercise === select.value) : sets;
+  element("history-empty").hidden = shown.length > 0;
+  element("table-scroll").hidden = shown.length === 0;
+  element("charts").replaceChildren(...charts(shown));
+  element("sets").tBodies[0].replaceChildren(...shown.map(row));
+}
+
+export async function showHistory() {
+  try {
+    sets = await ask("/api/sets?limit=500");
+  } catch (error) {
+    toast(error.message);
+  }
+  fill();
+}
+
+export function setUpHistory() {
+  element("history-exercise").onchange = fill;
+  element("delete-all").onclick = removeAll;
+}

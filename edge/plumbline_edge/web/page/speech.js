@@ -1,0 +1,18 @@
+// Says cues aloud with the browser's own voice.
+import { language, text } from "/page/messages.js";
+
+const KEPT = "plumbline.voice";
+export let speaking = localStorage.getItem(KEPT) === "on" || new URLSearchParams(location.search).has("kiosk");
+
+export function say(words) {
+  if (!speaking || !("speechSynthesis" in window)) return;
+  speechSynthesis.cancel();
+  speechSynthesis.speak(Object.assign(new SpeechSynthesisUtterance(words), { lang: language }));
+}
+
+export function setSpeaking(on) {
+  speaking = on;
+  localStorage.setItem(KEPT, on ? "on" : "off");
+  if (on) say(text("voice.on"));
+  else if ("speechSynthesis" in window) speechSynthesis.cancel();
+}

@@ -1,0 +1,99 @@
+// The live stream: messages of state and picture, drawn together, and taken up again whenever it breaks off.
+const SILENCE_MS = 4000;
+const AGAIN_MS = 1000;
+
+async function* messagesOf(body) {
+  const reader = body.getReader();
+  let had = new Uint8Array(0);
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const both = new Uint8Array(had.length + value.length);
+    both.set(had);
+    both.set(value, had.length);
+    had = both;
+    while (had.length >= 8) {
+      const lengths = new DataView(had.buffer, had.byteOffset);
+      const [text, jpeg] = [lengths.getUint32(0), lengths.getUint32(4)];
+      if (had.length < 8 + text + jpeg) break;
+      const json = JSON.parse(new TextDecoder().decode(had.subarray(8, 8 + text)));
+      yield { ...json, jpeg: jpeg ? had.slice(8 + text, 8 + text + jpeg) : null };
+      had = had.subarray(8 + text + jpeg);
+    }
+  }
+}
+
+// The device's clock minus the browser's, from the quickest of some answers.
+async function clockOffset() {
+  let best = { took: Infinity, offset: 0 };
+  for (let turn = 0; turn < 4; turn += 1) {
+    const before = Date.now();
+    const { clock_ms: there } = await (await fetch("/api/clock", { cache: "no-store" })).json();
+    const took = Date.now() - before;
+    if (took < best.took) best = { took, offset: there - (before + took / 2) };
+  }
+  return best.offset;
+}
+
+export class LiveStream {
+  constructor(canvas, onState, onConnection) {
+    Object.assign(this, { canvas, onState, onConnection, offset: 0, waiting: null, drawing: false });
+  }
+
+  async run() {
+    for (;;) {
+      const abort = new AbortController();
+      let watchdog = setTimeout(() => abort.abort(), SILENCE_MS);
+      try {
+        const answer = await fetch("/api/live", { cache: "no-store", signal: abort.signal });
+        if (!answer.ok) throw Object.assign(new Error(), { code: (await answer.json()).error?.code });
+        clockOffset().then((offset) => { this.offset = offset; }, () => {});
+        for await (const message of messagesOf(answer.body)) {
+          clearTimeout(watchdog);
+          watchdog = setTimeout(() => abort.abort(), SILENCE_MS);
+          this.onConnection("good");
+          this.take(message);
+        }
+      } catch (error) {
+        this.onConnection(error.code ?? "lost");
+      }
+      clearTimeout(watchdog);
+      this.onConnection("lost");
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+  }
+
+  // Of pictures that come faster than this screen draws them, the newest; each with the state that came with it.
+  take(message) {
+    if (!message.jpeg) return void this.onState(message.state);
+    this.waiting = message;
+    if (!this.drawing) this.draw();
+  }
+
+  async draw() {
+    this.drawing = true;
+    while (this.waiting) {
+      const message = this.waiting;
+      this.waiting = null;
+      try {
+        const bitmap = await createImageBitmap(new Blob([message.jpeg], { type: "image/jpeg" }));
+        await new Promise(requestAnimationFrame);
+        this.show(bitmap, message);
+        bitmap.close();
+      } catch {
+        // One damaged picture: the next one comes at once.
+      }
+    }
+    this.drawing = false;
+  }
+
+  show(bitmap, message) {
+    const { canvas } = this;
+    if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
+    canvas.getContext("2d", { alpha: false }).drawImage(bitmap, 0, 0);
+    const latency = Date.now() + this.offset - message.captured_at_ms;
+    Object.assign(canvas.dataset, { frame: message.frame, poseFrame: message.pose_frame, latencyMs: latency.toFixed(1) });
+    canvas.dispatchEvent(new CustomEvent("drawn"));
+    this.onState(message.state);
+  }
+}

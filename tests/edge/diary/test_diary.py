@@ -1,0 +1,147 @@
+"""What is kept, found again, exported and deleted."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.edge.diary.sets import Exerciser
+from tests.edge.dots import squats, standing
+
+from plumbline_edge.diary.diary import DAY_SECONDS, Diary
+from plumbline_edge.diary.entries import SetCounts, SittingMinute
+from plumbline_edge.diary.keypoints import pack, unpack
+from plumbline_edge.diary.recorder import SetRecorder
+from plumbline_edge.errors import DiaryUnusable, NoSetUnderWay, SetUnderWay, UnknownSet
+
+
+def recorder_of(diary: Diary) -> SetRecorder:
+    return SetRecorder(diary, keep_days=365, keep_keypoints_days=30)
+
+
+def test_nothing_is_written_before_there_is_something_to_keep(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "state" / "diary.sqlite3")
+    assert diary.sets() == []
+    assert diary.sitting(0, 10**9) == []
+    assert diary.forget(time.time(), 1, 1) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keypoints_come_back_to_a_tenth_of_a_pixel() -> None:
+    generator = np.random.default_rng(3)
+    keypoints_TK3 = (generator.random((50, 17, 3)) * [1920, 1080, 1]).astype(np.float32)
+    keypoints_TK3[7, 3] = np.nan
+    seconds = [index / 30 for index in range(50)]
+    chunks = [pack(seconds[:20], list(keypoints_TK3[:20])), pack(seconds[20:], list(keypoints_TK3[20:]))]
+    track = unpack(chunks)
+    assert np.abs(track.seconds_T - seconds).max() <= 0.0005 + 1e-9
+    expected_TK3 = np.nan_to_num(keypoints_TK3)
+    assert np.abs(track.keypoints_TK3 - expected_TK3)[..., :2].max() <= 0.051
+    assert np.abs(track.keypoints_TK3 - expected_TK3)[..., 2].max() <= 0.0051
+    assert unpack([]).keypoints_TK3.shape == (0, 17, 3)
+
+
+def test_a_set_is_kept_with_its_attempts_and_keypoints(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    person = Exerciser.of(recorder_of(diary))
+    person.do(squats(1))
+    set_id = person.begin()
+    person.do([*squats(2), *squats(1, depth=0.45), *squats(1)])
+    assert person.recorder.end() == set_id
+    entry = diary.set(set_id)
+    assert (entry.exercise, entry.finished, entry.has_keypoints, entry.size) == ("squat", True, True, (360, 480))
+    assert (entry.counts.reps, entry.counts.partial_reps) == (3, 1)
+    assert entry.counts.fault_counts == {"too_shallow": 1}
+    assert (entry.clean_reps, len(diary.attempts(set_id))) == (3, 4)
+    assert entry.counts.frames == len(diary.track(set_id).seconds_T)
+    assert entry.mean_depth is not None
+    assert 0.6 < entry.mean_depth < 1.1
+    assert (tmp_path / "diary.sqlite3").stat().st_mode & 0o077 == 0
+    assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
+
+
+def test_a_power_cut_loses_the_last_seconds_alone(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    person = Exerciser.of(recorder_of(diary))
+    set_id = person.begin()
+    stop = threading.Event()
+    writing = threading.Thread(target=person.recorder.run, args=(stop,))
+    writing.start()
+    person.do(squats(2))
+    stop.set()
+    writing.join(30)
+    # The process is gone: another one opens what the writing thread left.
+    entry = Diary(tmp_path / "diary.sqlite3").set(set_id)
+    assert (entry.finished, entry.counts.reps, entry.has_keypoints) == (False, 2, True)
+
+
+def test_sets_begin_and_end_in_turn(tmp_path: Path) -> None:
+    person = Exerciser.of(recorder_of(Diary(tmp_path / "diary.sqlite3")))
+    with pytest.raises(NoSetUnderWay, match="begin one first"):
+        person.recorder.end()
+    set_id = person.begin()
+    with pytest.raises(SetUnderWay, match=rf"set {set_id} of 'squat' is under way; end it first"):
+        person.begin()
+    assert person.recorder.rested_seconds is None
+    person.recorder.end()
+    assert person.recorder.rested_seconds is not None
+
+
+def test_what_is_old_is_forgotten_keypoints_before_counts(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    now = time.time()
+    for days in (400, 40, 4):
+        set_id = diary.begin("squat", "dots 1", now - days * DAY_SECONDS, (360, 480))
+        diary.add(set_id, pack([0.0], [standing(240, 30, 300)]), [], SetCounts(1, 1.0, 3))
+        diary.keep_report(set_id, "page", "{}")
+        diary.add_sitting([SittingMinute(int((now - days * DAY_SECONDS) // 60), 60, 0, 0, {})])
+    assert diary.forget(now, 0, 0) == 0
+    assert diary.forget(now, 365, 30) == 1
+    assert [entry.has_keypoints for entry in diary.sets()] == [True, False]
+    assert [diary.report(entry.id) is not None for entry in diary.sets()] == [True, False]
+    assert len(diary.sitting(0, 10**9)) == 2
+
+
+def test_deleting_leaves_no_trace_in_the_file(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    person = Exerciser.of(recorder_of(diary))
+    set_id = person.begin()
+    with pytest.raises(SetUnderWay):
+        person.recorder.require_ended(set_id)
+    person.recorder.drop()
+    assert list(tmp_path.iterdir()) == []
+    assert (diary.sets(), person.recorder.open_set) == ([], None)
+    set_id = person.begin()
+    person.do(squats(1))
+    person.recorder.end()
+    diary.delete(set_id)
+    assert diary.sets() == []
+    with pytest.raises(UnknownSet, match=f"there is no set {set_id}"):
+        diary.delete(set_id)
+    with sqlite3.connect(tmp_path / "diary.sqlite3") as connection:
+        assert connection.execute("SELECT COUNT(*) FROM chunks").fetchone() == (0,)
+        assert connection.execute("SELECT COUNT(*) FROM attempts").fetchone() == (0,)
+
+
+def test_a_file_that_is_no_diary_is_said_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "diary.sqlite3"
+    path.write_bytes(b"this is somebody's letter, not a database" * 40)
+    before = path.read_bytes()
+    person = Exerciser.of(recorder_of(Diary(path)))
+    with pytest.raises(DiaryUnusable, match=r"diary '.*diary\.sqlite3': file is not a database; .*move the file away"):
+        person.begin()
+    assert path.read_bytes() == before
+    person.do(squats(1))
+    assert person.coach.state.reps == 1
+
+
+def test_a_diary_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "diary.sqlite3"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(DiaryUnusable, match=r"written by a later version \(99, this one knows 1\)"):
+        Diary(path).sets()

@@ -1,0 +1,60 @@
+"""Sitting by the minute."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from plumbline_edge.coach.exercises import load_exercise
+from plumbline_edge.coach.state import CoachState, Fault
+from plumbline_edge.diary.diary import Diary
+from plumbline_edge.diary.entries import SittingMinute
+from plumbline_edge.diary.sitting import SittingTally, is_all_day
+from plumbline_edge.web.diary_answers import sitting_day
+
+WELL = CoachState(holds=True, hold_seconds=100.0)
+SLUMPED = CoachState(holds=True, hold_seconds=100.0, faults=(Fault("slumping", (), "Sit tall", "moderate"),))
+AWAY = CoachState(holds=True)
+
+
+def test_sitting_goes_on_all_day_and_a_plank_does_not() -> None:
+    assert is_all_day(load_exercise("sitting"))
+    assert not is_all_day(load_exercise("plank"))
+    assert not is_all_day(load_exercise("squat"))
+
+
+def test_seconds_go_to_the_minute_and_to_what_they_were() -> None:
+    tally = SittingTally()
+    tally.add(600.0, WELL)
+    for step in range(1, 121):
+        state = WELL if step <= 60 else SLUMPED if step <= 80 else AWAY
+        tally.add(600.0 + step, state)
+    ten, eleven, twelve = tally.take_away()
+    assert (ten.minute, eleven.minute, twelve.minute) == (10, 11, 12)
+    assert (ten.sitting_seconds, ten.fault_seconds, ten.away_seconds) == (59, 0, 0)
+    assert (eleven.sitting_seconds, eleven.fault_seconds, eleven.away_seconds) == (21, 20, 39)
+    assert eleven.faults == {"slumping": 20}
+    assert tally.take_away() == []
+
+
+def test_a_standstill_counts_for_nothing() -> None:
+    tally = SittingTally()
+    tally.add(600.0, WELL)
+    tally.add(700.0, WELL)
+    tally.add(690.0, WELL)
+    assert tally.take_away() == []
+
+
+def test_minutes_add_up_in_the_diary_and_in_the_day(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    first = 29_000_000
+    for _ in range(2):
+        diary.add_sitting([SittingMinute(first + 480, 20, 10, 5, {"slumping": 10})])
+    diary.add_sitting([SittingMinute(first + minute, 60, 0, 0, {}) for minute in (481, 482, 490)])
+    day = sitting_day(date(2026, 1, 2), first, diary.sitting(first, first + 1440))
+    assert [minute.minute for minute in day.minutes] == [480, 481, 482, 490]
+    assert (day.sitting_seconds, day.fault_seconds) == (220, 20)
+    assert (day.longest_minutes, day.breaks) == (3, 1)
+    assert day.faults == pytest.approx({"slumping": 20})

@@ -1,0 +1,68 @@
+"""The kiosk finds a browser, waits for the page, and ends with it."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from plumbline_edge.cli import main
+from plumbline_edge.errors import BrowserMissing, InvalidSettings
+from plumbline_edge.kiosk import find_browser, kiosk_command_line, local_url, run_kiosk
+
+
+@pytest.fixture
+def page() -> Iterator[str]:
+    """Something that answers."""
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def browser(folder: Path, script: str) -> str:
+    """A program that is started in a browser's place, and writes down how."""
+    path = folder / "chromium"
+    path.write_text(f'#!/bin/sh\necho "$@" > {folder}/started\n{script}\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_page_is_shown_full_screen_and_may_speak(tmp_path: Path, page: str) -> None:
+    assert run_kiosk(page, browser(tmp_path, "exit 3"), tmp_path / "profile", threading.Event()) == 3
+    started = (tmp_path / "started").read_text()
+    assert "--kiosk" in started
+    assert f"--app={page}?kiosk" in started
+    assert f"--user-data-dir={tmp_path}/profile" in started
+
+
+def test_a_token_goes_along_and_firefox_has_its_own_flags(tmp_path: Path) -> None:
+    url = "http://pi.local:8080/?token=abc"
+    assert kiosk_command_line("/usr/bin/chromium", url, tmp_path)[-1] == "--app=http://pi.local:8080/?token=abc&kiosk"
+    assert kiosk_command_line("/usr/bin/firefox-esr", url, tmp_path)[1:3] == ["--kiosk", "--profile"]
+
+
+def test_told_to_stop_it_ends_the_browser(tmp_path: Path, page: str) -> None:
+    stop = threading.Event()
+    running = threading.Thread(target=run_kiosk, args=(page, browser(tmp_path, "exec sleep 600"), tmp_path, stop))
+    running.start()
+    while not (tmp_path / "started").exists():
+        assert running.is_alive()
+    stop.set()
+    running.join(30)
+    assert not running.is_alive()
+
+
+def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(BrowserMissing, match=r"none of netscape is here; apt install chromium"):
+        find_browser("netscape")
+    with pytest.raises(InvalidSettings, match="port is 0"):
+        local_url(0)
+    assert main(["kiosk", "--url", "file:///etc/passwd", "--state", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("error: url is 'file:///etc/passwd'; give the address")
