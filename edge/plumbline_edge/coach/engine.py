@@ -151,7 +151,7 @@ class Coach:
         names = ",".join(fault.name for fault in shown)
         if self._ghost.is_due(now, names):
             self._ghost.aim(now, names, pose, self._correct_points(pose, shown, torso_px, view, names))
-        return self._ghost.draw(now, pose, torso_px)
+        return self._ghost.draw(now, pose, torso_px, view == "side")
 
     def _correct_points(
         self, pose: Pose, shown: tuple[definition.Fault, ...], torso_px: float, view: View | None, names: str
