@@ -5,7 +5,6 @@ T frames, K the 17 keypoints, 3 = x, y, score.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
