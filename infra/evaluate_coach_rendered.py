@@ -252,7 +252,8 @@ def share(hits: int, n: int) -> str:
 def count_error(clip: dict[str, Any], repetitions: int) -> int:
     """By how many the count is wrong."""
     most, least = (sum(rep["depth"] >= depth for rep in clip["repetitions"]) for depth in EITHER_WAY)
-    return max(least - repetitions, repetitions - most, 0)
+    off: int = max(least - repetitions, repetitions - most, 0)
+    return off
 
 
 def score_clip(clip: dict[str, Any], exercise: Exercise, states: Sequence[CoachState]) -> Score:
