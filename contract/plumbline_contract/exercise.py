@@ -161,6 +161,9 @@ class Fault(Strict):
     )
     views: Views = VIEWS
     persists_seconds: float = Field(0.0, ge=0, description="how long the condition must last before it is a fault")
+    spoken_after_seconds: float = Field(
+        0.0, ge=0, description="how long the fault must last before it is spoken of; it is shown at once"
+    )
     severity: Severity
     cue: ShortText = Field(description="what to do, short enough to be spoken during the movement")
     good: Text = Field(description="what good looks like")

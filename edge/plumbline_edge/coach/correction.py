@@ -8,6 +8,7 @@ may look shorter, but never longer than it truly is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -37,6 +38,8 @@ what looks shorter where it may."""
 SHORT: Final[float] = 0.15
 """A limb that looks shorter than this many torso lengths points at the camera; where limbs may not
 look shorter it is kept as it is, not only as long."""
+ROUNDS: Final = 8
+"""Of bringing limbs to their lengths."""
 STEP: Final[float] = 1e-4
 MOST_MOVE: Final[float] = 0.3
 """Torso lengths that a point moves in one iteration at most."""
@@ -86,6 +89,26 @@ def corrected(
         if np.abs(move_K2).max() < 1e-3:
             break
     return np.where(pose.seen_K[:, None], points_K2 * torso_px, 0.0)
+
+
+def with_lengths_of(pose: Pose, points_K2: Points, torso_px: float) -> Points:
+    """Points (17, 2) moved until every limb is as long as in the pose, each end by half of what is missing.
+
+    As in position-based dynamics (Mueller et al. 2007): a few rounds are enough, for little is missing.
+    """
+    at, was = points_K2.tolist(), pose.keypoints_K3[:, :2].tolist()
+    limbs = []
+    for one, other in BODY:
+        length = math.hypot(was[one][0] - was[other][0], was[one][1] - was[other][1])
+        if pose.seen_K[one] and pose.seen_K[other] and length >= SHORT * torso_px:
+            limbs.append((at[one], at[other], length))
+    for _ in range(ROUNDS):
+        for a, b, length in limbs:
+            right, down = a[0] - b[0], a[1] - b[1]
+            share = 0.5 * (1 - length / max(math.hypot(right, down), 1e-6))
+            a[0], a[1] = a[0] - share * right, a[1] - share * down
+            b[0], b[1] = b[0] + share * right, b[1] + share * down
+    return np.array(at)
 
 
 def _spots(points_K2: Points, pose: Pose) -> Spots:

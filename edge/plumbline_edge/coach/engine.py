@@ -45,7 +45,7 @@ class Coach:
         self._position = PositionWatch(exercise.position)
         self._progress = ProgressTracker(exercise.progress)
         self._movement: Movement = Held(exercise.hold) if exercise.hold else Repeated(exercise, self._progress)
-        self._judge = FaultJudge(exercise.faults)
+        self._judge = FaultJudge(exercise.faults, by_occasion=exercise.hold is not None)
         self._cues = CuePolicy(exercise.praise, cue_timing)
         self._corrector = Corrector(exercise, self._judge.watches, self._progress)
         self._ghost = Ghost()
@@ -99,7 +99,8 @@ class Coach:
         ended_with = None if step.attempt is None else self._judge.attempt_ended(now, step.attempt, view)
         shown = self._judge.shown(now)
         counted = step.attempt is not None and step.attempt.counted
-        cue, cue_is_new = self._cues.update(now, shown, ended_with, counted, step.remind or self._ask(now, view))
+        spoken_of = self._judge.spoken_of(now)
+        cue, cue_is_new = self._cues.update(now, spoken_of, ended_with, counted, step.remind or self._ask(now, view))
         return CoachState(
             phase=step.phase_name,
             reps=step.repetitions,
@@ -150,7 +151,7 @@ class Coach:
         names = ",".join(fault.name for fault in shown)
         if self._ghost.is_due(now, names):
             self._ghost.aim(now, names, pose, self._correct_points(pose, shown, torso_px, view, names))
-        return self._ghost.draw(now, pose, torso_px)
+        return self._ghost.draw(now, pose, torso_px, view == "side")
 
     def _correct_points(
         self, pose: Pose, shown: tuple[definition.Fault, ...], torso_px: float, view: View | None, names: str

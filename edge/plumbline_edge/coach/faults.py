@@ -45,8 +45,10 @@ def breaks(condition: Condition, value: float, already: bool) -> bool:
 class FaultWatch:
     """Follows one fault of one person."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: Fault, by_occasion: bool = False) -> None:
+        """`by_occasion`: nothing is repeated, so that each time it comes back counts."""
         self.fault = fault
+        self._by_occasion = by_occasion or fault.judged == "throughout"
         self.present = False
         """The condition holds now."""
         self.times_found = 0
@@ -56,6 +58,7 @@ class FaultWatch:
         self._broken_since: float | None = None
         self._found_in_attempt = False
         self._last_present_seconds: float | None = None
+        self._shown_since: float | None = None
 
     @property
     def neutral(self) -> float | None:
@@ -99,12 +102,21 @@ class FaultWatch:
         last = self._last_present_seconds
         return last is not None and time_seconds - last <= SHOWN_SECONDS
 
+    def is_spoken_of(self, time_seconds: float) -> bool:
+        """Shown, and for long enough to be worth a word."""
+        since = self._shown_since
+        return (
+            self.is_shown(time_seconds)
+            and since is not None
+            and time_seconds - since >= self.fault.spoken_after_seconds
+        )
+
     def reset(self) -> None:
         """Forget what is under way; what was counted stays."""
         self._out_of_place()
         self._neutral.clear()
         self._found_in_attempt = False
-        self._last_present_seconds = None
+        self._last_present_seconds = self._shown_since = None
 
     def _in_place(self, phase: Phase) -> bool:
         judged = self.fault.judged
@@ -138,10 +150,13 @@ class FaultWatch:
             self._broken_since is not None and time_seconds - self._broken_since >= self.fault.persists_seconds
         )
         if self.present:
-            self._found(time_seconds, again=not was_present and self.fault.judged == "throughout")
+            self._found(time_seconds)
 
-    def _found(self, time_seconds: float, again: bool = False) -> None:
-        if again or not self._found_in_attempt:
+    def _found(self, time_seconds: float) -> None:
+        begins = not self.is_shown(time_seconds)
+        if begins:
+            self._shown_since = time_seconds
+        if not self._found_in_attempt or (begins and self._by_occasion):
             self.times_found += 1
         self._found_in_attempt = True
         self._last_present_seconds = time_seconds
@@ -159,8 +174,9 @@ def _of_attempt(measure: AttemptMeasure, attempt: Attempt) -> float | None:
 class FaultJudge:
     """Follows all faults of an exercise."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        self.watches = [FaultWatch(fault) for fault in faults]
+    def __init__(self, faults: Sequence[Fault], by_occasion: bool = False) -> None:
+        """`by_occasion`: of a hold, in which a fault may come and go."""
+        self.watches = [FaultWatch(fault, by_occasion) for fault in faults]
 
     def update(self, moment: Moment) -> None:
         """Judge one frame."""
@@ -176,6 +192,11 @@ class FaultJudge:
         """The faults to show in this frame, the most severe first."""
         shown = (watch.fault for watch in self.watches if watch.is_shown(time_seconds))
         return tuple(sorted(shown, key=lambda fault: -SEVERITIES.index(fault.severity)))
+
+    def spoken_of(self, time_seconds: float) -> tuple[Fault, ...]:
+        """Those of the faults shown in this frame that have lasted long enough to be spoken of."""
+        spoken_of = {watch.fault.name for watch in self.watches if watch.is_spoken_of(time_seconds)}
+        return tuple(fault for fault in self.shown(time_seconds) if fault.name in spoken_of)
 
     def times_found(self) -> dict[str, int]:
         """How many attempts showed each fault, by the fault's name."""

@@ -20,7 +20,7 @@ from plumbline_contract.measure import (
     Tempo,
 )
 from plumbline_contract.skeleton import Keypoint, keypoint_named
-from plumbline_edge.coach.correction import BODY, Points, Rule, corrected
+from plumbline_edge.coach.correction import BODY, Points, Rule, corrected, with_lengths_of
 from plumbline_edge.coach.faults import FaultWatch
 from plumbline_edge.coach.measures import SIDES, keypoints_of, points_of, read
 from plumbline_edge.coach.pose import Pose, Spots
@@ -171,8 +171,11 @@ class Ghost:
         """Nothing is to be put right."""
         self._moves_K2 = self._wanted_K2 = self._fault = None
 
-    def draw(self, time_seconds: float, pose: Pose, torso_px: float) -> Points | None:
-        """The ghost (17, 3), or None; its score is the person's, so a joint that is not seen has no ghost."""
+    def draw(self, time_seconds: float, pose: Pose, torso_px: float, from_side: bool = False) -> Points | None:
+        """The ghost (17, 3), or None; its score is the person's, so a joint that is not seen has no ghost.
+
+        `from_side`: limbs keep the lengths that they have in the picture, though they turn between two solutions.
+        """
         if self._wanted_K2 is None:
             self._moves_K2 = None
             return None
@@ -184,6 +187,8 @@ class Ghost:
         if np.abs(wanted_K2).max() < LEAST_MOVE * torso_px:
             return None
         points_K2 = np.where(pose.seen_K[:, None], pose.keypoints_K3[:, :2] + wanted_K2, 0.0)
+        if from_side:
+            points_K2 = with_lengths_of(pose, points_K2, torso_px)
         return np.concatenate([points_K2, pose.keypoints_K3[:, 2:]], axis=1)
 
 

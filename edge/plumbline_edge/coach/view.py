@@ -21,6 +21,10 @@ EARS: Final = (Keypoint.LEFT_EAR, Keypoint.RIGHT_EAR)
 TORSO_OVER_NECK: Final[float] = 2.2
 """Torso length over the height of the ears above the shoulders: our own reading of upright adults."""
 HYSTERESIS: Final[float] = 0.06
+UPRIGHT_DEGREES: Final[float] = 30.0
+"""A trunk that leans by more in the picture, as at the bottom of a squat, hides how wide it is: the view stays."""
+BENT_SECONDS: Final[float] = 4.0
+"""Whoever leans for longer lies or holds a plank."""
 
 
 class ViewEstimator:
@@ -29,10 +33,15 @@ class ViewEstimator:
     def __init__(self, seconds: float = 1.0) -> None:
         self._facing = TrimmedWindow(seconds)
         self._view: View | None = None
+        self._upright_seconds = 0.0
 
     def update(self, time_seconds: float, pose: Pose, torso_px: float | None) -> View | None:
         """The view, None until shoulders or hips have been seen for a moment."""
-        facing = self._facing.push(time_seconds, facing_camera(pose, torso_px))
+        if self._view is None or _is_upright(pose):
+            self._upright_seconds = time_seconds
+        bent = 0 < time_seconds - self._upright_seconds <= BENT_SECONDS
+        told = None if bent else facing_camera(pose, torso_px)
+        facing = self._facing.push(time_seconds, told)
         if facing is not None and len(self._facing) >= 3:
             self._view = self._classified(facing)
         return self._view
@@ -69,6 +78,15 @@ def facing_camera(pose: Pose, torso_px: float | None) -> float | None:
             width = abs((one.x - other.x) * across[0] + (one.y - other.y) * across[1])
             facings.append(width / torso_px / frontal_width)
     return sum(facings) / len(facings) if facings else None
+
+
+def _is_upright(pose: Pose) -> bool:
+    """Whether the trunk stands in the picture, as far as it is seen."""
+    hips, shoulders = pose.spot(*HIPS), pose.spot(*SHOULDERS)
+    if hips is None or shoulders is None:
+        return True
+    lean = math.degrees(math.atan2(abs(shoulders.x - hips.x), abs(shoulders.y - hips.y)))
+    return lean < UPRIGHT_DEGREES
 
 
 def _across(pose: Pose) -> tuple[float, float]:

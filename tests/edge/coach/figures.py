@@ -25,7 +25,7 @@ YAW: Final = {"front": 0.0, "three_quarter": 50.0, "side": 90.0}
 Angles = Mapping[str, float]
 STAND: Final[Angles] = {
     "trunk": 2, "head": 8, "thigh": 180, "shin": 180, "upper_arm": 180, "forearm": 175, "spread": 0, "shrug": 0,
-    "roll": 0,
+    "roll": 0, "flare": 0,
 }  # fmt: skip
 
 
@@ -88,7 +88,11 @@ def skeleton(angles: Angles, arms_sideways: bool) -> Array:
     for side, sign in (("left", 1.0), ("right", -1.0)):
         across = sign * np.array([math.cos(roll), math.sin(roll), 0.0])
         shoulder = neck + SHOULDER * across + angles["shrug"] * trunk
-        elbow = shoulder + LENGTHS["upper_arm"] * _arm(_of(angles, side, "upper_arm"), arms_sideways, sign)
+        flare = math.radians(angles["flare"])
+        along = _arm(_of(angles, side, "upper_arm"), arms_sideways, sign)
+        elbow = shoulder + LENGTHS["upper_arm"] * (
+            math.cos(flare) * along + np.array([sign * math.sin(flare), 0.0, 0.0])
+        )
         wrist = elbow + LENGTHS["forearm"] * _arm(_of(angles, side, "forearm"), arms_sideways, sign)
         hip = np.array([HIP * sign, 0.0, 0.0])
         spread = np.array([sign * math.sin(math.radians(angles["spread"])), 0.0, 0.0])

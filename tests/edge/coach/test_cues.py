@@ -6,7 +6,7 @@ from plumbline_contract.exercise import Fault
 from plumbline_edge.coach import load_exercise
 from plumbline_edge.coach.cues import CuePolicy, CueTiming
 
-SHALLOW, LEANING, CAVING = load_exercise("squat").faults
+SHALLOW, LEANING, CAVING = load_exercise("squat").faults[:3]
 TIMING = CueTiming(shown_seconds=2, pause_seconds=2, cool_down_seconds=8)
 
 

@@ -94,6 +94,7 @@ class Motion(_Model):
     full: dict[str, float] = Field(default_factory=dict)
     tempo: Tempo | None = None
     hold: Range | None = None
+    neutral: float = Field(default=0.0, ge=0, description="of a hold, the first seconds that are free of faults")
     balance: bool = False
     spread: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     full_spread: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)

@@ -37,7 +37,7 @@ def perform(
         reps: list[Repetition] = []
         assert motion.hold is not None, "the schema asks for tempo or hold"
         seconds = float(rng.uniform(*motion.hold))
-        injected = _spells(chosen, seconds, rng)
+        injected = _spells(chosen, seconds, motion.neutral, rng)
     else:
         count = int(rng.integers(repetitions[0], repetitions[1] + 1))
         reps, injected, seconds = _repetitions(motion.tempo, count, chosen, rng)
@@ -112,11 +112,13 @@ def _scale(fault: Fault, severity: int, rng: np.random.Generator) -> float:
     return float(rng.uniform(0.92, 1.08)) if left is None else float(left[severity] * rng.uniform(0.95, 1.05))
 
 
-def _spells(chosen: list[tuple[Fault, int]], seconds: float, rng: np.random.Generator) -> list[Injected]:
-    """Stretches of a hold during which a fault is shown."""
+def _spells(
+    chosen: list[tuple[Fault, int]], seconds: float, neutral: float, rng: np.random.Generator
+) -> list[Injected]:
+    """Stretches of a hold during which a fault is shown, none of them in its first `neutral` seconds."""
     spells = []
     for fault, severity in chosen:
-        start = float(rng.uniform(0.2, 0.45)) * seconds
+        start = max(float(rng.uniform(0.2, 0.45)) * seconds, neutral)
         while start < seconds - 2.5:
             end = min(start + float(rng.uniform(3, 10)), seconds - 0.6)
             scale, side = _scale(fault, severity, rng), SIDES[int(rng.integers(2))]

@@ -1,0 +1,75 @@
+"""Prints docs/coach.md's tables of rendered clips: with noise as measured of the shipped model, or through its pixels.
+
+python -m infra.evaluate_coach_clips FOLDER [--noise shipped|white] [--found FOLDER of NAME.npy] [--details]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from infra.evaluate_coach_ghosts import GhostScore
+from infra.evaluate_coach_rendered import (
+    HEAD,
+    SHIPPED,
+    WHITE,
+    Score,
+    details,
+    exercise_of,
+    follow,
+    noisy_keypoints,
+    score_clip,
+)
+
+from plumbline_edge.coach import load_exercise
+
+
+def evaluate(paths: list[Path], noise: str, found: Path | None, with_details: bool) -> None:
+    """Print counts, faults and correct poses by exercise."""
+    scores: dict[str, Score] = {}
+    ghosts = GhostScore()
+    for number, path in enumerate(paths):
+        clip = json.loads(path.read_bytes())
+        exercise, fps = exercise_of(clip), float(clip["fps"])
+        if found is None:
+            keypoints_TK3 = noisy_keypoints(clip, {"shipped": SHIPPED, "white": WHITE}[noise], number)
+        else:
+            keypoints_TK3 = np.load(found / f"{path.stem}.npy").astype(np.float64)
+        states = follow(keypoints_TK3, fps, exercise)
+        ghosts.take(exercise, keypoints_TK3, states, fps)
+        scores.setdefault(exercise.name, Score()).add(score_clip(clip, exercise, states))
+        if with_details and (text := details(path, clip, exercise, states)):
+            print(text)
+    print(f"\n{HEAD}")
+    total, counted = Score(), Score()
+    for name, score in sorted(scores.items()):
+        print(score.row(name))
+        total.add(score)
+        if load_exercise(name).repetition:
+            counted.add(score)
+    print(total.row("all"))
+    print(counted.row("all that are counted"))
+    print(f"\n| of {ghosts.drawn} correct poses | |\n|---|---|\n{ghosts.table()}")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="evaluate_coach_clips", description=__doc__)
+    parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="clips of plumbline-render")
+    parser.add_argument("--noise", choices=("shipped", "white"), default="shipped")
+    parser.add_argument("--found", type=Path, metavar="DIR", help="NAME.npy (T, 17, 3) found in the videos")
+    parser.add_argument("--except-exercise", default="", help="an exercise to leave out")
+    parser.add_argument("--details", action="store_true", help="what was missed, told falsely and miscounted")
+    arguments = parser.parse_args()
+    paths = sorted(path for folder in arguments.folders for path in folder.glob("*_*.json"))
+    if arguments.found is not None:
+        paths = [path for path in paths if (arguments.found / f"{path.stem}.npy").is_file()]
+    if arguments.except_exercise:
+        paths = [path for path in paths if json.loads(path.read_bytes())["exercise"] != arguments.except_exercise]
+    evaluate(paths, arguments.noise, arguments.found, arguments.details)
+
+
+if __name__ == "__main__":
+    main()

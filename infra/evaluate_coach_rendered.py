@@ -1,0 +1,297 @@
+"""Measures the coach on clips of plumbline-render, whose faults were injected without knowledge of the rules.
+
+T frames, K the 17 keypoints, 3 = x, y, score.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from plumbline_contract.exercise import Exercise, View
+from plumbline_contract.sequence import torso_length
+from plumbline_contract.skeleton import NUM_KEYPOINTS
+from plumbline_edge.coach import Coach, CoachState, load_exercise
+from plumbline_edge.coach.view import FRONT_FROM, SIDE_BELOW
+
+Keypoints = npt.NDArray[np.floating]
+
+RULES_OF: Final[dict[str, dict[str, str]]] = {
+    "squat": {
+        "too_shallow": "too_shallow", "knees_in": "knees_caving_in", "trunk_drops_forward": "leaning_too_far",
+        "heels_lift": "heels_lifting", "weight_on_one_side": "shifting_sideways", "too_fast": "too_fast",
+    },
+    "push_up": {
+        "too_shallow": "too_shallow", "hips_sag": "hips_sagging", "hips_high": "hips_too_high",
+        "head_drops": "head_hanging", "elbows_flare": "elbows_flaring",
+    },
+    "lunge": {
+        "too_shallow": "too_shallow", "trunk_drops_forward": "leaning_forward", "knee_past_toes": "knee_past_toes",
+        "trunk_tips_sideways": "tipping_sideways",
+    },
+    "plank": {
+        "hips_sag": "hips_sagging", "hips_high": "hips_too_high", "head_drops": "head_hanging",
+        "head_back": "head_back",
+    },
+    "bicep_curl": {
+        "not_all_the_way_up": "not_high_enough", "trunk_swings": "leaning_back",
+        "elbows_drift_forward": "elbows_drifting", "shoulders_shrug": "shrugging",
+    },
+    "shoulder_press": {
+        "not_all_the_way_up": "not_high_enough", "back_arches": "leaning_back", "one_arm_lags": "uneven_arms",
+        "trunk_tips_sideways": "tipping_sideways",
+    },
+    "front_raise": {
+        "too_low": "not_high_enough", "elbows_bend": "bent_elbows", "trunk_swings": "swinging", "too_high": "too_high",
+    },
+    "shoulder_shrug": {
+        "too_low": "not_high_enough", "elbows_bend": "bent_arms", "one_shoulder_lags": "uneven_shoulders",
+        "chin_pokes_forward": "chin_poking",
+    },
+    "jumping_jack": {
+        "arms_too_low": "arms_too_low", "feet_too_close": "feet_too_narrow", "one_arm_lags": "uneven_arms",
+    },
+    "glute_bridge": {
+        "hips_too_low": "not_high_enough", "knees_fall_apart": "knees_apart", "knees_in": "knees_together",
+        "one_hip_drops": "hip_dropping",
+    },
+    "desk_sitting": {
+        "head_forward": "forward_head slumping", "slumped_back": "slumping leaning forward_head",
+        "rounded_shoulders": "rounded_shoulders", "one_shoulder_up": "tilted_shoulders",
+        "leans_sideways": "tilted_shoulders",
+    },
+}  # fmt: skip
+"""The renderer's faults by the names of the coach's rules that tell of them: whoever slumps is seen from before to get
+shorter and from the side to lean. An exercise that has no such rule has none for the fault."""
+EITHER_WAY: Final = (0.55, 0.85)
+"""A rendered repetition that was meant to go this share of the full way may count or not: the renderer's depth and the
+rules' progress are not the same number."""
+WITHIN_SECONDS: Final[float] = 1.0
+"""A fault told this long before or after its time is found; told at any other time, it is false."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Errors of keypoints on each axis, in torso lengths."""
+
+    constant: float
+    """Of a keypoint throughout a clip: this person's knee is always seen a little too high."""
+    slow: float
+    """Changing over `slow_seconds`, as the pose does."""
+    slow_seconds: float
+    white: float
+    """Of each frame by itself."""
+
+    def sample(self, frames: int, rate_hz: float, rng: np.random.Generator) -> Keypoints:
+        """Errors (T, 17, 2)."""
+        shape = (frames, NUM_KEYPOINTS, 2)
+        slow_TK2 = rng.normal(0, self.slow, shape)
+        kept = math.exp(-1 / (rate_hz * self.slow_seconds))
+        for frame in range(1, frames):
+            slow_TK2[frame] = kept * slow_TK2[frame - 1] + math.sqrt(1 - kept**2) * slow_TK2[frame]
+        return slow_TK2 + rng.normal(0, self.constant, shape[1:]) + rng.normal(0, self.white, shape)
+
+
+SHIPPED: Final = Noise(constant=0.058, slow=0.0155, slow_seconds=0.5, white=0.004)
+"""As measured of the shipped model on 20 rendered clips through their pixels (docs/coach.md): together a median error
+of 0.07 torso lengths, most of it the same from frame to frame."""
+WHITE: Final = Noise(constant=0.0, slow=0.0, slow_seconds=1.0, white=0.03)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A fault that the coach found, and when."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Spell:
+    """A fault that was injected, with the names of the rules that tell of it, none where it has none."""
+
+    injected: str
+    names: frozenset[str]
+    start: float
+    end: float
+    visible: bool
+    """Whether the rule may judge from where the camera truly stands."""
+
+    def distance(self, told: Told) -> float:
+        """Seconds between the spell and what was told; infinite for another fault."""
+        if told.name not in self.names:
+            return math.inf
+        return max(self.start - told.seconds, told.seconds - self.end, 0.0)
+
+
+def exercise_of(clip: dict[str, Any]) -> Exercise:
+    """The coach's exercise that a clip shows."""
+    return load_exercise({"desk_sitting": "sitting"}.get(clip["exercise"], clip["exercise"]))
+
+
+def noisy_keypoints(clip: dict[str, Any], noise: Noise, seed: int) -> Keypoints:
+    """A clip's keypoints (T, 17, 3) as a model would find them; hidden ones score low, those outside nothing."""
+    truth_TK3 = np.array(clip["keypoints"], dtype=np.float64)
+    torso_px = float(np.nanpercentile(torso_length(np.where(truth_TK3 > 0, truth_TK3, 0.0)), 75))
+    error_TK2 = noise.sample(len(truth_TK3), float(clip["fps"]), np.random.default_rng(seed))
+    score_TK = np.select([truth_TK3[..., 2] == 2, truth_TK3[..., 2] == 1], [0.9, 0.5], 0.0)
+    return np.concatenate([truth_TK3[..., :2] + torso_px * error_TK2, score_TK[..., None]], axis=-1)
+
+
+def follow(keypoints_TK3: Keypoints, rate_hz: float, exercise: Exercise) -> list[CoachState]:
+    """The coach's state after each frame."""
+    coach = Coach(exercise)
+    return [coach.update(frame / rate_hz, keypoints_K3) for frame, keypoints_K3 in enumerate(keypoints_TK3)]
+
+
+def true_view(azimuth_degrees: float) -> View:
+    """What the view estimator would say if it measured exactly; a back looks like a front."""
+    facing = abs(math.cos(math.radians(azimuth_degrees)))
+    return "front" if facing >= FRONT_FROM else "side" if facing < SIDE_BELOW else "three_quarter"
+
+
+def told_in(states: Sequence[CoachState], fps: float) -> list[Told]:
+    """Each time that a fault was found: once an attempt, or of a hold once an occasion."""
+    told: list[Told] = []
+    before = dict.fromkeys(states[-1].fault_counts, 0)
+    for frame, state in enumerate(states):
+        told += [Told(name, frame / fps) for name, count in state.fault_counts.items() if count > before[name]]
+        before = dict(state.fault_counts)
+    return told
+
+
+def spells_of(clip: dict[str, Any], exercise: Exercise) -> list[Spell]:
+    """What was injected."""
+    rules, view = {fault.name: fault for fault in exercise.faults}, true_view(clip["camera"]["azimuth_degrees"])
+    spells = []
+    for spell in clip["faults"]:
+        told_by = [rules[name] for name in RULES_OF[clip["exercise"]].get(spell["name"], "").split() if name in rules]
+        names, seen = frozenset(rule.name for rule in told_by), any(view in rule.views for rule in told_by)
+        spells.append(Spell(spell["name"], names, spell["onset_seconds"], spell["end_seconds"], seen))
+    return spells
+
+
+def matched(spells: Sequence[Spell], told: Sequence[Told]) -> tuple[set[int], list[Told]]:
+    """The numbers of the spells that were found, and what was told falsely. What is told counts for one spell alone."""
+    found, false = set[int](), list[Told]()
+    for event in told:
+        near = [(spell.distance(event), number) for number, spell in enumerate(spells)]
+        near = [(distance, number) for distance, number in near if distance <= WITHIN_SECONDS]
+        if not near:
+            false.append(event)
+            continue
+        found.add(min((number in found, distance, number) for distance, number in near)[2])
+    return found, false
+
+
+@dataclass
+class Score:
+    """What the coach made of the clips of one exercise."""
+
+    clips: int = 0
+    counted: int = 0
+    exact: int = 0
+    off_by_more: int = 0
+    found: int = 0
+    missed: int = 0
+    false: int = 0
+    hidden: int = 0
+    hidden_found: int = 0
+    without_rule: int = 0
+    right_seconds: float = 0.0
+    false_cues: int = 0
+
+    def add(self, other: Score) -> None:
+        """Sum up."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+    def f_score(self, everything: bool) -> float:
+        """F of the faults that may be judged in their view, or of everything that was injected."""
+        found = self.found + (self.hidden_found if everything else 0)
+        missed = self.missed + (self.hidden - self.hidden_found + self.without_rule if everything else 0)
+        return 2 * found / max(2 * found + missed + self.false, 1)
+
+    def row(self, name: str) -> str:
+        """A row of a table in Markdown."""
+        cues = self.false_cues / max(self.right_seconds / 120, 1e-9)
+        counts = f"{share(self.exact, self.counted)} | {self.off_by_more}" if self.counted else "held | "
+        return (
+            f"| {name} | {self.clips} | {counts} | {self.f_score(False):.2f} ({self.found}, {self.missed},"
+            f" {self.false}) | {self.f_score(True):.2f} ({self.hidden_found} of {self.hidden}; {self.without_rule}) |"
+            f" {cues:.2f} in {self.right_seconds / 60:.1f} min |"
+        )
+
+
+HEAD: Final = (
+    "| exercise | clips | count exact | off by more than one | F of judged faults (found, missed, false)"
+    " | F of all injected (found where hidden; without a rule) | false cues in 2 min |\n|---|---|---|---|---|---|---|"
+)
+
+
+def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95% interval of a share (Wilson 1927)."""
+    if n == 0:
+        return 0.0, 1.0
+    middle, spread = hits / n + z * z / (2 * n), z * math.sqrt(hits * (n - hits) / n**3 + z * z / (4 * n * n))
+    return max((middle - spread) / (1 + z * z / n), 0.0), min((middle + spread) / (1 + z * z / n), 1.0)
+
+
+def share(hits: int, n: int) -> str:
+    """A share with its interval."""
+    low, high = wilson(hits, n)
+    return f"{hits} of {n} ({100 * low:.0f} to {100 * high:.0f}%)" if n else "none"
+
+
+def count_error(clip: dict[str, Any], repetitions: int) -> int:
+    """By how many the count is wrong."""
+    most, least = (sum(rep["depth"] >= depth for rep in clip["repetitions"]) for depth in EITHER_WAY)
+    off: int = max(least - repetitions, repetitions - most, 0)
+    return off
+
+
+def score_clip(clip: dict[str, Any], exercise: Exercise, states: Sequence[CoachState]) -> Score:
+    """Counts and faults against what was done."""
+    fps, score, spells = float(clip["fps"]), Score(clips=1), spells_of(clip, exercise)
+    if not states[-1].holds:
+        off = count_error(clip, states[-1].reps)
+        score.counted, score.exact, score.off_by_more = 1, int(off == 0), int(off > 1)
+    found, false = matched(spells, told_in(states, fps))
+    score.false = len(false)
+    for number, spell in enumerate(spells):
+        hit = number in found
+        if not spell.names:
+            score.without_rule += 1
+        elif spell.visible:
+            score.found, score.missed = score.found + hit, score.missed + (not hit)
+        else:
+            score.hidden, score.hidden_found = score.hidden + 1, score.hidden_found + hit
+    if not spells:
+        score.right_seconds = len(states) / fps
+        asks = (exercise.turn_cue, exercise.hold.break_cue if exercise.hold else None)
+        score.false_cues = sum(state.cue_is_new and state.cue not in asks for state in states)
+    return score
+
+
+def details(path: Path, clip: dict[str, Any], exercise: Exercise, states: Sequence[CoachState]) -> str:
+    """What was missed, told falsely or miscounted in one clip."""
+    fps, spells = float(clip["fps"]), spells_of(clip, exercise)
+    found, false = matched(spells, told_in(states, fps))
+    where = f"{path.stem} {exercise.name} {true_view(clip['camera']['azimuth_degrees'])}"
+    severities = [spell["severity"] for spell in clip["faults"]]
+    lines = [
+        f"{where}: {'found' if number in found else 'MISSED'} {spell.injected} ({severities[number]},"
+        f" {'seen' if spell.visible else 'hidden'}) {spell.start:.1f} to {spell.end:.1f}"
+        for number, spell in enumerate(spells)
+    ]
+    lines += [f"{where}: FALSE {told.name} at {told.seconds:.1f}, view {states[-1].view}" for told in false]
+    if not states[-1].holds and count_error(clip, states[-1].reps):
+        depths = [rep["depth"] for rep in clip["repetitions"]]
+        lines.append(f"{where}: COUNT {states[-1].reps} of {depths}")
+    return "\n".join(lines)
