@@ -14,6 +14,7 @@ RECIPE=2 # counts what build_rootfs makes: older root filesystems are not used a
 KEY=$LAB/id_ed25519
 BRIDGE=plumb0
 HOST_IP=10.79.0.1
+TALK=(FORWARD -i "$BRIDGE" -o "$BRIDGE" -j ACCEPT)
 PACKAGES=systemd,systemd-sysv,systemd-timesyncd,dbus,openssh-server,python3,python3-venv,python3-apt,sudo,iproute2,curl,netbase,ca-certificates
 ARCHIVE=(prometheus-node-exporter unattended-upgrades nftables)
 SERVER=(prometheus prometheus-alertmanager) # on no Pi; monitoring is tested on the host's own processor alone
@@ -101,6 +102,8 @@ up() {
   [ "$arch" = amd64 ] || { emulate; patience=600; emulation=("--bind-ro=$root/etc/cpuinfo.pi4:/proc/cpuinfo" --setenv=QEMU_CPU=cortex-a72); }
   [ ! -e "$pi" ] || die "$name is there already; run: $0 down $name"
   ip link show "$BRIDGE" >/dev/null 2>&1 || { ip link add "$BRIDGE" type bridge; ip addr add "$HOST_IP/24" dev "$BRIDGE"; ip link set "$BRIDGE" up; }
+  # A Docker engine has the kernel drop what bridges forward, from one Pi to another too.
+  ! command -v iptables >/dev/null || iptables -C "${TALK[@]}" 2>/dev/null || iptables -I "${TALK[@]}"
   mkdir -p "$pi"/{upper,work,root}
   mount -t overlay overlay -o "lowerdir=$root,upperdir=$pi/upper,workdir=$pi/work" "$pi/root"
   echo "$name" >"$pi/root/etc/hostname"
@@ -155,6 +158,7 @@ down() {
 down_all() {
   local pi
   for pi in "$LAB"/pis/*/; do [ ! -e "$pi" ] || down "$(basename "$pi")"; done
+  iptables -D "${TALK[@]}" 2>/dev/null || true
   ip link del "$BRIDGE" 2>/dev/null || true
 }
 

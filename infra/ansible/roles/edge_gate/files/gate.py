@@ -63,7 +63,7 @@ def samples_of(text: str) -> Samples:
 
 
 def quantile(before: Samples, after: Samples, histogram: str, q: float, labels: str = "") -> float:
-    """The q-quantile of what a histogram counted between two scrapes, as Prometheus' histogram_quantile; 0 without any."""
+    """The q-quantile of what a histogram counted between two scrapes, as Prometheus computes it; 0 without any."""
     counts: list[tuple[float, float]] = []
     for name, value in after.items():
         bound = _BUCKET.search(name)
@@ -90,7 +90,9 @@ def problems_of(look: Look, limits: Limits) -> list[str]:
     if limits.p95_before and look.p95_seconds > limits.p95_before * limits.max_slowdown + limits.slack_seconds:
         found.append(f"p95 latency {look.p95_seconds:.3f} s, it was {limits.p95_before:.3f} s before")
     if limits.budget_seconds and look.inference_p50_seconds > limits.budget_seconds:
-        found.append(f"an inference takes {look.inference_p50_seconds:.3f} s, the bundle's budget is {limits.budget_seconds:g} s")
+        found.append(
+            f"an inference takes {look.inference_p50_seconds:.3f} s, the bundle's budget is {limits.budget_seconds:g} s"
+        )
     return found
 
 
@@ -166,7 +168,12 @@ def gate(arguments: argparse.Namespace) -> Look:
     try:
         version, sha256, budget = active_bundle(arguments.state)
         limits = Limits(
-            arguments.min_fps, arguments.max_slowdown, arguments.slack_seconds, arguments.fps_before, arguments.p95_before, budget
+            arguments.min_fps,
+            arguments.max_slowdown,
+            arguments.slack_seconds,
+            arguments.fps_before,
+            arguments.p95_before,
+            budget,
         )
         wait_until_ready(arguments.url, sha256, arguments.ready_seconds)
         for _ in range(arguments.windows):
