@@ -12,6 +12,14 @@ python=${PYTHON:-python3}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
+# The same sources, built before and still whole, are not built again.
+files=$(cd "$root" && find "$@" -type f ! -path '*/__pycache__/*' ! -path '*.egg-info/*' ! -path '*/build/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum)
+sources=$({ "$python" --version && echo "$files"; } | sha256sum)
+if [ "$(cat "$out/.sources" 2>/dev/null)" = "$sources" ] && (cd "$out" && sha256sum --check --quiet --strict SHA256SUMS) 2>/dev/null; then
+  echo unchanged
+  exit 0
+fi
+
 export SOURCE_DATE_EPOCH=315532800 # 1980-01-01, the earliest that a zip can hold
 umask 022
 for part in "$@"; do
@@ -30,3 +38,4 @@ else
   mv -f "$scratch"/wheels/*.whl "$scratch/wheels/SHA256SUMS" "$out/"
   echo changed
 fi
+echo "$sources" >"$out/.sources"
