@@ -27,7 +27,7 @@ def schemas() -> Path:
 
 def user_data(tmp_path: Path, name: str, key: str) -> subprocess.CompletedProcess[str]:
     (tmp_path / "key.pub").write_text(key + "\n")
-    command = [FOLDER / "user-data.sh", name, tmp_path / "key.pub"]
+    command = [str(FOLDER / "user-data.sh"), name, str(tmp_path / "key.pub")]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

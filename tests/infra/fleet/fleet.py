@@ -80,9 +80,9 @@ class Fleet:
         return {labels[0]: labels[1] for labels in answer}
 
 
-def write_inventory(folder: Path) -> None:
-    """The inventory of the whole fleet, with all that an operator would set."""
-    hosts = {pi.name: {"ansible_host": pi.ip} for pi in PIS}
+def write_inventory(folder: Path, pis: tuple[Pi, ...] = PIS, **edge: object) -> None:
+    """The inventory of the whole fleet, with all that an operator would set; `edge` over what all Pis have."""
+    hosts = {pi.name: {"ansible_host": pi.ip} for pi in pis}
     everything = {
         "ansible_user": "pi",
         "ansible_ssh_private_key_file": str(LAB / "id_ed25519"),
@@ -90,12 +90,12 @@ def write_inventory(folder: Path) -> None:
     }
     children = {
         "canary": {"hosts": {CANARY.name: hosts[CANARY.name]}},
-        "fleet": {"hosts": {pi.name: hosts[pi.name] for pi in REST}},
+        "fleet": {"hosts": {pi.name: hosts[pi.name] for pi in pis[1:]}},
     }
     hub = {HUB.name: {"ansible_host": HUB.ip}}
     groups = {
         "all": {"vars": everything},
-        "edge": {"vars": _edge(folder), "children": children},
+        "edge": {"vars": _edge(folder) | edge, "children": children},
         "registry": {"vars": _registry(folder), "hosts": hub},
         "monitoring": {"vars": _monitoring(), "hosts": hub},
     }

@@ -78,9 +78,10 @@ class Pi:
 
 
 @contextlib.contextmanager
-def booted(*pis: Pi, architecture: str = "amd64") -> Iterator[None]:
+def booted(*pis: Pi, architecture: str = "amd64", alone: bool = True) -> Iterator[None]:
     """The Pis, booted from the cached root filesystem and gone afterwards with all that was written to them."""
-    subprocess.run([str(PI), "down-all"], check=True)
+    if alone:
+        subprocess.run([str(PI), "down-all"], check=True)
     try:
         for pi in pis:
             subprocess.run([str(PI), "up", pi.name, pi.ip, architecture], check=True)

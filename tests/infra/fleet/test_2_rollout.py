@@ -1,4 +1,4 @@
-"""deploy.yml brings a new bundle to the canary, then to the rest, and Prometheus sees it; a key is changed on the way."""
+"""deploy.yml brings a new bundle to the canary, then to the rest, and Prometheus sees it; a key is rotated as well."""
 
 from __future__ import annotations
 
