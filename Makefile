@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-postgres test-fleet-short test-fleet-arm64 lint-ansible test-docker test-nets test-onnx-tf test-arm64 fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-postgres test-fleet-short test-fleet-arm64 lint-ansible bench-fleet test-docker test-nets test-onnx-tf test-arm64 fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -127,6 +127,9 @@ test-fleet: setup ## six stand-in Pis with real systemd take every playbook over
 
 test-fleet-short: setup ## of test-fleet what CI has time for, on two stand-in Pis
 	PLUMBLINE_FLEET_PIS=2 $(BIN)/pytest -m "fleet and not fleet_long" -s tests/infra/fleet $(PYTEST_ARGS)
+
+bench-fleet: setup ## seconds of a rollout at 2, 4 and 6 stand-in Pis, forks and pipelining; needs root, a quarter of an hour
+	$(BIN)/python -m tests.infra.fleet.bench
 
 test-fleet-arm64: setup ## one emulated Pi takes site.yml and deploy.yml; needs root and qemu-user-static
 	$(BIN)/pytest -m fleet_arm64 -s tests/infra/fleet $(PYTEST_ARGS)

@@ -45,6 +45,7 @@ class Fleet:
 
     def play(self, playbook: str, *arguments: str) -> Run:
         """Run a playbook; the report, when there is one, is `self.report`."""
+        (self.folder / "report.md").unlink(missing_ok=True)
         return play(playbook, self.inventory, "-e", f"deploy_report={self.folder / 'report.md'}", *arguments)
 
     @property
