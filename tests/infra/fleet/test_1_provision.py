@@ -47,6 +47,7 @@ def test_second_run_changes_nothing(fleet: Fleet) -> None:
     print(f"\nsecond run: changed=0 on {len(PIS)} Pis in {run.seconds:.0f} s")
 
 
+@pytest.mark.fleet_long
 def test_dry_run_on_a_provisioned_pi_finds_nothing_to_do(fleet: Fleet) -> None:
     run = fleet.play("site.yml", "--check", "--diff", "--limit", CANARY.name)
     assert run.code == 0, run.output

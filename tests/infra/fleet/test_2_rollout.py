@@ -24,6 +24,7 @@ def test_new_bundle_is_the_only_change(fleet: Fleet, tmp_path: Path) -> None:
     print(f"\nnew bundle on {len(PIS)} Pis in {run.seconds:.0f} s")
 
 
+@pytest.mark.fleet_long
 def test_version_that_no_channel_gives_is_refused(fleet: Fleet) -> None:
     run = fleet.play("deploy.yml", "-e", "version=7.7.7")
     assert run.code != 0

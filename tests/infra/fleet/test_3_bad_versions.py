@@ -65,11 +65,12 @@ def test_ten_times_slower(fleet: Fleet, tmp_path: Path) -> None:
     fleet.promote(good)
 
 
+@pytest.mark.fleet_long
 def test_crashes(fleet: Fleet, tmp_path: Path) -> None:
     wheels = bad_program(fleet.folder / "wheels", tmp_path / "wheels", CRASHES)
     with _everything_stays(fleet):
         run = fleet.play("deploy.yml", "-e", f"edge_app_wheels_dir={wheels}", "-e", "edge_app_build_wheels=false")
-        _stopped_at_the_canary(fleet, run, "of the watch")
+        _stopped_at_the_canary(fleet, run, "the watch")
 
 
 @pytest.mark.fleet_long
@@ -78,3 +79,13 @@ def test_never_ready(fleet: Fleet, tmp_path: Path) -> None:
     with _everything_stays(fleet):
         run = fleet.play("deploy.yml", "-e", f"edge_app_wheels_dir={wheels}", "-e", "edge_app_build_wheels=false")
         _stopped_at_the_canary(fleet, run, "not ready after")
+
+
+def test_good_version_lets_them_go(fleet: Fleet) -> None:
+    """After the stops the channel gives what runs: there is nothing to take, and nothing is held back any more."""
+    versions = fleet.versions()
+    run = fleet.play("deploy.yml", "-e", "deploy_batch=100%")
+    assert run.code == 0, run.output
+    assert fleet.report == {pi.name: "passed" for pi in PIS}
+    assert fleet.versions() == versions
+    assert [pi.ssh("test -e /etc/plumbline/hold && echo held || echo free") for pi in PIS] == ["free"] * len(PIS)

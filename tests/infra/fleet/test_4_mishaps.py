@@ -12,6 +12,8 @@ from tests.infra.fleet.fleet import CANARY, PIS, Fleet, copy_of_bundle
 from tests.infra.fleet.pis import PI, Pi
 from tests.infra.machine import wait_for
 
+STARTED = "systemctl show -P UserspaceTimestamp"
+
 pytestmark = [pytest.mark.fleet, pytest.mark.fleet_long]
 
 
@@ -21,11 +23,13 @@ def test_mishaps_of_some_leave_the_others_their_new_version(fleet: Fleet, tmp_pa
     version = fleet.publish(copy_of_bundle(tmp_path / "v4", "1.0.0"))
     full.ssh("sudo mount -t tmpfs -o size=256k,uid=$(id -u plumbline) none /var/lib/plumbline/incoming")
     subprocess.run([str(PI), "cut", away.name], check=True)
+    started = rebooted.ssh(STARTED)
     reboot = threading.Thread(target=_reboot_in_its_turn, args=(rebooted,))
     reboot.start()
     run = fleet.play("deploy.yml", "-e", "deploy_max_failures=1")
     reboot.join()
 
+    assert rebooted.ssh(STARTED) != started
     expected = {pi.name: "passed" for pi in PIS} | {full.name: "rolled back", away.name: "unreachable"}
     assert fleet.report == expected, run.output
     assert run.code != 0
