@@ -44,7 +44,7 @@ $(DEMO_VENV)/.ready: $(wildcard requirements/edge-$(PYTAG).txt requirements/regi
 lint: setup ## ruff, mypy strict, yamllint, shellcheck, actionlint, zizmor, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES) tests requirements infra/*.py
+	$(BIN)/mypy $(PACKAGES) tests requirements infra/*.py infra/ansible/roles/*/files/*.py
 	$(BIN)/mypy --python-version 3.10 contract/plumbline_contract edge/plumbline_edge
 	$(BIN)/yamllint --strict .
 	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck

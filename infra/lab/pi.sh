@@ -91,7 +91,6 @@ adapt_to_emulation() {
   done
   # The processor of a Pi 4, for every service.
   install -D -m 644 /dev/stdin "$root/etc/systemd/system.conf.d/emulated.conf" <<<$'[Manager]\nDefaultEnvironment=QEMU_CPU=cortex-a72'
-  cpuinfo >"$root/etc/cpuinfo.pi4"
 }
 
 up() {
@@ -99,13 +98,15 @@ up() {
   need systemd-nspawn=systemd-container ip=iproute2 ssh=openssh-client
   build_rootfs "$arch"
   root=$(rootfs_of "$arch")
-  [ "$arch" = amd64 ] || { emulate; patience=600; emulation=("--bind-ro=$root/etc/cpuinfo.pi4:/proc/cpuinfo" --setenv=QEMU_CPU=cortex-a72); }
+  [ "$arch" = amd64 ] || { emulate; patience=600; emulation=("--bind-ro=$LAB/cpuinfo.pi4:/proc/cpuinfo" --setenv=QEMU_CPU=cortex-a72); }
   [ ! -e "$pi" ] || die "$name is there already; run: $0 down $name"
   ip link show "$BRIDGE" >/dev/null 2>&1 || { ip link add "$BRIDGE" type bridge; ip addr add "$HOST_IP/24" dev "$BRIDGE"; ip link set "$BRIDGE" up; }
   # A Docker engine has the kernel drop what bridges forward, from one Pi to another too.
   ! command -v iptables >/dev/null || iptables -C "${TALK[@]}" 2>/dev/null || iptables -I "${TALK[@]}"
   mkdir -p "$pi"/{upper,work,root}
   mount -t overlay overlay -o "lowerdir=$root,upperdir=$pi/upper,workdir=$pi/work" "$pi/root"
+  # nspawn looks for it in the Pi's own root, at the path that it has here.
+  [ "$arch" = amd64 ] || { cpuinfo >"$LAB/cpuinfo.pi4"; install -D -m 644 "$LAB/cpuinfo.pi4" "$pi/root$LAB/cpuinfo.pi4"; }
   echo "$name" >"$pi/root/etc/hostname"
   printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$name" >"$pi/root/etc/hosts"
   ip netns add "$name"
@@ -118,7 +119,7 @@ up() {
   # nspawn ends with 133 when the guest reboots: boot it again, as a Pi would.
   # shellcheck disable=SC2016
   nohup bash -c 'while :; do "$@"; [ $? = 133 ] || break; done' _ \
-    systemd-nspawn --quiet --register=no --keep-unit --boot --machine="$name" --directory="$pi/root" --network-namespace-path="/run/netns/$name" \
+    systemd-nspawn --quiet --register=no --keep-unit --capability=CAP_NET_ADMIN --boot --machine="$name" --directory="$pi/root" --network-namespace-path="/run/netns/$name" \
     --resolv-conf=off --timezone=off --console=pipe ${emulation[@]+"${emulation[@]}"} >"$pi/console.log" 2>&1 </dev/null &
   echo $! >"$pi/pid"
   for _ in $(seq "$patience"); do

@@ -94,4 +94,5 @@ def test_firewall_that_shuts_the_operator_out_is_taken_back(fleet: Fleet) -> Non
     shut = ("-e", "edge_host_firewall=true", "-e", "edge_host_undo_seconds=10", "-e", "edge_host_ssh_port=2222")
     run = fleet.play("site.yml", *shut, "--limit", CANARY.name)
     assert run.code != 0
+    assert "timed out waiting for ping" in run.output, run.output
     wait_for("the Pi to open again", lambda: "plumbline" not in CANARY.ssh("sudo nft list tables"), 30)

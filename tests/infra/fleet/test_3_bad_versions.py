@@ -38,7 +38,7 @@ def _stopped_at_the_canary(fleet: Fleet, run: Run, reason: str) -> None:
     assert fleet.report == {CANARY.name: "rolled back", **{pi.name: "untouched" for pi in REST}}, run.output
     assert reason in " ".join((fleet.folder / "report.md").read_text().split()), run.output
     # Stopped: none of them may take it by its own timer.
-    held = [pi.name for pi in PIS if pi.ssh("test -e /etc/plumbline/hold && echo held || true")]
+    held = [pi.name for pi in PIS if pi.ssh("sudo test -e /etc/plumbline/hold && echo held || true")]
     assert held in ([], [pi.name for pi in PIS])
 
 
@@ -88,4 +88,4 @@ def test_good_version_lets_them_go(fleet: Fleet) -> None:
     assert run.code == 0, run.output
     assert fleet.report == {pi.name: "passed" for pi in PIS}
     assert fleet.versions() == versions
-    assert [pi.ssh("test -e /etc/plumbline/hold && echo held || echo free") for pi in PIS] == ["free"] * len(PIS)
+    assert [pi.ssh("sudo test -e /etc/plumbline/hold && echo held || echo free") for pi in PIS] == ["free"] * len(PIS)

@@ -49,7 +49,7 @@ def test_mishaps_of_some_leave_the_others_their_new_version(fleet: Fleet, tmp_pa
 
 
 def _reboot_in_its_turn(pi: Pi) -> None:
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 900
     while time.monotonic() < deadline:
         if pi.ssh("pgrep -f 'plumbline-edge upd[a]te' || true"):
             pi.ssh("sudo systemctl reboot || true")
