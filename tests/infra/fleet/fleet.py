@@ -125,7 +125,7 @@ def _edge(folder: Path) -> dict[str, object]:
         "edge_gate_window_seconds": 8,
         "edge_gate_max_slowdown": 3,
         "edge_gate_slack_seconds": 0.1,
-        "deploy_batch": "40%",
+        "deploy_batch": "50%",
     }
 
 
