@@ -44,9 +44,11 @@ class Fleet:
         return self.folder / "keys"
 
     def play(self, playbook: str, *arguments: str) -> Run:
-        """Run a playbook; the report, when there is one, is `self.report`."""
+        """Run a playbook; its report, when there is one, is `self.report`, and what it printed is last.log."""
         (self.folder / "report.md").unlink(missing_ok=True)
-        return play(playbook, self.inventory, "-e", f"deploy_report={self.folder / 'report.md'}", *arguments)
+        run = play(playbook, self.inventory, "-e", f"deploy_report={self.folder / 'report.md'}", *arguments)
+        (self.folder / "last.log").write_text(run.output)
+        return run
 
     @property
     def report(self) -> dict[str, str]:
