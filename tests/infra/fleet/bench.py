@@ -43,7 +43,7 @@ def timed(fleet: Fleet, pis: tuple[Pi, ...], **environment: str) -> Cost:
     command = [program("ansible-playbook"), "-i", str(fleet.inventory), "deploy.yml", "--limit", limit]
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run(
-        [*command, "-e", f"deploy_report={fleet.folder / 'report.md'}"],
+        [*command, "-e", f"deploy_report={fleet.folder / 'report.md'}", "-e", "deploy_batch=100%"],
         cwd=ANSIBLE,
         env={**os.environ, **environment},
         capture_output=True,
@@ -57,7 +57,7 @@ def timed(fleet: Fleet, pis: tuple[Pi, ...], **environment: str) -> Cost:
 
 def prepare(folder: Path) -> Fleet:
     """A provisioned fleet without canaries, whose gate looks only for a moment."""
-    write_inventory(folder, PIS, edge_gate_window_seconds=WINDOW_SECONDS, deploy_batch="100%")
+    write_inventory(folder, PIS, edge_gate_window_seconds=WINDOW_SECONDS)
     inventory = yaml.safe_load((folder / "inventory.yml").read_text())
     groups = inventory["edge"]["children"]
     groups["fleet"]["hosts"] |= groups.pop("canary")["hosts"]
