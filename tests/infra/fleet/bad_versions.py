@@ -28,7 +28,7 @@ threading.Thread(target=_crash_soon, daemon=True).start()
 """Appended to service.py: frames flow and /readyz says 200, and then the process ends, again and again."""
 
 NEVER_READY = """
-def run_live(settings: EdgeSettings, stop: threading.Event, say: Callable[[str], None]) -> Session:
+def run_live(settings: EdgeSettings, stop: threading.Event) -> Session:
     stop.wait()
     raise SystemExit(0)
 """
