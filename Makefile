@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-docker test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-fleet-short test-fleet-arm64 lint-ansible bench-fleet test-docker test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -44,7 +44,7 @@ $(DEMO_VENV)/.ready: $(wildcard requirements/edge-$(PYTAG).txt requirements/regi
 lint: setup ## ruff, mypy strict, yamllint, shellcheck, actionlint, zizmor, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES) tests requirements infra/*.py
+	$(BIN)/mypy $(PACKAGES) tests requirements infra/*.py infra/ansible/roles/*/files/*.py
 	$(BIN)/mypy --python-version 3.10 contract/plumbline_contract edge/plumbline_edge
 	$(BIN)/yamllint --strict .
 	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck
@@ -122,8 +122,21 @@ test-install: check-python ## install every deployable part alone, in an environ
 test-slow: setup ## render people and compare; minutes, and a gigabyte of cache the first time
 	$(BIN)/pytest -m slow $(PYTEST_ARGS)
 
-test-fleet: setup ## stand-in Pis with real systemd take deploy.yml over SSH; needs root and Debian's packages
-	$(BIN)/pytest -m fleet -s tests/infra/fleet
+test-fleet: setup ## six stand-in Pis with real systemd take every playbook over SSH; needs root and Debian's packages
+	$(BIN)/pytest -m fleet -s tests/infra/fleet $(PYTEST_ARGS)
+
+test-fleet-short: setup ## of test-fleet what CI has time for, on two stand-in Pis
+	PLUMBLINE_FLEET_PIS=2 $(BIN)/pytest -m "fleet and not fleet_long" -s tests/infra/fleet $(PYTEST_ARGS)
+
+bench-fleet: setup ## seconds of a rollout at 2, 4 and 6 stand-in Pis, forks and pipelining; needs root, a quarter of an hour
+	$(BIN)/python -m tests.infra.fleet.bench
+
+test-fleet-arm64: setup ## one emulated Pi takes site.yml and deploy.yml; needs root and qemu-user-static
+	$(BIN)/pytest -m fleet_arm64 -s tests/infra/fleet $(PYTEST_ARGS)
+
+lint-ansible: setup ## ansible-lint, production profile, in an environment of its own
+	test -x var/ansible-lint/bin/ansible-lint || { $(PYTHON) -m venv var/ansible-lint && var/ansible-lint/bin/pip install --quiet "ansible-lint==26.10.1"; }
+	cd infra/ansible && PATH=$(CURDIR)/var/ansible-lint/bin:$$PATH ANSIBLE_INVENTORY=inventory.example.yml ansible-lint --offline
 
 test-docker: setup ## build the images and bring docker-compose.yml up; needs root and a Docker engine
 	$(BIN)/pytest -m docker -s tests/infra/test_compose.py

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from tests.infra.machine import ROOT, program
 
 INFRA = ROOT / "infra"
 ROLES = sorted((INFRA / "ansible/roles").iterdir())
+PLAYBOOKS = ("site.yml", "deploy.yml", "rollback.yml", "add-pi.yml")
 DASHBOARDS = sorted((INFRA / "grafana/dashboards").glob("*.json"))
 DOCKERFILES = sorted([*ROOT.glob("*/Dockerfile"), *ROOT.glob("services/*/Dockerfile")])
 # Histograms are documented by their base name.
@@ -112,25 +114,55 @@ def test_yaml_parses(path: Path) -> None:
     assert yaml.safe_load(path.read_text()) is not None
 
 
-def test_playbook_parses() -> None:
-    done = _run(
-        program("ansible-playbook"),
-        "--syntax-check",
-        "-i",
-        "inventory.example.yml",
-        "deploy.yml",
-        cwd=INFRA / "ansible",
-    )
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_playbook_parses(playbook: str) -> None:
+    arguments = ["--syntax-check", "-i", "inventory.example.yml", playbook]
+    done = _run(program("ansible-playbook"), *arguments, cwd=INFRA / "ansible")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_role_variables_are_specified_and_prefixed(role: Path) -> None:
-    defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
-    specification = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    assert set(defaults) == set(specification)
+    defaults, options = _defaults(role), _options(role)
+    assert set(defaults) == set(options)
     assert all(name.startswith(f"{role.name}_") for name in defaults)
-    assert all(option["description"] for option in specification.values())
+    assert all(option["description"] for option in options.values())
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_role_defaults_fit_their_specification(role: Path) -> None:
+    """By Ansible's own validator; what is a template is known only on a machine, where the role itself checks it."""
+    plain = {name: value for name, value in _defaults(role).items() if "{{" not in str(value)}
+    specification = {name: _checkable(option) for name, option in _options(role).items() if name in plain}
+    assert plain
+    result = ArgumentSpecValidator(specification).validate(plain)
+    assert result.error_messages == []
+    wrong = {name: {"no": "such type"} for name, option in specification.items() if option["type"] in ("int", "float")}
+    assert len(ArgumentSpecValidator(specification).validate(wrong).error_messages) >= len(wrong)
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_role_reads_no_variable_of_its_own_that_is_not_set(role: Path) -> None:
+    """Each word with the role's prefix is a default, or is made by a task: a misspelt one would be empty for ever."""
+    text = "".join(path.read_text() for path in role.rglob("*") if path.suffix in (".yml", ".j2"))
+    made = set(re.findall(rf"(?:register: |^ +)({role.name}_[a-z0-9_]+):?", text, re.MULTILINE))
+    read = set(re.findall(rf"\b({role.name}_[a-z0-9_]+)\b", text))
+    assert read <= set(_defaults(role)) | set(_options(role, "*")) | made
+
+
+def _defaults(role: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load((role / "defaults/main.yml").read_text()))
+
+
+def _options(role: Path, entry: str = "main") -> dict[str, Any]:
+    """The options of an entry point; '*': of all."""
+    entries = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]
+    chosen = entries.values() if entry == "*" else [entries[entry]]
+    return {name: option for each in chosen for name, option in each["options"].items()}
+
+
+def _checkable(option: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in option.items() if key in ("type", "elements", "choices")}
 
 
 def test_environment_file_sets_only_settings_that_the_edge_documents() -> None:

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import cv2
 import httpx
-from tests.infra.machine import CACHE, ROOT, program
+from tests.infra.machine import CACHE, ROOT, program, wait_for
 
 PI = ROOT / "infra/lab/pi.sh"
 HOST_IP = "10.79.0.1"
 PI_PYTHON = "3.11"
+ANSIBLE = ROOT / "infra/ansible"
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
@@ -60,6 +61,14 @@ class Pi:
         assert found, f"{self.url}/metrics names no bundle"
         return found[1]
 
+    def settles_on(self, version: str, timeout_seconds: float = 90) -> None:
+        """Wait until it is ready with this bundle. Raises AssertionError."""
+
+        def there() -> bool:
+            return self.is_ready() and self.bundle_version() == version
+
+        wait_for(f"{self.name} to be ready with {version}", there, timeout_seconds)
+
     def is_ready_since(self, start_time_seconds: float) -> bool:
         """Whether a service that began after that is ready."""
         return self.is_ready() and self.metric("process_start_time_seconds") > start_time_seconds
@@ -69,37 +78,35 @@ class Pi:
 
 
 @contextlib.contextmanager
-def booted(*pis: Pi) -> Iterator[None]:
+def booted(*pis: Pi, architecture: str = "amd64", alone: bool = True) -> Iterator[None]:
     """The Pis, booted from the cached root filesystem and gone afterwards with all that was written to them."""
-    subprocess.run([str(PI), "down-all"], check=True)
+    if alone:
+        subprocess.run([str(PI), "down-all"], check=True)
     try:
         for pi in pis:
-            subprocess.run([str(PI), "up", pi.name, pi.ip], check=True)
+            subprocess.run([str(PI), "up", pi.name, pi.ip, architecture], check=True)
         yield
     finally:
         subprocess.run([str(PI), "down-all"], check=True)
 
 
-def wheelhouse() -> Path:
-    """Wheels of all that the edge needs on the stand-in Pi, downloaded once for each state of the lock."""
-    lock = ROOT / f"requirements/edge-py{PI_PYTHON.replace('.', '')}.txt"
-    folder = CACHE / f"wheelhouse-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
+def wheelhouse(part: str = "edge", machine: str = "") -> Path:
+    """Wheels of all that a part needs on a stand-in, downloaded once for each state of its lock."""
+    lock = ROOT / f"requirements/{part}-py{PI_PYTHON.replace('.', '')}.txt"
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    folder = CACHE / f"wheelhouse{f'-{machine}' if machine else ''}-{digest}"
     if not folder.exists():
-        part = folder.with_suffix(".part")
-        shutil.rmtree(part, ignore_errors=True)
-        chosen = [
-            "--only-binary=:all:",
-            f"--python-version={PI_PYTHON}",
-            "--requirement",
-            str(lock),
-            "--dest",
-            str(part),
-        ]
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", "download", *chosen], capture_output=True, text=True, check=False
-        )
+        part_folder = folder.with_suffix(".part")
+        shutil.rmtree(part_folder, ignore_errors=True)
+        chosen = ["--only-binary=:all:", f"--python-version={PI_PYTHON}", "--no-deps"]
+        if machine:
+            platforms = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
+            chosen += [f"--platform={platform}_{machine}" for platform in platforms]
+        chosen += ["--requirement", str(lock), "--dest", str(part_folder)]
+        command = [sys.executable, "-m", "pip", "download", *chosen]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        part.rename(folder)
+        part_folder.rename(folder)
     return folder
 
 
@@ -122,11 +129,12 @@ class Run:
         return {host: int(failed) for host, _, _, _, failed in _RECAP.findall(self.output)}
 
 
-def thin_clip(clip: Path, out: Path, keep_every: int) -> Path:
-    """The clip with fewer frames a second, so that several Pis share this machine without one starving another."""
+def slow_clip(clip: Path, out: Path, frames_per_second: float) -> Path:
+    """The clip at so many frames a second, so that several Pis share this machine without one starving another."""
     video = cv2.VideoCapture(str(clip))
     size = (int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT)))
-    writer = cv2.VideoWriter(str(out), cv2.VideoWriter.fourcc(*"mp4v"), video.get(cv2.CAP_PROP_FPS) / keep_every, size)
+    keep_every = round(video.get(cv2.CAP_PROP_FPS) / frames_per_second)
+    writer = cv2.VideoWriter(str(out), cv2.VideoWriter.fourcc(*"mp4v"), frames_per_second, size)
     frames = 0
     while video.grab():
         if frames % keep_every == 0:
@@ -137,12 +145,12 @@ def thin_clip(clip: Path, out: Path, keep_every: int) -> Path:
     return out
 
 
-def deploy(inventory: Path, *arguments: str) -> Run:
-    """Run deploy.yml as an operator would, from its folder."""
+def play(playbook: str, inventory: Path, *arguments: str) -> Run:
+    """Run a playbook as an operator would, from its folder."""
     begun = time.monotonic()
     done = subprocess.run(
-        [program("ansible-playbook"), "-i", str(inventory), "deploy.yml", *arguments],
-        cwd=ROOT / "infra/ansible",
+        [program("ansible-playbook"), "-i", str(inventory), playbook, *arguments],
+        cwd=ANSIBLE,
         env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
         capture_output=True,
         text=True,
