@@ -59,6 +59,12 @@ def check(dataset_list: Path, root: Path) -> list[str]:
     return differing
 
 
+def require(dataset_list: Path, root: Path) -> None:
+    """Raise SystemExit, naming each difference, unless the data are as locked."""
+    if differing := check(dataset_list, root):
+        sys.exit("error: the data are not those that the repository knows:\n" + "\n".join(differing))
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m infra.dataset_lock", description=__doc__)
@@ -70,8 +76,8 @@ def main() -> None:
     if arguments.write:
         text = json.dumps(lock_of(arguments.list, root), indent=2) + "\n"
         lock_path(arguments.list).write_text(text, encoding="utf-8")
-    elif differing := check(arguments.list, root):
-        sys.exit("error: the data are not those that the repository knows:\n" + "\n".join(differing))
+    else:
+        require(arguments.list, root)
     print(f"{arguments.list}: as locked")
 
 

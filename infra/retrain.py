@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from infra.dataset_lock import check
+from infra.dataset_lock import require
 
 ROOT: Final = Path(__file__).parent.parent
 REFUSED: Final = 3
@@ -105,8 +105,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Command line."""
     arguments = parse()
-    if differing := check(arguments.data, arguments.data_root or arguments.data.parent):
-        sys.exit("error: the data are not those that the repository knows:\n" + "\n".join(differing))
+    require(arguments.data, arguments.data_root or arguments.data.parent)
     bundle = make_bundle(arguments)
     manifest = json.loads((bundle / "manifest.json").read_bytes())
     refused, outcome = None, "Not published."

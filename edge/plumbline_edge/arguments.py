@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from plumbline_edge.frame import Rotation
+from plumbline_edge.search import Whom
 
 DESCRIPTION = "Watches a person exercise, counts repetitions and says what to do better. Pictures stay on this device."
 RUN_EXAMPLES = """\
@@ -76,9 +79,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--port", type=int, help="port to listen on (default: 8080; 0: a free one)")
     run.add_argument("--threads", type=int, help="inference threads (default: all cores but one, at most 3)")
     run.add_argument("--max-fps", type=float, help="most inferences a second (default: as many as there are pictures)")
-    run.add_argument("--person", choices=("largest", "left", "right"), help="whom to follow (default: largest)")
+    run.add_argument("--person", choices=get_args(Whom), help="whom to follow (default: largest)")
     run.add_argument("--resolution", metavar="WxH", help="camera's picture (default: 1280x720)")
-    run.add_argument("--rotate", type=int, choices=(0, 90, 180, 270), help="turn every picture clockwise by this")
+    run.add_argument("--rotate", type=int, choices=get_args(Rotation), help="turn every picture clockwise by this")
     run.add_argument("--mirror", action="store_true", default=None, help="show the page's picture like a looking-glass")
     run.add_argument("--loop", action="store_true", default=None, help="start a file again at its end")
     run.add_argument("--speak", action="store_true", default=None, help="say cues aloud with espeak-ng")

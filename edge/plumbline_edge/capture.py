@@ -13,13 +13,11 @@ import numpy as np
 
 from plumbline_edge.addresses import without_password
 from plumbline_edge.errors import SourceTruncated, SourceUnavailable
-from plumbline_edge.frame import DEFAULT_FRAME_RATE, CameraOptions, Frame
+from plumbline_edge.frame import DEFAULT_FRAME_RATE, DEFAULT_SIZE, CameraOptions, Frame
 
 STREAM_TIMEOUT_MS: Final = 5000
 DECLARED_FRAMES_TOLERANCE: Final = 0.02
 """A container's frame count is an estimate in some formats; a file that lacks more than this share is truncated."""
-DEFAULT_SIZE: Final = (1280, 720)
-"""Asked of a camera that is not told another: enough for a body three metres away, and every webcam has it."""
 
 
 class CaptureSource:

@@ -10,6 +10,7 @@ from plumbline_contract.exercise import Exercise
 from plumbline_edge.coach.exercises import exercise_names, load_exercise
 from plumbline_edge.diary.recorder import SetRecorder
 from plumbline_edge.errors import PixelsStayHidden, SetUnderWay, StateUnwritable, UnknownExercise
+from plumbline_edge.frame import DEFAULT_SIZE
 from plumbline_edge.pipeline import LivePipeline
 from plumbline_edge.running import RunningBundle
 from plumbline_edge.view import LiveView
@@ -75,7 +76,7 @@ class Controls:
     def begin_set(self) -> int:
         """Begin a set, counting from nought; its number. Raises SetUnderWay, DiaryUnusable."""
         _, frame = self._pipeline.newest_frame.read()
-        height, width = (720, 1280) if frame is None else frame.image_bgr_HW3.shape[:2]
+        height, width = DEFAULT_SIZE[::-1] if frame is None else frame.image_bgr_HW3.shape[:2]
         exercise = self._session.definition
         manifest = self._running.bundle.manifest
         # A new coach first: the set's frames must all be its own, or what is kept could not be seen again the same way.

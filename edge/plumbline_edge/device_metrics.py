@@ -26,10 +26,13 @@ class DeviceMetrics:
             "plumbline_edge_inference_duty", "Share of the time that inference may take, 1 when cool", registry=registry
         )
         self.threads = Gauge("plumbline_edge_inference_threads", "Threads that inference runs on", registry=registry)
-        self.show(Climate(), 1.0)
+        self.climate = Climate()
+        """The latest reading."""
+        self.show(self.climate, 1.0)
 
     def show(self, climate: Climate, duty: float) -> None:
         """Take in a reading, and the share of the time that inference may take because of it."""
+        self.climate = climate
         temperature = climate.temperature_celsius
         self._temperature.set(math.nan if temperature is None else temperature)
         for flag in FLAG_BITS:

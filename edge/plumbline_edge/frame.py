@@ -8,6 +8,9 @@ from typing import Final, Literal, Protocol
 from plumbline_contract.preprocess import Image
 
 DEFAULT_FRAME_RATE: Final = 30.0
+DEFAULT_SIZE: Final = (1280, 720)
+"""Width and height asked of a camera that is not told others: enough for a body three metres away, and every webcam has
+it."""
 Rotation = Literal[0, 90, 180, 270]
 
 

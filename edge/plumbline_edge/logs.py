@@ -14,6 +14,15 @@ FIELDS: Final = "fields"
 """Name of the record's attribute that holds what `event` was given."""
 
 
+class TextFormatter(logging.Formatter):
+    """The message alone, a warning marked as one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line for people."""
+        mark = "warning: " if record.levelno >= logging.WARNING else ""
+        return mark + record.getMessage()
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time (UTC), level, message and the event's own fields."""
 
@@ -30,7 +39,7 @@ class JsonFormatter(logging.Formatter):
 def configure(log_format: LogFormat) -> None:
     """Write to standard output in this format."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter("%(message)s"))
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     LOGGER.handlers = [handler]
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False
@@ -38,9 +47,9 @@ def configure(log_format: LogFormat) -> None:
 
 def event(message: str, **fields: object) -> None:
     """Log a line; `fields` show in JSON alone."""
-    level = logging.WARNING if message.startswith("warning: ") else logging.INFO
-    LOGGER.log(level, message.removeprefix("warning: ") if _is_json() else message, extra={FIELDS: fields})
+    LOGGER.info(message, extra={FIELDS: fields})
 
 
-def _is_json() -> bool:
-    return any(isinstance(handler.formatter, JsonFormatter) for handler in LOGGER.handlers)
+def warn(message: str) -> None:
+    """Log that something is not as it should be, and that the service goes on."""
+    LOGGER.warning(message)

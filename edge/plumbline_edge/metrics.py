@@ -9,7 +9,6 @@ from typing import Final, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
-from plumbline_contract.decode import Keypoints
 from plumbline_contract.manifest import Manifest
 from plumbline_edge.device_metrics import DeviceMetrics
 from plumbline_edge.tracking_metrics import TrackingMetrics
@@ -88,10 +87,6 @@ class EdgeMetrics:
     def observe_stage(self, stage: Stage, seconds: float) -> None:
         """Note how long one frame spent in a stage."""
         self.stage_latency.labels(stage=stage).observe(seconds)
-
-    def observe_tracking(self, before: bool, after: bool, keypoints_K3: Keypoints, *, seen: bool) -> None:
-        """Note what one frame did to tracking, and how sure the network was of each keypoint."""
-        self.tracking.observe(before, after, keypoints_K3, seen=seen)
 
     def read_gauges_from(
         self, fps: Callable[[float], float], last_frame_at: Callable[[], float], source_up: Callable[[], bool]

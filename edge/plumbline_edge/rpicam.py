@@ -16,12 +16,11 @@ import cv2
 import numpy as np
 
 from plumbline_edge.errors import SourceUnavailable
-from plumbline_edge.frame import DEFAULT_FRAME_RATE, CameraOptions, Frame
+from plumbline_edge.frame import DEFAULT_FRAME_RATE, DEFAULT_SIZE, CameraOptions, Frame
 
 PI_CAMERA: Final = re.compile(r"picamera(?::(\d))?")
 """`picamera`, or `picamera:1` for the second one."""
 PROGRAMS: Final = ("rpicam-vid", "libcamera-vid")
-DEFAULT_SIZE: Final = (1280, 720)
 ROW_ALIGNMENT: Final = 64
 """The camera's memory pads rows to this many bytes; other widths would arrive with a margin."""
 SILENCE_SECONDS: Final = 5.0

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from plumbline_contract.errors import PlumblineError
 from plumbline_edge.bench import quickest_threads
 from plumbline_edge.bundle import Bundle, open_bundle
 from plumbline_edge.estimator import PoseEstimator
+from plumbline_edge.logs import event, warn
 from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.runtime import PoseModel
 from plumbline_edge.settings import EdgeSettings
@@ -26,7 +25,7 @@ class RunningBundle:
         self.estimator = PoseEstimator(self._load(self.bundle), metrics.observe_stage, settings.tracking)
         metrics.describe_bundle(self.bundle.manifest, self.bundle.manifest_sha256)
 
-    def follow(self, say: Callable[[str], None]) -> bool:
+    def follow(self) -> bool:
         """Change over if an update activated another bundle, and say so; True if it did.
 
         The new model is loaded in this thread while the old one works on, and takes over between two frames. One that
@@ -40,12 +39,12 @@ class RunningBundle:
             model = self._load(bundle)
         except PlumblineError as error:
             self._refused = active
-            say(f"warning: the active bundle cannot be used, the one before stays: {error}")
+            warn(f"the active bundle cannot be used, the one before stays: {error}")
             return False
         self.estimator.replace_model(model)
         self.bundle = bundle
         self._metrics.describe_bundle(bundle.manifest, bundle.manifest_sha256)
-        say(f"changed over to {bundle.manifest.name} {bundle.manifest.version} {bundle.manifest.precision}")
+        event(f"changed over to {bundle.manifest.name} {bundle.manifest.version} {bundle.manifest.precision}")
         return True
 
     def _load(self, bundle: Bundle) -> PoseModel:

@@ -51,7 +51,7 @@ def run_recorded(
     """`run --once`: the whole source, unpaced."""
     metrics = EdgeMetrics()
     exercise, running = load_exercise(settings.exercise), RunningBundle(settings, metrics)
-    source = open_source(settings.source, settings.camera)
+    source = _open(settings)
     try:
         if source.live:
             raise InvalidSettings(f"--once needs a recording, and {source.name!r} has no end; leave --once out")
@@ -156,7 +156,7 @@ def _watch(pipeline: LivePipeline, stop: threading.Event, metrics: EdgeMetrics, 
 def _follow(pipeline: LivePipeline, running: RunningBundle) -> None:
     """In a thread of its own, as loading a large model takes longer than the watchdog waits."""
     while not pipeline.stop_requested.wait(TICK_SECONDS):
-        if running.follow(event):
+        if running.follow():
             pipeline.await_first_frame()
 
 

@@ -104,7 +104,7 @@ class Session:
         completed_at = time.monotonic()
         self.meter.record(completed_at, completed_at - frame.captured_at)
         self._metrics.latency.observe(completed_at - frame.captured_at)
-        self._metrics.observe_tracking(was_tracking, self.estimator.tracking, pose.keypoints_K3, seen=pose.seen)
+        self._metrics.tracking.observe(was_tracking, self.estimator.tracking, pose.keypoints_K3, seen=pose.seen)
         return result
 
     def _coached(self, frame: Frame, pose: Pose) -> Result:

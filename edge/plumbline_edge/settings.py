@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from plumbline_edge.config_file import read_config
 from plumbline_edge.errors import InvalidSettings
-from plumbline_edge.frame import CameraOptions
+from plumbline_edge.frame import CameraOptions, Rotation
 from plumbline_edge.logs import LogFormat
 from plumbline_edge.search import Whom
 from plumbline_edge.tracker import TrackerConfig
@@ -46,7 +46,7 @@ class EdgeSettings(BaseSettings):
         "", pattern=r"^(\d{2,5}x\d{2,5})?$", description="camera's picture as WIDTHxHEIGHT; empty: 1280x720 or its own"
     )
     rate: float = Field(0.0, ge=0, le=240, description="camera's pictures a second; 0: its own")
-    rotate: Literal[0, 90, 180, 270] = Field(0, description="turn every picture clockwise by this, as the camera hangs")
+    rotate: Rotation = Field(0, description="turn every picture clockwise by this, as the camera hangs")
     mirror: bool = Field(False, description="show the page's picture like a looking-glass")
 
     host: str = Field("127.0.0.1", description="address that the page listens on")

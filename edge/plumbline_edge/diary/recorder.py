@@ -17,7 +17,7 @@ from plumbline_edge.diary.entries import SetAttempt, SetCounts
 from plumbline_edge.diary.keypoints import pack
 from plumbline_edge.diary.sitting import SittingTally, is_all_day
 from plumbline_edge.errors import DiaryUnusable, NoSetUnderWay, SetUnderWay
-from plumbline_edge.logs import event
+from plumbline_edge.logs import warn
 from plumbline_edge.session import Result
 
 WRITE_SECONDS: Final = 2.0
@@ -138,7 +138,7 @@ class SetRecorder:
             try:
                 self.end()
             except DiaryUnusable as error:
-                event(f"warning: {error}")
+                warn(str(error))
         self._diary.database.close()
 
     def _try_to_write(self, forgets: bool = False) -> bool:
@@ -152,7 +152,7 @@ class SetRecorder:
             self._refused = False
         except DiaryUnusable as error:
             if not self._refused:
-                event(f"warning: {error}")
+                warn(str(error))
             self._refused = True
         return not self._refused
 

@@ -13,15 +13,14 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plumbline_edge.errors import InvalidSettings
 from plumbline_edge.settings import EdgeSettings
+from plumbline_edge.web.problems import PROBES, problem
 
 COOKIE: Final = "plumbline_token"
-WITHOUT_TOKEN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Numbers alone, for probes and Prometheus; no picture and nothing that could be changed."""
 LEAST_CHARACTERS: Final = 16
 
 
@@ -80,7 +79,7 @@ class TokenGate:
         await (self._app if answer is None else answer)(scope, receive, send)
 
     def _answer(self, request: HTTPConnection) -> Response | None:
-        if self._token is None or request.url.path in WITHOUT_TOKEN or _is_local(request):
+        if self._token is None or request.url.path in PROBES or _is_local(request):
             return None
         given = parse_qs(request.url.query).get("token", [""])[0]
         if given and self._is_right(given):
@@ -93,7 +92,7 @@ class TokenGate:
         if self._is_right(_cookie(request)) or (scheme.lower() == "bearer" and self._is_right(bearer.strip())):
             return None
         message = "open the address that the service printed at its start, which ends with ?token=..."
-        return JSONResponse({"error": {"code": "token_needed", "message": message}}, status_code=401)
+        return problem(401, "token_needed", message)
 
     def _is_right(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), (self._token or "").encode())

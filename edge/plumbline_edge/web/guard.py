@@ -13,12 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from plumbline_edge.web.problems import problem
+from plumbline_edge.web.problems import PROBES, problem
 
 HEADER: Final = "x-plumbline"
 """A page of another site cannot send it without being allowed to first, and nobody is."""
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-UNLIMITED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 MOST_CLIENTS: Final = 1000
 """Whose allowance is remembered."""
 
@@ -65,7 +64,7 @@ class Guard:
         await (self._app if answer is None else answer)(scope, receive, send)
 
     def _answer(self, request: Request) -> Response | None:
-        if request.url.path in UNLIMITED:
+        if request.url.path in PROBES:
             return None
         reads = request.method in READING
         client = request.client.host if request.client else ""

@@ -68,7 +68,8 @@ class LiveMessages:
 
 def state_of(parts: Parts) -> ServiceState:
     """The state now."""
-    return describe(parts.pipeline, parts.controls, BundleState.of(parts.running.bundle), time.monotonic())
+    bundle, climate = BundleState.of(parts.running.bundle), parts.metrics.device.climate
+    return describe(parts.pipeline, parts.controls, bundle, climate, time.monotonic())
 
 
 def add_live(app: FastAPI, parts: Parts) -> None:

@@ -32,6 +32,8 @@ STATUS: Final[dict[type[PlumblineError], tuple[int, str]]] = {
     DiaryUnusable: (503, "diary_unusable"),
     StateUnwritable: (503, "state_unwritable"),
 }
+PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Numbers alone, for probes and Prometheus, which nobody is kept from: no picture and nothing that could be changed."""
 HTTP_CODES: Final = {404: "not_found", 405: "method_not_allowed"}
 
 

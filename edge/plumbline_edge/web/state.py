@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from plumbline_contract.exercise import Severity
 from plumbline_contract.skeleton import KEYPOINT_NAMES
 from plumbline_edge.bundle import Bundle
-from plumbline_edge.climate import Flag, read_climate
+from plumbline_edge.climate import Climate, Flag
 from plumbline_edge.controls import Controls
 from plumbline_edge.pipeline import LivePipeline
 
@@ -84,10 +84,12 @@ class ServiceState(BaseModel):
     bundle: BundleState
 
 
-def describe(pipeline: LivePipeline, controls: Controls, bundle: BundleState, now: float) -> ServiceState:
+def describe(
+    pipeline: LivePipeline, controls: Controls, bundle: BundleState, climate: Climate, now: float
+) -> ServiceState:
     """The state at this time.monotonic()."""
     session = pipeline.session
-    coach, definition, opened, climate = session.state, session.definition, controls.recorder.open_set, read_climate()
+    coach, definition, opened = session.state, session.definition, controls.recorder.open_set
     return ServiceState(
         exercise=definition.name,
         title=definition.title,
