@@ -8,13 +8,11 @@ with and without viewers alternate, and the medians of their FPS are compared. T
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+from infra.edge_service import edge_service
 
 ROOT: Final = Path(__file__).parent.parent
 VIEWERS: Final = 3
@@ -37,23 +36,14 @@ AGES: Final = """(count) => new Promise((resolve) => {
 @contextmanager
 def service(arguments: argparse.Namespace) -> Iterator[str]:
     """A service on the sample clip, ready; its address."""
-    with tempfile.TemporaryDirectory() as state:
-        command = [sys.executable, "-m", "plumbline_edge", "run", "--bundle", str(arguments.bundle), "--loop"]
-        command += ["--source", str(arguments.clip), "--port", "0", "--state", state]
-        command += ["--threads", str(arguments.threads)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        out = process.stdout or sys.exit("error: no output to read the address from")
-        found = re.match(r"page    (http://\S+)/$", out.readline().strip())
-        if found is None:
-            sys.exit("error: the service did not start; see above")
-        threading.Thread(target=out.read, daemon=True).start()
-        try:
-            while httpx.get(found[1] + "/readyz").status_code != 200:
-                time.sleep(0.2)
-            yield found[1]
-        finally:
-            process.terminate()
-            process.wait(20)
+    more = ("--loop", "--threads", str(arguments.threads))
+    with (
+        tempfile.TemporaryDirectory() as state,
+        edge_service(arguments.bundle, str(arguments.clip), "--state", state, *more) as (url, _),
+    ):
+        while httpx.get(url + "/readyz").status_code != 200:
+            time.sleep(0.2)
+        yield url
 
 
 def processed(url: str) -> tuple[float, int]:

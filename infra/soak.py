@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
-import signal
 import socket
 import statistics
 import subprocess
@@ -23,6 +22,7 @@ from typing import Final
 
 import cv2
 import httpx
+from infra.edge_service import edge_service
 
 ROOT: Final = Path(__file__).parent.parent
 WARM_UP_SECONDS: Final = 60.0
@@ -58,24 +58,6 @@ def camera(port: int, folder: Path) -> Iterator[None]:
     finally:
         process.kill()
         process.communicate()
-
-
-@contextlib.contextmanager
-def edge(bundle: Path, url: str) -> Iterator[tuple[str, int]]:
-    """The service; gives its address and process id."""
-    command = [sys.executable, "-m", "plumbline_edge", "run", "--bundle", str(bundle), "--source", url, "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    found = process.stdout and re.search(r"http://\S+", process.stdout.readline())
-    if not found:
-        sys.exit("error: the service did not start")
-    # Its status lines must not fill the pipe.
-    with subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL) as drain:
-        try:
-            yield found[0].rstrip("/"), process.pid
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(20)
-            drain.terminate()
 
 
 @dataclass(frozen=True)
@@ -173,7 +155,7 @@ def main() -> None:
         folder = Path(name)
         write_pictures(arguments.clip, folder)
         plugged.enter_context(camera(port, folder))
-        with edge(arguments.bundle, f"rtsp://127.0.0.1:{port}/camera") as (url, pid):
+        with edge_service(arguments.bundle, f"rtsp://127.0.0.1:{port}/camera") as (url, pid):
             wrong = judge(steady(url, pid, arguments.minutes)) if arguments.minutes else []
             plugged.close()
             wrong += cuts(url, port, folder, arguments.cut_minutes) if arguments.cut_minutes else []

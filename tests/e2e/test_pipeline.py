@@ -16,6 +16,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from tests.e2e.registry_process import serving_registry
 
 pytestmark = pytest.mark.pipeline
 
@@ -43,18 +44,8 @@ def run(name: str, *arguments: object, **environment: str) -> str:
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[str]:
     """A registry on SQLite and a folder, on a free port; gives its URL."""
-    state = tmp_path / "registry"
-    command = [str(Path(sys.executable).parent / "plumbline-registry"), "serve", "--port", "0"]
-    command += ["--database-url", f"sqlite:///{state / 'registry.sqlite3'}", "--blob-dir", str(state / "blobs")]
-    command += ["--tokens-file", str(state / "tokens.json")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        try:
-            line = process.stdout.readline()
-            assert line.startswith("registry on http://"), line
-            yield line.removeprefix("registry on ").split()[0]
-        finally:
-            process.terminate()
+    with serving_registry(tmp_path / "registry") as url:
+        yield url
 
 
 def write_clip(images: Path, path: Path, frames: int = 40) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from infra.dataset_lock import lock_of, lock_path
 from infra.retrain import REFUSED
+from tests.e2e.registry_process import serving_registry
 
 pytestmark = pytest.mark.pipeline
 
@@ -24,23 +25,13 @@ CONVERT = ("--calibration-samples=24", "--parity-samples=24", "--limit-p99-px=in
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """A registry and what its operator has in the environment."""
-    state, keys = tmp_path / "registry", tmp_path / "keys"
-    program = str(Path(sys.executable).parent / "plumbline-registry")
-    tokens = ["--tokens-file", str(state / "tokens.json")]
-    command = [program, "serve", "--port", "0", "--database-url", f"sqlite:///{state / 'registry.sqlite3'}"]
-    command += ["--blob-dir", str(state / "blobs"), *tokens]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        try:
-            url = process.stdout.readline().removeprefix("registry on ").split()[0]
-            scopes = [f"--scope={scope}" for scope in ("admin", "publish", "promote", "sign")]
-            token = subprocess.check_output([program, "token", *scopes, *tokens], text=True).split()[0]
-            environment = {**os.environ, "PLUMBLINE_REGISTRY_TOKEN": token}
-            init = [program, "init", "--url", url, "--keys", str(keys)]
-            subprocess.run(init, env=environment, check=True, stdout=subprocess.DEVNULL)
-            yield url, environment
-        finally:
-            process.terminate()
+    tokens = ["--tokens-file", tmp_path / "registry" / "tokens.json"]
+    with serving_registry(tmp_path / "registry") as url:
+        scopes = [f"--scope={scope}" for scope in ("admin", "publish", "promote", "sign")]
+        token = output_of("plumbline-registry", "token", *scopes, *tokens).split()[0]
+        environment = {**os.environ, "PLUMBLINE_REGISTRY_TOKEN": token}
+        output_of("plumbline-registry", "init", "--url", url, "--keys", tmp_path / "keys", environment=environment)
+        yield url, environment
 
 
 def retrain(data: Path, out: Path, version: str, url: str, environment: dict[str, str], *more: str) -> tuple[int, str]:
@@ -71,8 +62,8 @@ def test_a_model_reaches_canary_and_one_that_proves_nothing_is_stopped(
     labels, images = data.parent / "person_keypoints.json", data.parent / "images"
     convert = ["plumbline-convert", tmp_path / "unproven/model.onnx", "--version", "0.2.2", "--precision", "int8"]
     convert += ["--out", tmp_path / "unproven/bundles", *CONVERT, "--calibration", labels, "--golden", labels]
-    program(*convert, "--calibration-images", images, "--golden-images", images)
-    program("plumbline-seal", tmp_path / "unproven/bundles/int8")
+    output_of(*convert, "--calibration-images", images, "--golden-images", images)
+    output_of("plumbline-seal", tmp_path / "unproven/bundles/int8")
     code, _ = retrain(data, tmp_path / "unproven", "0.2.2", url, environment)
     assert code == REFUSED
     assert "Stopped by the gates, in dev." in (tmp_path / "unproven" / "summary.md").read_text()
@@ -84,5 +75,7 @@ def test_a_model_reaches_canary_and_one_that_proves_nothing_is_stopped(
     assert not (tmp_path / "other" / "run").exists()
 
 
-def program(name: object, *arguments: object) -> None:
-    subprocess.run([str(Path(sys.executable).parent / str(name)), *map(str, arguments)], check=True)
+def output_of(name: object, *arguments: object, environment: dict[str, str] | None = None) -> str:
+    """What one of our programs prints, which must end well."""
+    command = [str(Path(sys.executable).parent / str(name)), *map(str, arguments)]
+    return subprocess.check_output(command, env=environment, text=True)
