@@ -65,3 +65,14 @@ def test_keys_do_nothing_while_somebody_chooses_from_a_list(running: Service, vi
     expect(page.locator("#options")).to_be_hidden()
     page.keyboard.press("3")
     expect(page.locator("#sitting")).to_be_visible()
+
+
+def test_the_first_key_after_a_dialog_has_closed_counts(running: Service, visit: Open) -> None:
+    page = visit(TELEVISION).open(running.url)
+    page.evaluate("""() => {
+      document.querySelector("#options").showModal();
+      document.querySelector("#language").focus();
+      document.querySelector("#options").close();
+      document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "3", bubbles: true }));
+    }""")
+    expect(page.locator("#sitting")).to_be_visible()

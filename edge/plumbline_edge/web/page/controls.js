@@ -76,7 +76,9 @@ const KEYS = { " ": "set", c: "calibrate", p: "privacy", m: "snooze", v: "voice"
 const PLACES = { 1: "live", 2: "history", 3: "sitting" };
 
 function onKey(event) {
-  const typing = event.target.matches("select, input, textarea") || document.querySelector("dialog[open]");
+  // A dialog that has just closed keeps the focus until the next frame: a list nobody can see is not being chosen from.
+  const chooses = event.target.matches("select, input, textarea") && event.target.checkVisibility();
+  const typing = chooses || document.querySelector("dialog[open]");
   if (typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   if (event.key === " " && event.target.matches("button, a, summary")) return;
   const id = KEYS[event.key.toLowerCase()];
