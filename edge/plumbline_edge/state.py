@@ -1,7 +1,8 @@
 """The state folder: bundles by the digest of their manifest, and the link that says which one is active.
 
 <state>/bundles/<manifest_sha256>/   complete, verified bundles
-<state>/active, <state>/previous     links to one of them, replaced atomically
+<state>/active, previous, older      links to the last three, replaced atomically: when the active one must go, two
+                                     that were good are left
 <state>/incoming/<manifest_sha256>/  the download under way; the next update goes on with it
 <state>/trust/                       signed metadata seen last (python-tuf's)
 <state>/updates.json                 what the updater remembers
@@ -26,6 +27,7 @@ class StateFolder:
         self.folder = folder
         self.active = folder / "active"
         self.previous = folder / "previous"
+        self.older = folder / "older"
         self._bundles = folder / "bundles"
         self._incoming = folder / "incoming"
 
@@ -35,7 +37,7 @@ class StateFolder:
 
     def active_sha256(self) -> str | None:
         """The manifest digest of the active bundle; None when there is none."""
-        return self.active.readlink().name if self.active.is_symlink() else None
+        return _target(self.active)
 
     def active_bundle_folder(self) -> Path:
         """The active bundle's folder. Raises BundleUnusable when there is none."""
@@ -89,25 +91,35 @@ class StateFolder:
         return place
 
     def activate(self, manifest_sha256: str) -> None:
-        """Point `active` at a kept bundle in one step, and `previous` at the one before it."""
+        """Point `active` at a kept bundle in one step, and `previous` and `older` at the two before it."""
         before = self.active_sha256()
         if before == manifest_sha256:
             return
         if before is not None:
+            older = _target(self.previous)
+            if older is not None and older not in (before, manifest_sha256):
+                self._link(self.older, older)
             self._link(self.previous, before)
         self._link(self.active, manifest_sha256)
 
     def roll_back(self) -> str | None:
-        """Make the previous bundle active again; gives its digest, None where there is none."""
-        if not self.previous.is_symlink():
+        """Make the previous bundle active again, and the one before it the previous.
+
+        Gives the digest of the one that is active then, None where there is none.
+        """
+        before = _target(self.previous)
+        if before is None:
             return None
-        before = self.previous.readlink().name
         self._link(self.active, before)
+        if (older := _target(self.older)) is None or older == before:
+            self.previous.unlink()
+        else:
+            self._link(self.previous, older)
         return before
 
     def prune(self) -> None:
-        """Delete all bundles but the active and the previous one."""
-        kept = {link.readlink().name for link in (self.active, self.previous) if link.is_symlink()}
+        """Delete all bundles that no link names."""
+        kept = {_target(link) for link in (self.active, self.previous, self.older)}
         for folder in self._bundles.iterdir():
             if folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -118,6 +130,10 @@ class StateFolder:
         temporary.symlink_to(Path("bundles") / manifest_sha256)
         temporary.replace(link)
         _sync_folder(self.folder)
+
+
+def _target(link: Path) -> str | None:
+    return link.readlink().name if link.is_symlink() else None
 
 
 def _sync_folder(folder: Path) -> None:

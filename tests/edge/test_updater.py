@@ -111,14 +111,27 @@ def test_second_update_says_already_active_and_downloads_nothing(device: Device)
     assert device.registry.requests == ["/tuf/metadata/2.root.json", "/tuf/metadata/timestamp.json"]
 
 
-def test_update_keeps_the_previous_bundle_and_no_older(device: Device, tmp_path: Path) -> None:
+def test_update_keeps_two_bundles_from_before_and_no_more(device: Device, tmp_path: Path) -> None:
+    digests = [device.update().manifest_sha256]
+    for version in ("1.1.0", "1.2.0", "1.3.0"):
+        digests.append(move_to(device.registry, tmp_path, version))
+        assert device.update().manifest_sha256 == digests[-1]
+    state = device.state
+    assert [link.readlink().name for link in (state.older, state.previous, state.active)] == digests[1:]
+    assert {path.name for path in (state.folder / "bundles").iterdir()} == set(digests[1:])
+
+
+def test_two_good_bundles_are_left_after_a_bad_one_was_rolled_back(device: Device, tmp_path: Path) -> None:
     first = device.update().manifest_sha256
     second = move_to(device.registry, tmp_path, "1.1.0")
-    assert device.update().manifest_sha256 == second
-    assert (device.state.active_sha256(), device.state.previous.readlink().name) == (second, first)
-    third = move_to(device.registry, tmp_path, "1.2.0")
     device.update()
-    assert {path.name for path in (device.state.folder / "bundles").iterdir()} == {second, third}
+    move_to(device.registry, tmp_path, "1.2.0")
+    with serving(service(lambda: (503, ""))) as url, pytest.raises(UnhealthyBundle):
+        device.update(health=HealthWatch(url, 0.05, 0.05, sleep=lambda _: time.sleep(0.01)))
+    assert (device.state.active_sha256(), device.state.previous.readlink().name) == (second, first)
+    assert device.state.roll_back() == first
+    assert device.active_version == "1.0.0"
+    assert device.state.roll_back() is None
 
 
 def test_operators_rollback_downloads_nothing(device: Device, tmp_path: Path) -> None:
