@@ -294,6 +294,17 @@ def test_from_elsewhere_the_page_needs_its_token_and_probes_do_not(tmp_path: Pat
         process.terminate()
 
 
+def test_page_elsewhere_whose_name_leads_to_this_machine_is_refused(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "frames", [standing(240, 30, 300)] * 10)
+    with service("--source", folder, "--loop", "--state", tmp_path / "state") as running:
+        port = running.url.rpartition(":")[2]
+        refused = httpx.get(f"{running.url}/api/state", headers={"Host": f"rebound.example:{port}"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_this_machine")
+        for name in ("localhost", "127.0.0.1", "[::1]"):
+            assert httpx.get(f"{running.url}/api/state", headers={"Host": f"{name}:{port}"}).status_code == 200
+        assert httpx.get(f"{running.url}/metrics", headers={"Host": "pi.example"}).status_code == 200
+
+
 def test_logs_are_json_when_asked_for(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "frames", [standing(240, 30, 300)] * 60)
     environment = {**os.environ, "PLUMBLINE_EDGE_LOG_FORMAT": "json"}

@@ -29,6 +29,8 @@ class Access:
     """The page's token; None where none is needed."""
 
     token: str | None
+    this_machine_only: bool = False
+    """Nobody else can reach the address, unless by a page elsewhere whose name was made to resolve to it."""
 
     @property
     def query(self) -> str:
@@ -38,8 +40,10 @@ class Access:
 
 def access_of(settings: EdgeSettings) -> Access:
     """No token while the page listens on this machine alone or is said to be open. Raises InvalidSettings."""
-    if settings.open_page or _is_loopback(settings.host):
+    if settings.open_page:
         return Access(None)
+    if _is_loopback(settings.host):
+        return Access(None, this_machine_only=True)
     return Access(_token(settings.token_file or settings.state / "page-token"))
 
 
@@ -72,6 +76,7 @@ class TokenGate:
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._token = access.token
+        self._this_machine_only = access.this_machine_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it."""
@@ -79,7 +84,12 @@ class TokenGate:
         await (self._app if answer is None else answer)(scope, receive, send)
 
     def _answer(self, request: HTTPConnection) -> Response | None:
-        if self._token is None or request.url.path in PROBES or _is_local(request):
+        if request.url.path in PROBES or _is_local(request):
+            return None
+        if self._this_machine_only:
+            message = "this service answers to localhost alone; open http://localhost, or set open_page or another host"
+            return problem(403, "not_this_machine", message)
+        if self._token is None:
             return None
         given = parse_qs(request.url.query).get("token", [""])[0]
         if given and self._is_right(given):
