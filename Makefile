@@ -56,8 +56,8 @@ format: setup ## let ruff lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: setup ## all tests that need nothing but Python
-	$(BIN)/pytest $(PYTEST_ARGS)
+test: setup ## all tests that need nothing but Python; two at a time, TEST_WORKERS=N changes that
+	$(BIN)/pytest -n $(or $(TEST_WORKERS),2) --dist loadfile $(PYTEST_ARGS)
 
 demo: $(DEMO_VENV)/.ready ## registry, publish, edge on the sample clip; ONCE=1 ends by itself with a summary
 	@$(DEMO_BIN)/python infra/demo.py $(if $(ONCE),--once)

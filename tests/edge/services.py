@@ -48,7 +48,7 @@ class Service:
 
     def terminate(self) -> tuple[int, str]:
         self.process.send_signal(signal.SIGTERM)
-        out, _ = self.process.communicate(timeout=20)
+        out, _ = self.process.communicate(timeout=60)
         return self.process.returncode, out
 
 

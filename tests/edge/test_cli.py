@@ -229,7 +229,7 @@ def test_interrupted_once_leaves_no_output(tmp_path: Path, workout: Path) -> Non
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "stopped by a signal" in errors
     assert list(output.iterdir()) == []

@@ -217,5 +217,5 @@ def test_serve_ends_when_told(serve_process: Callable[..., ServerProcess]) -> No
     server = serve_process()
     assert httpx.get(f"{server.url}/readyz").json() == {"status": "ready"}
     server.process.send_signal(signal.SIGINT)
-    assert server.process.wait(timeout=20) == 0
+    assert server.process.wait(timeout=60) == 0
     assert list((server.settings.blob_dir / "incoming").iterdir()) == []

@@ -102,7 +102,7 @@ def test_a_stopped_training_says_how_to_go_on(
         while not (tmp_path / "run" / "last.pt").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(number)
-        errors = process.communicate(timeout=30)[1]
+        errors = process.communicate(timeout=120)[1]
     assert process.returncode == 130
     assert errors.rstrip().endswith("stopped; the same command goes on from the last finished epoch")
     assert "Traceback" not in errors
