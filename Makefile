@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-fleet-short test-fleet-arm64 lint-ansible bench-fleet test-docker test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-models train-default bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-fleet-short test-fleet-arm64 lint-ansible bench-fleet test-docker test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-models bench-tracking train-default bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -105,6 +105,9 @@ train-candidates: setup ## the same short training for every candidate: DATA=lis
 
 bench-models: setup ## AP, PCK, latency and size beside others: MODELS="bundle … movenet.tflite …" DATA=list.yaml [SPORTS= DATA_ROOT= BENCH_ARGS=--conditions]
 	$(BIN)/python -m infra.bench_models $(MODELS) --data "$(DATA)" $(if $(SPORTS),--sports "$(SPORTS)") $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(BENCH_ARGS)
+
+bench-tracking: setup ## frames lost and jitter on clips, beside others: CLIPS="a.mp4 …" MODELS="bundle movenet.tflite …" [SHEETS=folder]
+	$(BIN)/python -m infra.bench_tracking $(CLIPS) --models $(MODELS) $(if $(SHEETS),--sheets "$(SHEETS)")
 
 train-default: setup ## make the shipped weights and bundle again: DATA=folder OUT=folder (training/default-model.sh says what DATA holds); hours
 	PATH="$(CURDIR)/$(BIN):$$PATH" training/default-model.sh "$(DATA)" "$(OUT)"
