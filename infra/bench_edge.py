@@ -1,8 +1,9 @@
 """`make bench-edge`: our pipeline on a 720p clip beside a plain loop with MoveNet and, where given, MediaPipe Pose.
 
 Every contestant reads the same file in a process of its own, one after the other, with inference on one thread, in so
-many rounds, of which the medians are shown. Capture-to-keypoints is the time from a decoded frame to its keypoints
-(ours: to the coach's verdict). Figures of one run are comparable with each other alone.
+many rounds, of which the medians are shown. Latencies are from a decoded frame to its keypoints (ours: to the coach's
+verdict). The last two columns are what ours takes beside inference, as a share of inference: from the frame to smoothed
+keypoints, and to the coach's verdict. Figures of one run are comparable with each other alone.
 """
 
 from __future__ import annotations
@@ -73,15 +74,15 @@ def main() -> None:
     print(
         f"{platform.processor() or platform.machine()}, {arguments.repeat} rounds, medians; runners {sorted(RUNNERS)}"
     )
-    print("| pipeline | FPS | p50 ms | p95 ms | CPU ms a frame | RSS MB | without inference, share of inference |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("| pipeline | FPS | p50 ms | p95 ms | CPU ms a frame | RSS MB | to keypoints | to verdict |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in commands:
         figures = {key: [turn[name][key] for turn in rounds] for key in rounds[0][name] if key != "stages_ms"}
         middle = {key: statistics.median(values) for key, values in figures.items() if None not in values}
-        share = f"{middle['overhead_share']:.3f}" if "overhead_share" in middle else ""
+        shares = [f"{middle[key]:.3f}" if key in middle else "" for key in ("to keypoints", "to verdict")]
         print(
             f"| {name} | {middle['fps']:.1f} | {middle['p50_ms']:.1f} | {middle['p95_ms']:.1f}"
-            f" | {middle['cpu_ms']:.1f} | {middle['rss_mb']:.0f} | {share} |"
+            f" | {middle['cpu_ms']:.1f} | {middle['rss_mb']:.0f} | {' | '.join(shares)} |"
         )
     for name, last in rounds[-1].items():
         if stages := last.get("stages_ms"):

@@ -36,7 +36,7 @@ def require_root_and(*names: str) -> None:
     assert os.geteuid() == 0, "the lab makes namespaces, mounts and root filesystems; run it as root"
 
 
-def wait_for(what: str, condition: Callable[[], Any], timeout_seconds: float = 60) -> Any:
+def wait_for(what: str, condition: Callable[[], Any], timeout_seconds: float = 180) -> Any:
     """The first true value of `condition`; connection errors count as not yet."""
     deadline = time.monotonic() + timeout_seconds
     while time.monotonic() < deadline:
