@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-fleet-short test-fleet-arm64 lint-ansible bench-fleet test-docker test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-fleet-short test-fleet-arm64 lint-ansible bench-fleet test-docker test-dashboards test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -44,7 +44,7 @@ $(DEMO_VENV)/.ready: $(wildcard requirements/edge-$(PYTAG).txt requirements/regi
 lint: setup ## ruff, mypy strict, yamllint, shellcheck, actionlint, zizmor, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES) tests requirements infra/*.py infra/ansible/roles/*/files/*.py
+	$(BIN)/mypy $(PACKAGES) tests requirements infra/*.py infra/grafana/*.py infra/ansible/roles/*/files/*.py
 	$(BIN)/mypy --python-version 3.10 contract/plumbline_contract edge/plumbline_edge
 	$(BIN)/yamllint --strict .
 	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck
@@ -140,6 +140,9 @@ lint-ansible: setup ## ansible-lint, production profile, in an environment of it
 
 test-docker: setup ## build the images and bring docker-compose.yml up; needs root and a Docker engine
 	$(BIN)/pytest -m docker -s tests/infra/test_compose.py
+
+test-dashboards: setup ## every query of every dashboard against a live Prometheus; needs root, Prometheus, node exporter and npm
+	$(BIN)/pytest -m dashboards -s tests/infra/test_dashboards.py $(PYTEST_ARGS)
 
 test-nets: setup ## convert every net of training whole, W48 too; minutes and 8 GB
 	$(BIN)/pytest -m nets -s tests/conversion
