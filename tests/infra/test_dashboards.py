@@ -1,7 +1,7 @@
 """Every query of every dashboard gives numbers, from a real Prometheus that scrapes real edges, a registry and a host.
 
-Two edges run different versions, hot and held down by their firmware, one fails an update, a third is off; devices ask the
-registry, and a training run writes its textfile. Pictures of what the dashboards show are left in var/dashboards.
+Two edges run different versions, hot and held down by their firmware, one fails an update, a third is off; devices
+ask the registry, and a training run writes its textfile. Pictures of the dashboards are left in var/dashboards.
 """
 
 from __future__ import annotations
@@ -146,7 +146,8 @@ def _prometheus(folder: Path, server: str, targets: dict[str, list[str]]) -> lis
 
 
 def _train(data: Path, folder: Path) -> None:
-    options = ["--recipe", "tiny", "--data", data, "--out", folder / "runs/first", "--textfile", folder / "textfile"]
+    options = ["--recipe", "tiny", "--data", data, "--out", folder / "run"]
+    options += ["--textfile", folder / "textfile/first.prom"]
     subprocess.run([program("plumbline-train"), *map(str, options), "--quiet"], check=True)
 
 

@@ -21,9 +21,9 @@ README = Path(__file__).parents[2] / "training/README.md"
 
 def test_figures_of_the_last_epoch_are_in_the_file(make_dataset: MakeDataset, tmp_path: Path) -> None:
     dataset = load_dataset(load_dataset_list(make_dataset(tmp_path / "data", 12)).train[0])
-    out = tmp_path / "runs" / "first"
+    out = tmp_path / "run"
     for last in (1, None):
-        trackers = [Textfile(tmp_path / "textfile")]
+        trackers = [Textfile(tmp_path / "textfile/first.prom")]
         engine.train(recipes.tiny(), [dataset], dataset, out, quiet=True, stop_after=last, trackers=trackers)
     families = text_string_to_metric_families((tmp_path / "textfile/first.prom").read_text())
     samples = {sample.name: sample for family in families for sample in family.samples}

@@ -190,8 +190,8 @@ def train_main() -> None:
     parser.add_argument(
         "--textfile",
         type=Path,
-        metavar="DIR",
-        help="write the figures for Prometheus there too, where node exporter's textfile collector finds them",
+        metavar="RUN.prom",
+        help="write the figures for Prometheus there too, in a folder that node exporter's textfile collector reads",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     arguments = parser.parse_args()

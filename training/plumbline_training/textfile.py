@@ -23,17 +23,17 @@ FIGURES: Final = {
 
 
 class Textfile:
-    """Tracks a run in FOLDER/<run>.prom, written anew after every epoch; it may be scraped at any moment."""
+    """Tracks a run in a file `<run>.prom`, written anew after every epoch; it may be scraped at any moment."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._registry = CollectorRegistry()
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"plumbline_training_{name}", text, ["run", "bundle"], registry=self._registry)
 
     def start(self, config: RunConfig, out: Path) -> None:
-        labels = {"run": out.name, "bundle": config.bundle_name}
+        labels = {"run": self._path.stem, "bundle": config.bundle_name}
         self._gauge("epochs", "epochs in all").labels(**labels).set(config.epochs)
         self._epoch = self._gauge("epoch", "epochs that ended").labels(**labels)
         self._seen = self._gauge("epoch_timestamp_seconds", "when the last epoch ended").labels(**labels)
@@ -45,5 +45,5 @@ class Textfile:
         self._seen.set(time.time())
         for name, child in self._figures.items():
             child.set(line.get(name, float("nan")))
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_to_textfile(str(self._folder / f"{out.name}.prom"), self._registry)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_to_textfile(str(self._path), self._registry)
