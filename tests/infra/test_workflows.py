@@ -25,7 +25,7 @@ pytestmark = pytest.mark.act
 MakeDataset = Callable[[Path, int], Path]
 ACT = ROOT / "var/act/bin/act"
 PICTURES = 48
-LEARNS = "64x64:24"
+LEARNS = "64x64:40"
 """Enough for an AP that one epoch does not reach."""
 
 
