@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-fleet-short test-fleet-arm64 lint-ansible bench-fleet test-docker test-dashboards test-act test-containers test-part changed-parts test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
+.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-fleet-short test-fleet-arm64 lint-ansible bench-fleet test-docker test-dashboards test-act test-containers test-part changed-parts test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-edge soak retrain promote roll-out dist images train-candidates clean check-python test-openapi bench-registry
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -89,6 +89,11 @@ dist: setup ## wheels of every part, their digests, and a bill of materials of t
 	$(PYTHON) -m venv build/bom && build/bom/bin/python $(PIP) install cyclonedx-bom==7.5.0
 	build/bom/bin/cyclonedx-py requirements requirements/edge-py312.txt --output-reproducible -o dist/edge.cdx.json
 	cd dist && sha256sum -- * >SHA256SUMS
+
+images: ## build the images that docker-compose.yml names; IMAGES=registry.example/plumbline TAG=v0.2.0 pushes them there too
+	docker compose --profile train --profile convert build
+	$(if $(IMAGES),for part in edge registry training conversion; do \
+	  docker tag plumbline/$$part "$(IMAGES)/$$part:$(TAG)" && docker push "$(IMAGES)/$$part:$(TAG)"; done)
 
 bench: setup ## what a frame costs here, stage by stage
 	$(BIN)/python infra/bench.py
