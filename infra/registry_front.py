@@ -33,7 +33,7 @@ def nginx(folder: Path, registry: str, blobs: Path, *, limited: bool = True, mor
     folder.mkdir(parents=True)
     text = CONFIGURATION.read_text()
     for ours, here in (
-        ("server 127.0.0.1:8100;", f"server {registry.removeprefix('http://')};"),
+        ("server registry:8100;", f"server {registry.removeprefix('http://')};"),
         ("listen 8080;", f"listen 127.0.0.1:{port} backlog=4096; {more}"),
         ("/var/lib/plumbline-registry/blobs/", f"{blobs.absolute()}/"),
         ("rate=20r/s", "rate=20r/s" if limited else "rate=100000r/s"),

@@ -4,79 +4,125 @@ data as locked -> train -> export -> convert -> AP of the bundle -> seal -> publ
 
 Every step goes on where an earlier run stopped. A bundle that the registry's gates refuse stays in dev, the command
 ends with exit code 3 and the summary says why. The token comes from PLUMBLINE_REGISTRY_TOKEN, the keys of dev and
-canary from --keys; nothing is published without --registry.
+canary from --keys; nothing is published without --registry. With --containers all that is Python runs in the
+images of docker-compose.yml and --registry is the address that they know it by.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from infra.dataset_lock import require
 
 ROOT: Final = Path(__file__).parent.parent
+SERVICES: Final = {
+    "plumbline-train": "train",
+    "plumbline-export": "train",
+    "plumbline-evaluate": "train",
+    "plumbline-convert": "convert",
+    "plumbline-seal": "convert",
+    "plumbline-registry": "operator",
+}
+"""Program -> service of docker-compose.yml that holds it."""
 REFUSED: Final = 3
 """Exit code when the gates refused the bundle."""
 
 
-def run(name: str, *arguments: object) -> str:
-    """One of our programs, what it says shown and given back. Raises SystemExit when it fails."""
-    done = attempt(name, *arguments)
-    if done.returncode != 0:
-        sys.exit(f"error: {name} ended with {done.returncode}; what it said is above")
-    return done.stdout
+@dataclass(frozen=True)
+class Programs:
+    """Our programs: those beside this Python, or each in the container of docker-compose.yml that holds it."""
+
+    containers: bool
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, name: str, *arguments: object) -> str:
+        """One of them, what it says shown and given back. Raises SystemExit when it fails."""
+        done = self.attempt(name, *arguments)
+        if done.returncode != 0:
+            sys.exit(f"error: {name} ended with {done.returncode}; what it said is above")
+        return done.stdout
+
+    def attempt(self, name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """The same without raising."""
+        print(f"$ {name} {' '.join(map(str, arguments))}", flush=True)
+        command = [*self._start(name), *map(str, arguments)]
+        environment = {**os.environ, **self.environment}
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=ROOT, env=environment
+        )
+        print(done.stdout[-4000:], flush=True)
+        return done
+
+    def _start(self, name: str) -> list[str]:
+        if not self.containers:
+            return [str(Path(sys.executable).parent / name)]
+        user = f"{os.getuid()}:{os.getgid()}"
+        return ["docker", "compose", "run", "--rm", "--no-TTY", "--user", user, "--entrypoint", name, SERVICES[name]]
 
 
-def attempt(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """The same without raising."""
-    print(f"$ {name} {' '.join(map(str, arguments))}", flush=True)
-    command = [str(Path(sys.executable).parent / name), *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    print(done.stdout[-4000:], flush=True)
-    return done
+def programs(arguments: argparse.Namespace) -> Programs:
+    """As asked for; containers see the run's folder, the data and the keys under the paths that they have here."""
+    folders = {"RUNS_DIR": arguments.out.parent, "DATA_DIR": arguments.data_root or arguments.data.parent}
+    folders |= {"KEYS_DIR": arguments.keys} if arguments.keys else {}
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    known = {"PWD": str(ROOT), "PLUMBLINE_COMMIT": commit.strip()}
+    return Programs(arguments.containers, known | {name: str(path.absolute()) for name, path in folders.items()})
 
 
-def make_bundle(arguments: argparse.Namespace) -> Path:
+def make_bundle(arguments: argparse.Namespace, of: Programs) -> Path:
     """Train, export, convert, measure, seal; the sealed bundle's folder."""
     out: Path = arguments.out
     data = ["--data", arguments.data, *(["--data-root", arguments.data_root] if arguments.data_root else [])]
     stages = ["--stages", arguments.stages] if arguments.stages else []
     start = ["--init", arguments.init] if arguments.init else []
-    run("plumbline-train", "--recipe", arguments.recipe, *data, *stages, *start, "--out", out / "run")
-    run("plumbline-export", *data, out / "run" / "best.pt", "--out", out / "model.onnx", "--half", out / "half.pt")
+    shown = ["--textfile", out.parent / "textfile" / f"{arguments.version}.prom"]
+    of.run("plumbline-train", "--recipe", arguments.recipe, *data, *stages, *start, "--out", out / "run", *shown)
+    of.run("plumbline-export", *data, out / "run" / "best.pt", "--out", out / "model.onnx", "--half", out / "half.pt")
     bundle: Path = out / "bundles" / arguments.precision
     if not (bundle / "manifest.json").exists():
-        convert = ["--precision", "fp32", arguments.precision, "--golden", arguments.golden, *arguments.convert_options]
-        run("plumbline-convert", out / "model.onnx", "--version", arguments.version, "--out", out / "bundles", *convert)
+        convert = ["--precision", *dict.fromkeys(("fp32", arguments.precision)), "--golden", arguments.golden]
+        convert += ["--version", arguments.version, *arguments.convert_options]
+        of.run("plumbline-convert", out / "model.onnx", "--out", out / "bundles", *convert)
     if not json.loads((bundle / "manifest.json").read_bytes())["files"]:
-        run("plumbline-evaluate", *data, bundle, "--into-manifest")
-        run("plumbline-seal", bundle)
+        of.run("plumbline-evaluate", *data, bundle, "--into-manifest")
+        of.run("plumbline-seal", bundle)
     return bundle
 
 
-def release(arguments: argparse.Namespace, bundle: Path, manifest: dict[str, Any]) -> str | None:
+def release(arguments: argparse.Namespace, of: Programs, bundle: Path, manifest: dict[str, Any]) -> str | None:
     """Publish and promote to dev, then to canary; why the gates refused, None if they did not."""
     server = ["--url", arguments.registry]
     what = [manifest["name"], manifest["version"]]
     promote = ["--reason", arguments.reason, "--keys", arguments.keys, *server]
-    run("plumbline-registry", "publish", bundle, *server)
-    run("plumbline-registry", "promote", *what, "dev", *promote)
-    done = attempt("plumbline-registry", "promote", *what, "canary", *promote)
+    of.run("plumbline-registry", "publish", bundle, *server)
+    of.run("plumbline-registry", "promote", *what, "dev", *promote)
+    done = of.attempt("plumbline-registry", "promote", *what, "canary", *promote)
     return None if done.returncode == 0 else done.stdout.strip().splitlines()[-1]
 
 
-def summary(manifest: dict[str, Any], outcome: str) -> str:
-    """A page in Markdown for the commit."""
+def summary(manifest: dict[str, Any], epochs: list[dict[str, float]], outcome: str) -> str:
+    """A page in Markdown for the commit, with curves that GitHub draws."""
     rows = [
         f"| AP, {item['stage']} {item.get('precision', '')} | {item['ap']:.3f} |"
         for item in manifest["metrics"]["average_precision"]
     ]
     head = f"## {manifest['name']} {manifest['version']} {manifest['precision']}\n\n{outcome}\n\n"
-    return head + "| measure | value |\n| --- | --- |\n" + "\n".join(rows) + "\n"
+    curves = [curve("AP after each epoch", epochs, "ap"), curve("Loss of each epoch", epochs, "loss")]
+    return head + "\n".join(["| measure | value |", "| --- | --- |", *rows, "", *curves, ""])
+
+
+def curve(title: str, epochs: list[dict[str, float]], name: str) -> str:
+    """A figure over the epochs in Mermaid."""
+    values = ", ".join(f"{epoch[name]:.4f}" for epoch in epochs)
+    return f'```mermaid\nxychart-beta\n  title "{title}"\n  x-axis "epoch" 1 --> {len(epochs)}\n  line [{values}]\n```'
 
 
 def parse() -> argparse.Namespace:
@@ -94,6 +140,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder that keeps the run; resumed when it is there")
     parser.add_argument("--registry", metavar="URL", help="publish there")
     parser.add_argument("--keys", type=Path, help="folder with the keys of dev and canary")
+    parser.add_argument("--containers", action="store_true", help="each program in its container of docker-compose.yml")
     parser.add_argument("--reason", default="retrained", help="stands in the channels' history")
     parser.add_argument("convert_options", nargs="*", metavar="-- OPTION", help="further options of plumbline-convert")
     arguments = parser.parse_args()
@@ -106,15 +153,20 @@ def main() -> None:
     """Command line."""
     arguments = parse()
     require(arguments.data, arguments.data_root or arguments.data.parent)
-    bundle = make_bundle(arguments)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    of = programs(arguments)
+    bundle = make_bundle(arguments, of)
     manifest = json.loads((bundle / "manifest.json").read_bytes())
     refused, outcome = None, "Not published."
     if arguments.registry:
-        refused = release(arguments, bundle, manifest)
+        refused = release(arguments, of, bundle, manifest)
         outcome = "Published, in dev and canary." if refused is None else f"**Stopped by the gates, in dev.** {refused}"
-    text = summary(manifest, outcome)
+    lines = (arguments.out / "run/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    text = summary(manifest, [json.loads(line) for line in lines], outcome)
     (arguments.out / "summary.md").write_text(text, encoding="utf-8")
     print(text)
+    if refused is not None and os.environ.get("GITHUB_ACTIONS"):
+        print(f"::error title=Stopped by the gates::{refused}")
     sys.exit(0 if refused is None else REFUSED)
 
 

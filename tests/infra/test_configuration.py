@@ -21,7 +21,7 @@ PLAYBOOKS = ("site.yml", "deploy.yml", "rollback.yml", "add-pi.yml")
 DASHBOARDS = sorted((INFRA / "grafana/dashboards").glob("*.json"))
 DOCKERFILES = sorted([*ROOT.glob("*/Dockerfile"), *ROOT.glob("services/*/Dockerfile")])
 # Histograms are documented by their base name.
-_METRIC = re.compile(r"\bplumbline_[a-z_]+?(?=_bucket\b|_sum\b|_count\b|\b)")
+_METRIC = re.compile(r"\bplumbline_[a-z0-9_]+?(?=_bucket\b|_sum\b|_count\b|\b)")
 
 
 def _run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -30,28 +30,49 @@ def _run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 
 def _documented_metrics() -> set[str]:
-    table = (ROOT / "edge/README.md").read_text() + (ROOT / "services/registry/README.md").read_text()
-    return set(re.findall(r"`(plumbline_[a-z_]+)`", table))
+    tables = (ROOT / part / "README.md" for part in ("edge", "services/registry", "training"))
+    return {name for path in tables for name in re.findall(r"`(plumbline_[a-z0-9_]+)`", path.read_text())}
 
 
 def _expressions(dashboard: dict[str, Any]) -> list[str]:
     return [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
 
 
-def _promtool(*arguments: str) -> None:
-    """Run promtool, which comes with Prometheus, not with pip: CI has it, elsewhere its absence is said aloud."""
-    if shutil.which("promtool") is None and not os.environ.get("CI"):
-        pytest.skip("promtool is missing (apt-get install prometheus): Prometheus' configuration was NOT checked")
-    done = _run(program("promtool"), *arguments, cwd=INFRA / "prometheus")
+def _program_of_apt(name: str, *arguments: str) -> str:
+    """Run what comes with apt, not with pip: CI has it, elsewhere its absence is said aloud."""
+    if shutil.which(name) is None and not os.environ.get("CI"):
+        pytest.skip(f"{name} is missing (apt-get install prometheus prometheus-alertmanager): this was NOT checked")
+    done = _run(program(name), *arguments, cwd=INFRA / "prometheus")
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_prometheus_takes_the_configuration() -> None:
-    _promtool("check", "config", "prometheus.yml")
+    _program_of_apt("promtool", "check", "config", "prometheus.yml")
+
+
+def test_alertmanager_takes_the_configuration() -> None:
+    _program_of_apt("amtool", "check-config", "alertmanager.yml")
+
+
+@pytest.mark.parametrize(
+    ("severity", "receiver"), [("critical", "call"), ("warning", "page"), ("info", "nobody"), ("", "page")]
+)
+def test_alerts_go_to_who_should_know(severity: str, receiver: str) -> None:
+    routed = _program_of_apt(
+        "amtool", "config", "routes", "test", "--config.file=alertmanager.yml", f"severity={severity}"
+    )
+    assert routed.split() == [receiver]
+
+
+def test_routes_know_the_severities_in_use() -> None:
+    groups = yaml.safe_load((INFRA / "prometheus/rules/edge.yml").read_text())["groups"]
+    severities = {rule["labels"]["severity"] for group in groups for rule in group["rules"] if "alert" in rule}
+    assert severities == {"critical", "warning", "info"}
 
 
 def test_alerts_fire_when_they_should() -> None:
-    _promtool("test", "rules", "rules/edge_test.yml", "rules/edge_days_test.yml")
+    _program_of_apt("promtool", "test", "rules", "rules/edge_test.yml", "rules/edge_days_test.yml")
 
 
 def test_every_alert_leads_to_its_entry_in_the_runbook() -> None:
@@ -64,7 +85,7 @@ def test_every_alert_leads_to_its_entry_in_the_runbook() -> None:
 
 
 def test_dashboards_are_what_their_table_says() -> None:
-    done = _run(sys.executable, str(INFRA / "grafana/build.py"), "--check")
+    done = _run(sys.executable, "-m", "infra.grafana.build", "--check")
     assert done.returncode == 0, done.stderr
 
 
@@ -104,8 +125,8 @@ def test_dashboards_are_well_formed(path: Path) -> None:
     assert len({panel["id"] for panel in panels}) == len(panels)
     assert all(panel["title"] and panel["description"] for panel in panels)
     variables = {variable["name"] for variable in dashboard["templating"]["list"]}
-    mentioned = set(re.findall(r"\$\{?(\w+)", json.dumps(dashboard)))
-    assert mentioned - {"__rate_interval"} <= variables
+    mentioned = set(re.findall(r"\$\{?(?!__)(\w+)", json.dumps(dashboard)))
+    assert mentioned <= variables
 
 
 @pytest.mark.parametrize("path", sorted(INFRA.rglob("*.yml")), ids=lambda path: str(path.relative_to(INFRA)))
@@ -183,12 +204,14 @@ def test_environment_file_sets_only_settings_that_the_edge_documents() -> None:
     template = (INFRA / "ansible/roles/edge_app/templates/edge.env.j2").read_text()
     compose = (ROOT / "docker-compose.yml").read_text()
     documented = set(re.findall(r"`(PLUMBLINE_\w+)`", (ROOT / "edge/README.md").read_text()))
-    documented |= set(re.findall(r"`(PLUMBLINE_\w+)`", (ROOT / "services/registry/README.md").read_text()))
+    for part in ("services/registry", "training"):
+        documented |= set(re.findall(r"`(PLUMBLINE_\w+)`", (ROOT / part / "README.md").read_text()))
     assert set(re.findall(r"PLUMBLINE_[A-Z_]+", template + compose)) <= documented
 
 
-def test_compose_file_follows_the_specification() -> None:
-    done = _run(program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", "docker-compose.yml")
+@pytest.mark.parametrize("name", ["docker-compose.yml", "docker-compose.scale.yml", "docker-compose.gpu.yml"])
+def test_compose_file_follows_the_specification(name: str) -> None:
+    done = _run(program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", name)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -18,7 +18,8 @@ from plumbline_training.config import Distillation, RunConfig, Stage
 from plumbline_training.datasets import DatasetList, load_dataset, load_dataset_list
 from plumbline_training.distillation import load_teacher
 from plumbline_training.errors import InvalidSettings
-from plumbline_training.tracking import MlflowTracker, local_uri
+from plumbline_training.textfile import Textfile
+from plumbline_training.tracking import MlflowTracker, Tracker, local_uri
 
 STAGES_EXAMPLE = "128x96:40:1.5,256x192:10"
 DATA_HELP = """
@@ -186,6 +187,12 @@ def train_main() -> None:
         help="track the run in MLflow too: a server's address, or without URI MLFLOW_TRACKING_URI, else a database "
         "beside --out (needs the extra 'tracking'); `mlflow ui --backend-store-uri sqlite:///runs/mlflow.db` shows it",
     )
+    parser.add_argument(
+        "--textfile",
+        type=Path,
+        metavar="RUN.prom",
+        help="write the figures for Prometheus there too, in a folder that node exporter's textfile collector reads",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     arguments = parser.parse_args()
 
@@ -197,10 +204,12 @@ def train_main() -> None:
             teacher, digest = load_teacher(arguments.teacher)
             config = _taught(config, digest, arguments)
         train_sets = [load_dataset(entry) for entry in listed.train]
-        trackers = []
+        trackers: list[Tracker] = []
         if arguments.mlflow is not None:
             uri = arguments.mlflow or os.environ.get("MLFLOW_TRACKING_URI") or local_uri(arguments.out)
             trackers.append(MlflowTracker(uri))
+        if arguments.textfile is not None:
+            trackers.append(Textfile(arguments.textfile))
         best = engine.train(
             config,
             train_sets,

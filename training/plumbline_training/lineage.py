@@ -62,8 +62,11 @@ def _processor() -> str:
 
 
 def git_commit() -> str:
-    """The commit of the source tree this package lies in, or 'unknown' where no repository tracks this very file."""
-    return _git("rev-parse", "HEAD") or "unknown"
+    """The commit of the source tree this package lies in, else what PLUMBLINE_COMMIT says, else 'unknown'.
+
+    In a container no repository tracks this very file; who built the image knows.
+    """
+    return _git("rev-parse", "HEAD") or os.environ.get("PLUMBLINE_COMMIT") or "unknown"
 
 
 def tool_versions() -> dict[str, str]:

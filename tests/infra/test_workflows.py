@@ -1,0 +1,121 @@
+"""The workflows, really run by act on this machine: CI for one part, and retraining up to canary and up to the gates.
+
+Steps run on this machine itself, in a copy of this checkout that act makes in place of actions/checkout, the only
+action that is not ours. They use this environment, which is there already.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from infra.dataset_lock import lock_of, lock_path
+from tests.e2e.registry_process import serving_registry
+from tests.infra.machine import ROOT, program
+
+pytestmark = pytest.mark.act
+
+MakeDataset = Callable[[Path, int], Path]
+ACT = ROOT / "var/act/bin/act"
+PICTURES = 48
+LEARNS = "64x64:40"
+"""Enough for an AP that one epoch does not reach."""
+
+
+def act(event: str, job: str, *options: str) -> tuple[int, str]:
+    """Run one job and those that it needs; the exit code and what act printed."""
+    platforms = [f"--platform={label}=-self-hosted" for label in ("ubuntu-24.04", "self-hosted", "gpu")]
+    command = [str(ACT), event, "--job", job, "--action-offline-mode", *platforms, *options]
+    with tempfile.TemporaryDirectory() as folder:
+        command += ["--env", f"VENV={environment_in(Path(folder))}"]
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+    print(done.stdout[-6000:])
+    return done.returncode, done.stdout
+
+
+def environment_in(folder: Path) -> Path:
+    """This environment under a name of its own, and younger than the copy's files: make must not install it anew."""
+    for entry in Path(sys.prefix).iterdir():
+        if entry.name != ".ready":
+            (folder / entry.name).symlink_to(entry)
+    (folder / ".ready").touch()
+    tomorrow = time.time() + 86400
+    os.utime(folder / ".ready", (tomorrow, tomorrow))
+    return folder
+
+
+def test_ci_tests_the_parts_that_changed(tmp_path: Path) -> None:
+    event = tmp_path / "event.json"
+    event.write_text(json.dumps({"before": "HEAD"}))
+    code, said = act("push", "changes", "--eventpath", str(event))
+    assert code == 0
+    assert "parts=[]" in said
+    event.write_text(json.dumps({"before": "0" * 40}))
+    matrix = ["--matrix", "part:contract", "--env", "PYTEST_ARGS=-q"]
+    code, said = act("push", "part", "--eventpath", str(event), *matrix)
+    assert code == 0
+    assert " passed" in said
+
+
+@pytest.fixture
+def retrain(make_dataset: MakeDataset, tmp_path: Path) -> Iterator[Callable[[int, str], tuple[int, str]]]:
+    """Dispatches retrain.yml with a number of the run and stages, as the runner that holds the keys has it set up."""
+    data = make_dataset(tmp_path / "data", PICTURES)
+    lock_path(data).write_text(json.dumps(lock_of(data, data.parent)))
+    state = tmp_path / "registry"
+    state.mkdir()
+    with serving_registry(state) as url:
+        scopes = [f"--scope={scope}" for scope in ("admin", "publish", "promote", "sign")]
+        registry = [program("plumbline-registry")]
+        token = subprocess.check_output(
+            [*registry, "token", *scopes, "--tokens-file", str(state / "tokens.json")], text=True
+        ).split()[0]
+        keys = tmp_path / "keys"
+        environment = {**os.environ, "PLUMBLINE_REGISTRY_TOKEN": token}
+        subprocess.run([*registry, "init", "--url", url, "--keys", str(keys)], env=environment, check=True)
+        known = {"RUNS": tmp_path / "runs", "DATA": data, "DATA_ROOT": data.parent, "REGISTRY": url}
+        options = [f"--var=PLUMBLINE_{name}={value}" for name, value in known.items()]
+        options += [f"--secret=PLUMBLINE_REGISTRY_TOKEN={token}", f"--secret=PLUMBLINE_CHANNEL_KEYS_DIR={keys}"]
+
+        def dispatch(number: int, stages: str) -> tuple[int, str]:
+            inputs = [f"--input={item}" for item in ("recipe=tiny", "precision=fp32", f"stages={stages}")]
+            # One thread is fastest for so small a net.
+            settings = [f"--env=GITHUB_RUN_NUMBER={number}", "--env=OMP_NUM_THREADS=1"]
+            return act("workflow_dispatch", "retrain", *options, *inputs, *settings)
+
+        yield dispatch
+
+
+def test_a_good_model_reaches_canary_a_worse_one_and_changed_data_are_stopped(
+    retrain: Callable[[int, str], tuple[int, str]], tmp_path: Path
+) -> None:
+    code, said = retrain(1, LEARNS)
+    assert code == 0
+    assert "Published, in dev and canary." in said
+
+    code, said = retrain(2, "64x64:1")
+    assert code != 0
+    assert "Stopped by the gates, in dev." in said
+    assert "ap: -0." in said, "the run says by how much it is worse"
+    assert "against hrnet-tiny 0.2.1" in said
+
+    labels = tmp_path / "data/person_keypoints.json"
+    labels.write_text(labels.read_text().replace("person", "Person", 1))
+    code, said = retrain(3, "64x64:1")
+    assert code != 0
+    assert "the data are not those that the repository knows" in said
+    assert not (tmp_path / "runs/0.2.3/run").exists()
+
+    lock = [sys.executable, "-m", "infra.dataset_lock", str(tmp_path / "data/data.yaml")]
+    assert subprocess.run(lock, cwd=ROOT, check=False).returncode == 1
+    subprocess.run([*lock, "--write"], cwd=ROOT, check=True)
+    subprocess.run(lock, cwd=ROOT, check=True)
