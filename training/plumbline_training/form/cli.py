@@ -1,0 +1,130 @@
+"""plumbline-train-form: performances, training, cross-validation and figures of the judge of form."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from plumbline_training.checkpoint import save_atomically
+from plumbline_training.cli import run_command
+from plumbline_training.form import evaluate
+from plumbline_training.form.net import FormNet
+from plumbline_training.form.recorded import Recorded, folds, load_recorded
+from plumbline_training.form.rendered import Performed, Troupe, load_performed, save_performed
+from plumbline_training.form.train import FORM_FILE, FormConfig, train_form
+from plumbline_training.lineage import git_commit, tool_versions
+
+TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 11, 12, 13
+"""Nobody of one seed appears in another."""
+CHUNK: Final = 55
+FOLDS: Final = 6
+
+
+def performed_in(folder: Path, seed: int, count: int, quiet: bool) -> list[Performed]:
+    """The first `count` performances of a seed, those made here before among them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    performed: list[Performed] = []
+    troupe: Troupe | None = None
+    for number in range(-(-count // CHUNK)):
+        path = folder / f"{seed}-{number:03d}.npz"
+        if not path.is_file():
+            troupe = troupe or Troupe()
+            save_performed([troupe.perform(seed, number * CHUNK + each) for each in range(CHUNK)], path)
+            if not quiet:
+                print(f"performed {path.name}", flush=True)
+        performed += load_performed(path)
+    return performed[:count]
+
+
+def lineage(folder: Path, seed: int, count: int, recorded: Path | None, sequences: int) -> list[dict[str, Any]]:
+    """The data behind a judge, as the manifest names it."""
+    digest = hashlib.sha256()
+    for number in range(-(-count // CHUNK)):
+        digest.update((folder / f"{seed}-{number:03d}.npz").read_bytes())
+    datasets = [{"id": f"rendered-form-{seed}", "sha256": digest.hexdigest(), "images": count, "terms": "made by us"}]
+    if recorded is not None:
+        sha256 = hashlib.sha256(recorded.read_bytes()).hexdigest()
+        datasets.append({"id": recorded.stem, "sha256": sha256, "images": sequences, "terms": "the user's"})
+    return datasets
+
+
+def cross_validated(
+    base: dict[str, torch.Tensor],
+    config: FormConfig,
+    performed: Sequence[Performed],
+    recorded: Sequence[Recorded],
+    out: Path,
+    quiet: bool,
+) -> list[str]:
+    """Train once for each fold from the rendered judge; rows of a table about the sequences that were held out."""
+    logits = np.full(len(recorded), np.nan)
+    for number, (train, test) in enumerate(folds(recorded, FOLDS)):
+        kept = [recorded[each] for each in train]
+        weights = train_form(config, performed, kept, out / f"fold-{number}", base, quiet)
+        net = FormNet()
+        net.load_state_dict(weights)
+        logits[test] = evaluate.sequence_logits(net.eval(), [recorded[each] for each in test])
+    np.savez(out / "held-out.npz", logits=logits, names=np.array([each.name for each in recorded]))
+    return [
+        evaluate.sequence_row(name, logits[numbers] > 0, np.array([recorded[each].wrong for each in numbers]))
+        for name, numbers in evaluate.sources(recorded).items()
+    ]
+
+
+def train_main() -> None:
+    """Entry point of plumbline-train-form."""
+    parser = argparse.ArgumentParser(
+        prog="plumbline-train-form",
+        description="Train the judge of form on rendered performances, and on recorded sequences where they are given. "
+        "Run it again with the same --out to go on where it stopped.",
+        epilog="examples:\n"
+        "  plumbline-train-form --out runs/form\n"
+        "  plumbline-train-form --out runs/form --recorded form.npz --cross-validate\n"
+        "  plumbline-train-form --out /tmp/form --performances 55 --rounds 2",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for performances, checkpoints and figures")
+    parser.add_argument("--performances", type=int, default=2200, help="to learn from (default 2200)")
+    parser.add_argument("--tests", type=int, default=550, help="to measure on, other people (default 550)")
+    parser.add_argument("--rounds", type=int, default=FormConfig.rounds, help=f"default {FormConfig.rounds}")
+    parser.add_argument("--tuning-rounds", type=int, default=40, help="on recorded sequences too (default 40)")
+    parser.add_argument("--recorded", type=Path, metavar="NPZ", help="sequences called right or wrong")
+    parser.add_argument("--cross-validate", action="store_true", help="measure on recorded sequences that are held out")
+    parser.add_argument("--threads", type=int, default=0, help="of the processor (default: all)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    arguments = parser.parse_args()
+    run_command(lambda: _train(arguments), "stopped; the same command goes on from the last finished round")
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    out, quiet = arguments.out, arguments.quiet
+    recorded = load_recorded(arguments.recorded) if arguments.recorded else []
+    folder = out / "performed"
+    performed = performed_in(folder, TRAIN_SEED, arguments.performances, quiet)
+    validation = performed_in(folder, VALIDATION_SEED, max(CHUNK, arguments.tests // 3), quiet)
+    weights = train_form(FormConfig(arguments.rounds), performed, [], out / "rendered", quiet=quiet)
+    tuning = FormConfig(arguments.tuning_rounds, performances=110, passes=1, learning_rate=5e-4)
+    figures: list[str] = []
+    if recorded and arguments.cross_validate:
+        figures += cross_validated(weights, tuning, performed, recorded, out, quiet)
+    if recorded:
+        weights = train_form(tuning, performed, recorded, out / "tuned", weights, quiet)
+    net = FormNet()
+    net.load_state_dict(weights)
+    thresholds = evaluate.best_thresholds(evaluate.ask(net.eval(), validation, VALIDATION_SEED))
+    data = lineage(folder, TRAIN_SEED, arguments.performances, arguments.recorded, len(recorded))
+    state = {"net": weights, "thresholds": thresholds.tolist(), "datasets": data}
+    save_atomically({**state, "git_commit": git_commit(), "tools": tool_versions()}, out / FORM_FILE)
+    tests = performed_in(folder, TEST_SEED, arguments.tests, quiet)
+    figures += evaluate.rendered_rows(net, tests, thresholds)
+    (out / "figures.md").write_text("\n".join(figures) + "\n", encoding="utf-8")
+    print("\n".join(figures))
+    print(f"judge: {out / FORM_FILE}")
