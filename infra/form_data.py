@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from infra.evaluate_coach import POSE_TRAINER, Keypoints, from_openpose, picture_size
@@ -56,7 +57,8 @@ def main() -> None:
         sequences |= push_ups(arguments.pushups)
     if arguments.pose_trainer:
         sequences |= pose_trainer(arguments.pose_trainer)
-    np.savez_compressed(arguments.out, **{name: keypoints.astype(np.float32) for name, keypoints in sequences.items()})
+    small: dict[str, Any] = {name: keypoints.astype(np.float32) for name, keypoints in sequences.items()}
+    np.savez_compressed(arguments.out, **small)
     print(f"{arguments.out}: {len(sequences)} sequences")
 
 

@@ -53,7 +53,7 @@ class Moments:
 @torch.inference_mode()
 def answer(net: FormNet, windows_NWC: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Logits (N, L)."""
-    parts = torch.from_numpy(windows_NWC).split(512)
+    parts = torch.split(torch.from_numpy(windows_NWC), 512)
     logits: npt.NDArray[np.float32] = torch.cat([net(as_input(part)).flatten(1) for part in parts]).numpy()
     return logits
 
@@ -65,7 +65,7 @@ def moments_asked(performed: Performed) -> npt.NDArray[np.int64]:
     if len(changes) == 0:
         return moments
     near = np.abs(moments[:, None] - changes[None]).min(axis=1)
-    return moments[near >= AMBIGUOUS_FRAMES]
+    return np.asarray(moments[near >= AMBIGUOUS_FRAMES])
 
 
 def ask(net: FormNet, performed: Sequence[Performed], seed: int, held_out_view: bool | None = None) -> Moments:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from plumbline_contract.form import EXERCISES, FAULT_NAMES, PHASES, RATE_HZ
 from plumbline_contract.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS
@@ -98,16 +97,13 @@ class Troupe:
         points_TK3 = self._keypoints(body, skeleton, done, times_T)
         right_TK3 = self._keypoints(body, skeleton, without_faults(done), times_T) if done.injected else points_TK3
         exercise = NAMED.get(name, name)
-        active_TF, keypoints_TK, strength_T = _labels(exercise, done, times_T)
         return Performed(
             EXERCISES.index(exercise),
             done.motion.support in LYING,
             points_TK3,
             right_TK3,
             np.array([PHASES.index(phase) for phase in done.phases(times_T)]),
-            active_TF,
-            keypoints_TK,
-            strength_T,
+            *labels_of(exercise, done, times_T),
         )
 
     def _keypoints(
@@ -158,9 +154,10 @@ def without_faults(done: Performance) -> Performance:
     return replace(done, repetitions=full_depth, injected=[])
 
 
-def _labels(
+def labels_of(
     exercise: str, done: Performance, times_T: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+    """Of each moment: the active faults (T, F), the keypoints that show them (T, K), and how much is there (T,)."""
     active_TF = np.zeros((len(times_T), len(FAULT_NAMES)), bool)
     keypoints_TK = np.zeros((len(times_T), NUM_KEYPOINTS), bool)
     strength_T = np.zeros(len(times_T), np.float32)
@@ -194,16 +191,10 @@ def _shown(injected: Injected, done: Performance) -> npt.NDArray[np.bool_]:
     return np.isin(KEYPOINT_NAMES, names)
 
 
-def perform_all(seed: int, numbers: range, quiet: bool = False) -> list[Performed]:
-    """Performances of one seed."""
-    troupe = Troupe()
-    return [troupe.perform(seed, number) for number in tqdm(numbers, desc="performing", disable=quiet)]
-
-
 def save_performed(performed: list[Performed], path: Path) -> None:
     """Write performances as one npz: half floats are exact to a millimetre within two metres."""
     lengths = [len(each.phase_T) for each in performed]
-    joined = {
+    joined: dict[str, npt.NDArray[Any]] = {
         "points": np.concatenate([each.points_TK3 for each in performed]).astype(np.float16),
         "right": np.concatenate([each.right_TK3 for each in performed]).astype(np.float16),
         "phase": np.concatenate([each.phase_T for each in performed]).astype(np.int8),
@@ -215,7 +206,7 @@ def save_performed(performed: list[Performed], path: Path) -> None:
         "frames": np.array(lengths),
     }
     with path.with_suffix(".partial").open("wb") as file:
-        np.savez(file, **joined)
+        np.savez(file, **joined)  # type: ignore[arg-type]  # the stubs take a name for allow_pickle
     path.with_suffix(".partial").replace(path)
 
 

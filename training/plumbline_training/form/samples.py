@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -74,7 +74,7 @@ def dropped_out(frames: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     for _ in range(rng.integers(0, 3)):
         start, length = int(rng.integers(frames)), int(rng.integers(3, 20))
         lost_TK[start : start + length, rng.integers(NUM_KEYPOINTS)] = True
-    return lost_TK
+    return np.asarray(lost_TK)
 
 
 def is_held_out_view(azimuth_degrees: float) -> bool:
@@ -142,7 +142,7 @@ def windows_of(performed: Performed, filmed: Filmed, moments: npt.NDArray[np.int
         form_windows(filmed.found_TK3, ends.tolist()),
         np.full(len(ends), performed.exercise),
         performed.phase_T[moments],
-        wrong_N.astype(np.float32),
+        np.asarray(wrong_N, dtype=np.float32),
         active_NF.astype(np.float32),
         performed.keypoints_TK[moments].astype(np.float32),
         (-away_NK2 / OFFSET_UNIT).astype(np.float32),
@@ -171,20 +171,18 @@ def rendered_batch(performed: Sequence[Performed], rng: np.random.Generator, cou
 
 def mirrored(batch: Batch, which_N: npt.NDArray[np.bool_]) -> Batch:
     """Some windows as in a looking-glass: left and right exchanged. Names of faults know no side."""
-    flip = np.array([-1.0, 1.0], np.float32)
-    order = list(MIRROR)
-    windows = batch.windows_NWC.reshape(*batch.windows_NWC.shape[:2], NUM_KEYPOINTS, 5)
-    turned = windows[:, :, order] * np.array([-1, 1, -1, 1, 1], np.float32)
-    pick = lambda new, old: np.where(which_N.reshape(-1, *([1] * (old.ndim - 1))), new, old)  # noqa: E731
-    return Batch(
-        pick(turned, windows).reshape(batch.windows_NWC.shape),
-        batch.exercise_N,
-        batch.phase_N,
-        batch.wrong_N,
-        batch.faults_NF,
-        pick(batch.keypoints_NK[:, order], batch.keypoints_NK),
-        pick(batch.offsets_NK2[:, order] * flip, batch.offsets_NK2),
-        batch.correctable_N,
-        pick(batch.fault_px_NK2[:, order] * flip, batch.fault_px_NK2),
-        batch.strength_N,
+    order, flip = list(MIRROR), np.array([-1, 1], np.float32)
+    windows_NWKX = batch.windows_NWC.reshape(*batch.windows_NWC.shape[:2], NUM_KEYPOINTS, -1).copy()
+    windows_NWKX[which_N] = windows_NWKX[which_N][:, :, order] * np.array([-1, 1, -1, 1, 1], np.float32)
+    keypoints_NK, offsets_NK2 = batch.keypoints_NK.copy(), batch.offsets_NK2.copy()
+    fault_px_NK2 = batch.fault_px_NK2.copy()
+    keypoints_NK[which_N] = keypoints_NK[which_N][:, order]
+    for points_NK2 in (offsets_NK2, fault_px_NK2):
+        points_NK2[which_N] = points_NK2[which_N][:, order] * flip
+    return replace(
+        batch,
+        windows_NWC=windows_NWKX.reshape(batch.windows_NWC.shape),
+        keypoints_NK=keypoints_NK,
+        offsets_NK2=offsets_NK2,
+        fault_px_NK2=fault_px_NK2,
     )

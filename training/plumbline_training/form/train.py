@@ -93,6 +93,7 @@ def train_form(
     out: Path,
     initial: dict[str, torch.Tensor] | None = None,
     quiet: bool = False,
+    stop_after: int | None = None,
 ) -> dict[str, torch.Tensor]:
     """Train, going on from OUT/state.pt where it is; the weights. Raises InvalidCheckpoint or TrainingDiverged."""
     out.mkdir(parents=True, exist_ok=True)
@@ -102,9 +103,11 @@ def train_form(
         net.load_state_dict(initial)
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     begun = _resume(out / STATE_FILE, config, net, optimiser)
-    bar = tqdm(range(begun, config.rounds), desc="rounds", initial=begun, total=config.rounds, disable=quiet)
+    last = stop_after or config.rounds
+    bar = tqdm(range(begun, last), desc="rounds", initial=begun, total=config.rounds, disable=quiet)
     for number in bar:
         rng = np.random.default_rng((config.seed, number))
+        torch.manual_seed(config.seed + 1000 * number)
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * _rate(number / config.rounds)
         means = _round(config, net, optimiser, performed, recorded, rng)
