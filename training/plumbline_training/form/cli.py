@@ -1,4 +1,4 @@
-"""plumbline-train-form: performances, training, cross-validation and figures of the judge of form."""
+"""plumbline-train-form and plumbline-export-form: performances, training, cross-validation, figures, ONNX."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import torch
 
 from plumbline_training.checkpoint import save_atomically
 from plumbline_training.cli import run_command
-from plumbline_training.form import evaluate
+from plumbline_training.form import evaluate, export
 from plumbline_training.form.net import FormNet
 from plumbline_training.form.recorded import Recorded, folds, load_recorded
 from plumbline_training.form.rendered import Performed, Troupe, load_performed, save_performed
+from plumbline_training.form.samples import rendered_batch
 from plumbline_training.form.train import FORM_FILE, FormConfig, train_form
 from plumbline_training.lineage import git_commit, tool_versions
 
@@ -128,3 +129,30 @@ def _train(arguments: argparse.Namespace) -> None:
     (out / "figures.md").write_text("\n".join(figures) + "\n", encoding="utf-8")
     print("\n".join(figures))
     print(f"judge: {out / FORM_FILE}")
+
+
+def export_main() -> None:
+    """Entry point of plumbline-export-form."""
+    parser = argparse.ArgumentParser(
+        prog="plumbline-export-form",
+        description="Export a judge of form to ONNX, with the windows by which conversion proves what it makes.",
+        epilog="example:\n  plumbline-export-form runs/form/form.pt --performed runs/form/performed "
+        "--out build/form.onnx",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("checkpoint", type=Path, help=f"{FORM_FILE} of a run")
+    parser.add_argument("--performed", type=Path, required=True, metavar="DIR", help="performances of a run")
+    parser.add_argument("--out", type=Path, required=True, metavar="MODEL.onnx", help="file to write")
+    parser.add_argument("--half", type=Path, metavar="FILE.pt", help="also keep float16 weights")
+    arguments = parser.parse_args()
+
+    def main() -> None:
+        performed = performed_in(arguments.performed, TEST_SEED, CHUNK, quiet=True)
+        rng = np.random.default_rng(TEST_SEED)
+        record = export.export_form(arguments.checkpoint, arguments.out, rendered_batch(performed, rng).windows_NWC)
+        if arguments.half is not None:
+            export.export_half_form(arguments.checkpoint, arguments.half)
+        parity = record.metrics.parity[0]
+        print(f"{arguments.out}: {record.name}, parity torch -> ONNX {parity.probability_max_abs:.1e} on probabilities")
+
+    run_command(main)
