@@ -62,11 +62,12 @@ test: setup ## all tests that need nothing but Python
 demo: $(DEMO_VENV)/.ready ## registry, publish, edge on the sample clip; ONCE=1 ends by itself with a summary
 	@$(DEMO_BIN)/python infra/demo.py $(if $(ONCE),--once)
 
-pipeline: setup ## train two epochs on made data, convert, publish, activate, infer
+pipeline: setup ## both models: train a little on made data, convert, gate, publish, activate, infer
 	$(BIN)/pytest -m pipeline -s tests/e2e/test_pipeline.py
 
-retrain: setup ## train, convert, gate, publish as CI does: VERSION=0.2.1 RUNS=folder DATA_ROOT=… [RECIPE= STAGES= REGISTRY= KEYS= REASON=]
+retrain: setup ## train, convert, gate, publish as CI does: VERSION=0.2.1 RUNS=folder DATA_ROOT=… [RECIPE= STAGES= REGISTRY= KEYS= REASON= JUDGE=1 RECORDED=]
 	$(BIN)/python -m infra.retrain --version "$(VERSION)" --out "$(RUNS)/$(VERSION)" --reason "$(or $(REASON),retrained)" \
+	  $(if $(JUDGE),--judge --precision dynamic) $(if $(RECORDED),--recorded "$(RECORDED)") \
 	  $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(if $(RECIPE),--recipe $(RECIPE)) $(if $(STAGES),--stages $(STAGES)) \
 	  $(if $(REGISTRY),--registry "$(REGISTRY)" --keys "$(KEYS)")
 

@@ -4,7 +4,7 @@ data as locked -> train -> export -> convert -> AP of the bundle -> seal -> publ
 
 Every step goes on where an earlier run stopped. A bundle that the registry's gates refuse stays in dev, the command
 ends with exit code 3 and the summary says why. The token comes from PLUMBLINE_REGISTRY_TOKEN, the keys of dev and
-canary from --keys; nothing is published without --registry.
+canary from --keys; nothing is published without --registry. With --judge it is the judge of form that takes this way.
 """
 
 from __future__ import annotations
@@ -50,11 +50,26 @@ def make_bundle(arguments: argparse.Namespace) -> Path:
     run("plumbline-export", *data, out / "run" / "best.pt", "--out", out / "model.onnx", "--half", out / "half.pt")
     bundle: Path = out / "bundles" / arguments.precision
     if not (bundle / "manifest.json").exists():
-        convert = ["--precision", "fp32", arguments.precision, "--golden", arguments.golden, *arguments.convert_options]
+        convert = ["--precision", "fp32", arguments.precision, "--golden", arguments.golden, *arguments.options]
         run("plumbline-convert", out / "model.onnx", "--version", arguments.version, "--out", out / "bundles", *convert)
     if not json.loads((bundle / "manifest.json").read_bytes())["files"]:
         run("plumbline-evaluate", *data, bundle, "--into-manifest")
         run("plumbline-seal", bundle)
+    return bundle
+
+
+def make_judge(arguments: argparse.Namespace) -> Path:
+    """The same of the judge of form, whose figures training writes."""
+    out: Path = arguments.out
+    recorded = ["--recorded", arguments.recorded, "--cross-validate"] if arguments.recorded else []
+    run("plumbline-train-form", "--out", out / "run", *recorded, "--quiet", *arguments.options)
+    export = ["--performed", out / "run" / "performed", "--out", out / "form.onnx", "--half", out / "half.pt"]
+    run("plumbline-export-form", out / "run" / "form.pt", *export)
+    bundle: Path = out / "bundles" / arguments.precision
+    if not (bundle / "manifest.json").exists():
+        convert = ["--version", arguments.version, "--precision", arguments.precision, "--out", out / "bundles"]
+        run("plumbline-convert-form", out / "form.onnx", *convert)
+    run("plumbline-seal", bundle)
     return bundle
 
 
@@ -71,16 +86,18 @@ def release(arguments: argparse.Namespace, bundle: Path, manifest: dict[str, Any
 
 def summary(manifest: dict[str, Any], outcome: str) -> str:
     """A page in Markdown for the commit."""
+    metrics = manifest["metrics"]
     rows = [
         f"| AP, {item['stage']} {item.get('precision', '')} | {item['ap']:.3f} |"
-        for item in manifest["metrics"]["average_precision"]
+        for item in metrics.get("average_precision", ())
     ]
+    rows += [f"| {item['name']}, {item['dataset']} | {item['value']:.3f} |" for item in metrics.get("scores", ())]
     head = f"## {manifest['name']} {manifest['version']} {manifest['precision']}\n\n{outcome}\n\n"
     return head + "| measure | value |\n| --- | --- |\n" + "\n".join(rows) + "\n"
 
 
 def parse() -> argparse.Namespace:
-    """The command line; what follows -- goes to plumbline-convert."""
+    """The command line; what follows -- goes to plumbline-convert, or with --judge to plumbline-train-form."""
     parser = argparse.ArgumentParser(prog="make retrain", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--data", type=Path, default=ROOT / "training/datasets/real-and-rendered.yaml", help="list")
@@ -90,12 +107,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--init", type=Path, help="weights to start from")
     parser.add_argument("--precision", default="int8")
     parser.add_argument("--golden", type=Path, default=ROOT / "samples/squats.mp4", help="pictures for golden.npz")
+    parser.add_argument("--judge", action="store_true", help="the judge of form instead of the pose model")
+    parser.add_argument("--recorded", type=Path, metavar="NPZ", help="with --judge: sequences called right or wrong")
     parser.add_argument("--version", required=True, help="of the bundle, such as 0.2.17")
     parser.add_argument("--out", type=Path, required=True, help="folder that keeps the run; resumed when it is there")
     parser.add_argument("--registry", metavar="URL", help="publish there")
     parser.add_argument("--keys", type=Path, help="folder with the keys of dev and canary")
     parser.add_argument("--reason", default="retrained", help="stands in the channels' history")
-    parser.add_argument("convert_options", nargs="*", metavar="-- OPTION", help="further options of plumbline-convert")
+    parser.add_argument("options", nargs="*", metavar="-- OPTION", help="further options of convert, or of train-form")
     arguments = parser.parse_args()
     if arguments.registry and not arguments.keys:
         parser.error("--registry needs --keys, the folder with the keys of dev and canary")
@@ -105,8 +124,11 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Command line."""
     arguments = parse()
-    require(arguments.data, arguments.data_root or arguments.data.parent)
-    bundle = make_bundle(arguments)
+    if arguments.judge:
+        bundle = make_judge(arguments)
+    else:
+        require(arguments.data, arguments.data_root or arguments.data.parent)
+        bundle = make_bundle(arguments)
     manifest = json.loads((bundle / "manifest.json").read_bytes())
     refused, outcome = None, "Not published."
     if arguments.registry:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from plumbline_training.checkpoint import save_atomically
 from plumbline_training.cli import run_command
+from plumbline_training.errors import InvalidDataset
 from plumbline_training.form import evaluate, export
 from plumbline_training.form.net import FormNet
 from plumbline_training.form.recorded import Recorded, folds, load_recorded
@@ -32,22 +34,27 @@ def performed_in(folder: Path, seed: int, count: int, quiet: bool) -> list[Perfo
     folder.mkdir(parents=True, exist_ok=True)
     performed: list[Performed] = []
     troupe: Troupe | None = None
-    for number in range(-(-count // CHUNK)):
-        path = folder / f"{seed}-{number:03d}.npz"
+    for path, numbers in _chunks(folder, seed, count):
         if not path.is_file():
             troupe = troupe or Troupe()
-            save_performed([troupe.perform(seed, number * CHUNK + each) for each in range(CHUNK)], path)
+            save_performed([troupe.perform(seed, number) for number in numbers], path)
             if not quiet:
                 print(f"performed {path.name}", flush=True)
         performed += load_performed(path)
-    return performed[:count]
+    return performed
+
+
+def _chunks(folder: Path, seed: int, count: int) -> list[tuple[Path, range]]:
+    """The files of a seed's performances, and the numbers that each holds."""
+    parts = [range(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
+    return [(folder / f"{seed}-{part.start:05d}-{len(part)}.npz", part) for part in parts]
 
 
 def lineage(folder: Path, seed: int, count: int, recorded: Path | None, sequences: int) -> list[dict[str, Any]]:
     """The data behind a judge, as the manifest names it."""
     digest = hashlib.sha256()
-    for number in range(-(-count // CHUNK)):
-        digest.update((folder / f"{seed}-{number:03d}.npz").read_bytes())
+    for path, _ in _chunks(folder, seed, count):
+        digest.update(path.read_bytes())
     datasets = [{"id": f"rendered-form-{seed}", "sha256": digest.hexdigest(), "images": count, "terms": "made by us"}]
     if recorded is not None:
         sha256 = hashlib.sha256(recorded.read_bytes()).hexdigest()
@@ -62,8 +69,8 @@ def cross_validated(
     recorded: Sequence[Recorded],
     out: Path,
     quiet: bool,
-) -> list[str]:
-    """Train once for each fold from the rendered judge; rows of a table about the sequences that were held out."""
+) -> npt.NDArray[np.bool_]:
+    """Train once for each fold from the rendered judge; of each sequence, whether it was called wrong when held out."""
     logits = np.full(len(recorded), np.nan)
     for number, (train, test) in enumerate(folds(recorded, FOLDS)):
         kept = [recorded[each] for each in train]
@@ -72,10 +79,7 @@ def cross_validated(
         net.load_state_dict(weights)
         logits[test] = evaluate.sequence_logits(net.eval(), [recorded[each] for each in test])
     np.savez(out / "held-out.npz", logits=logits, names=np.array([each.name for each in recorded]))
-    return [
-        evaluate.sequence_row(name, logits[numbers] > 0, np.array([recorded[each].wrong for each in numbers]))
-        for name, numbers in evaluate.sources(recorded).items()
-    ]
+    return np.asarray(logits > 0)
 
 
 def train_main() -> None:
@@ -110,25 +114,36 @@ def _train(arguments: argparse.Namespace) -> None:
     recorded = load_recorded(arguments.recorded) if arguments.recorded else []
     folder = out / "performed"
     performed = performed_in(folder, TRAIN_SEED, arguments.performances, quiet)
-    validation = performed_in(folder, VALIDATION_SEED, max(CHUNK, arguments.tests // 3), quiet)
+    validation = performed_in(folder, VALIDATION_SEED, arguments.tests, quiet)
     weights = train_form(FormConfig(arguments.rounds), performed, [], out / "rendered", quiet=quiet)
     tuning = FormConfig(arguments.tuning_rounds, performances=110, passes=1, learning_rate=5e-4)
-    figures: list[str] = []
+    figures, scores = list[str](), list[dict[str, Any]]()
     if recorded and arguments.cross_validate:
-        figures += cross_validated(weights, tuning, performed, recorded, out, quiet)
+        told = cross_validated(weights, tuning, performed, recorded, out, quiet)
+        for name, numbers in evaluate.sources(recorded).items():
+            wrong = np.array([recorded[each].wrong for each in numbers])
+            figures.append(evaluate.sequence_row(name, told[numbers], wrong))
+            value = evaluate.macro_f1(told[numbers], wrong)
+            scores.append(_score("wrong macro F1, cross-validated", name, len(numbers), value))
     if recorded:
         weights = train_form(tuning, performed, recorded, out / "tuned", weights, quiet)
     net = FormNet()
     net.load_state_dict(weights)
     thresholds = evaluate.best_thresholds(evaluate.ask(net.eval(), validation, VALIDATION_SEED))
-    data = lineage(folder, TRAIN_SEED, arguments.performances, arguments.recorded, len(recorded))
-    state = {"net": weights, "thresholds": thresholds.tolist(), "datasets": data}
-    save_atomically({**state, "git_commit": git_commit(), "tools": tool_versions()}, out / FORM_FILE)
     tests = performed_in(folder, TEST_SEED, arguments.tests, quiet)
-    figures += evaluate.rendered_rows(net, tests, thresholds)
+    asked, rows = evaluate.rendered_rows(net, tests, thresholds)
+    scores += [_score(name, f"rendered-form-{TEST_SEED}", n, value) for name, (value, n) in asked.items()]
+    figures += rows
+    state = {"net": weights, "thresholds": thresholds.tolist(), "scores": scores}
+    data = lineage(folder, TRAIN_SEED, arguments.performances, arguments.recorded, len(recorded))
+    save_atomically({**state, "datasets": data, "git_commit": git_commit(), "tools": tool_versions()}, out / FORM_FILE)
     (out / "figures.md").write_text("\n".join(figures) + "\n", encoding="utf-8")
     print("\n".join(figures))
     print(f"judge: {out / FORM_FILE}")
+
+
+def _score(name: str, dataset: str, samples: int, value: float) -> dict[str, Any]:
+    return {"name": name, "dataset": dataset, "samples": samples, "value": value}
 
 
 def export_main() -> None:
@@ -147,7 +162,10 @@ def export_main() -> None:
     arguments = parser.parse_args()
 
     def main() -> None:
-        performed = performed_in(arguments.performed, TEST_SEED, CHUNK, quiet=True)
+        paths = sorted(arguments.performed.glob(f"{TEST_SEED}-*.npz"))
+        if not paths:
+            raise InvalidDataset(f"{str(arguments.performed)!r} holds no performances; name the folder of a run")
+        performed = load_performed(paths[0])
         rng = np.random.default_rng(TEST_SEED)
         record = export.export_form(arguments.checkpoint, arguments.out, rendered_batch(performed, rng).windows_NWC)
         if arguments.half is not None:

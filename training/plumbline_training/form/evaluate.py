@@ -176,32 +176,41 @@ def sequence_row(name: str, told: Flags, wrong: Flags) -> str:
     return f"| {name} | {len(told)} | {found} of {int(wrong.sum())} | {blamed} of {int((~wrong).sum())} | {score} |"
 
 
-def rendered_rows(net: FormNet, performed: Sequence[Performed], thresholds_F: npt.NDArray[np.float64]) -> list[str]:
-    """Rows of Markdown: each figure on views as in training, and on views that training left out."""
-    rows = ["| performances not seen in training | views as in training | views left out |", "|---|---|---|"]
+Figures = dict[str, tuple[float, int]]
+"""Value and number of moments, by name."""
+
+
+def rendered_rows(
+    net: FormNet, performed: Sequence[Performed], thresholds_F: npt.NDArray[np.float64]
+) -> tuple[Figures, list[str]]:
+    """The figures on views as in training, and rows of Markdown of these and of the views that training left out."""
     seed = 20
     known, new = (summary(ask(net, performed, seed, held_out), thresholds_F) for held_out in (False, True))
-    return rows + [f"| {name} | {known[name]:.4g} | {new[name]:.4g} |" for name in known]
+    rows = [f"| {len(performed)} performances by others | views as in training | views left out |", "|---|---|---|"]
+    cells = {name: [f"{value:.3f} ({n})" for value, n in (known[name], new[name])] for name in known}
+    return known, rows + [f"| {name} | {' | '.join(cells[name])} |" for name in known]
 
 
-def summary(moments: Moments, thresholds_F: npt.NDArray[np.float64]) -> dict[str, float]:
-    """The figures that the issue asks for."""
+def summary(moments: Moments, thresholds_F: npt.NDArray[np.float64]) -> Figures:
+    """The figures that a judge is measured by: each with the number of moments behind it."""
     right, n = exercise_accuracy(moments)
+    wrong_N, moved_N, seen_N = moments.truth.wrong_N > 0, moments.truth.strength_N > 0, moments.seen_N
     seen, every = (list(fault_scores(moments, thresholds_F, hidden).values()) for hidden in (False, True))
     found, left = attribution(moments), np.abs(remaining(moments)) < RIGHT_BELOW
-    visible_wrong = moments.seen_N[moments.truth.wrong_N > 0]
-    visible_moved = moments.seen_N[moments.truth.strength_N > 0]
     phase = moments.logits_NL[:, ANSWER["phase"]].argmax(axis=1) == moments.truth.phase_N
     told = moments.probability("wrong")[:, 0] >= 0.5
     return {
-        "moments": n,
-        "exercise accuracy": right / n,
-        "phase accuracy": float(phase.mean()),
-        "fault macro F1, seen": float(np.mean(seen)),
-        "fault macro F1, all": float(np.mean(every)),
-        "wrong macro F1": macro_f1(told, moments.truth.wrong_N > 0),
-        "top-2 keypoints, seen": float(found[visible_wrong].mean()),
-        "top-2 keypoints, all": float(found.mean()),
-        "corrected, seen": float(left[visible_moved].mean()),
-        "corrected, all": float(left.mean()),
+        "exercise accuracy": (right / n, n),
+        "phase accuracy": (float(phase.mean()), n),
+        "fault macro F1, seen": (_mean(seen), int((~wrong_N | seen_N | _tempo(moments)).sum())),
+        "fault macro F1, all": (_mean(every), n),
+        "wrong macro F1": (macro_f1(told, wrong_N), n),
+        "top-2 keypoints, seen": (_mean(found[seen_N[wrong_N]]), int((seen_N & wrong_N).sum())),
+        "top-2 keypoints, all": (_mean(found), int(wrong_N.sum())),
+        "corrected, seen": (_mean(left[seen_N[moved_N]]), int((seen_N & moved_N).sum())),
+        "corrected, all": (_mean(left), int(moved_N.sum())),
     }
+
+
+def _mean(values: Sequence[float] | Flags) -> float:
+    return float(np.mean(values)) if len(values) else 0.0

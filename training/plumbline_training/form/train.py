@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from plumbline_contract.form import ANSWER
+from plumbline_contract.form import ANSWER, EXERCISES, FAULT_NAMES
 from plumbline_training.checkpoint import load_checkpoint, save_atomically
 from plumbline_training.errors import InvalidCheckpoint, TrainingDiverged
 from plumbline_training.form.net import FormNet, as_input
@@ -25,6 +25,8 @@ from plumbline_training.form.recorded import Recorded, varied_windows
 from plumbline_training.form.rendered import Performed
 from plumbline_training.form.samples import Batch, rendered_batch
 
+EXERCISE_F: Final = torch.tensor([EXERCISES.index(exercise) for exercise, _ in FAULT_NAMES])
+"""The exercise of each fault."""
 STATE_FILE: Final = "state.pt"
 FORM_FILE: Final = "form.pt"
 
@@ -50,18 +52,21 @@ def losses(logits_NL: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
     """The mean loss of each answer."""
     part = {name: logits_NL[:, where] for name, where in ANSWER.items()}
     binary = functional.binary_cross_entropy_with_logits
-    known_N = torch.from_numpy(batch.correctable_N)
-    offsets = functional.smooth_l1_loss(
-        part["offsets"], torch.from_numpy(batch.offsets_NK2).flatten(1), reduction="none"
+    wrong_N, known_N = torch.from_numpy(batch.wrong_N), torch.from_numpy(batch.correctable_N)
+    own_NF = (torch.from_numpy(batch.exercise_N)[:, None] == EXERCISE_F[None]).float()
+    faults_NF = binary(part["faults"], torch.from_numpy(batch.faults_NF), reduction="none")
+    offsets_N = functional.smooth_l1_loss(
+        part["offsets"], torch.from_numpy(batch.offsets_NK2).flatten(1), reduction="none", beta=0.3
     ).mean(dim=1)
-    weight_N = known_N * (0.25 + torch.from_numpy(batch.wrong_N))
+    # Where a fault may be, what it would take to put it right is asked for, and not how likely it is.
+    offsets_weight_N = known_N * (wrong_N + 0.02)
     return {
         "exercise": functional.cross_entropy(part["exercise"], torch.from_numpy(batch.exercise_N)),
         "phase": 0.5 * functional.cross_entropy(part["phase"], torch.from_numpy(batch.phase_N)),
-        "wrong": binary(part["wrong"][:, 0], torch.from_numpy(batch.wrong_N)),
-        "faults": 10 * binary(part["faults"], torch.from_numpy(batch.faults_NF)),
+        "wrong": binary(part["wrong"][:, 0], wrong_N),
+        "faults": (faults_NF * (0.7 * own_NF + 0.02)).sum(dim=1).mean(),
         "keypoints": 4 * binary(part["keypoints"], torch.from_numpy(batch.keypoints_NK)),
-        "offsets": 4 * (offsets * weight_N).mean(),
+        "offsets": 2 * (offsets_N * offsets_weight_N).sum() / offsets_weight_N.sum().clamp(min=1.0),
     }
 
 
