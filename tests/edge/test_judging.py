@@ -86,7 +86,7 @@ def test_a_judge_that_answers_otherwise_than_it_did_is_refused(tmp_path: Path) -
     class Other:
         """The same judge, a little surer."""
 
-        def infer(self, window_WC: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        def infer(self, window_WC: np.ndarray) -> np.ndarray:
             return bundle.load_model().infer(window_WC) + np.float32(1.5)
 
     with pytest.raises(GoldenMismatch, match="probabilities differ"):

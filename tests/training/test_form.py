@@ -192,3 +192,9 @@ def test_macro_f1_is_that_of_the_confusion_matrix() -> None:
     told, wrong = np.array([1, 1, 0, 0, 0], bool), np.array([1, 0, 1, 0, 0], bool)
     # Of wrong: 1 found, 1 missed, 1 false: 1/2. Of right: 2 found, 1 and 1: 2/3.
     assert evaluate.macro_f1(told, wrong) == pytest.approx((1 / 2 + 2 / 3) / 2)
+
+
+def test_a_threshold_parts_what_can_be_parted() -> None:
+    logits, wrong = np.array([-3.0, -1.0, 0.5, 2.0]), np.array([False, False, True, True])
+    assert evaluate.wrong_threshold(logits, wrong) == pytest.approx(-0.25)
+    assert evaluate.wrong_threshold(logits, np.ones(4, bool)) < -3.0

@@ -70,16 +70,22 @@ def cross_validated(
     out: Path,
     quiet: bool,
 ) -> npt.NDArray[np.bool_]:
-    """Train once for each fold from the rendered judge; of each sequence, whether it was called wrong when held out."""
-    logits = np.full(len(recorded), np.nan)
+    """Train once for each fold from the rendered judge; of each sequence, whether it was called wrong when held out.
+
+    How sure the judge must be is set by the other sequences of the exercise, those that it was trained on.
+    """
+    told = np.zeros(len(recorded), bool)
+    exercises, wrong = (np.array([getattr(each, name) for each in recorded]) for name in ("exercise", "wrong"))
     for number, (train, test) in enumerate(folds(recorded, FOLDS)):
         kept = [recorded[each] for each in train]
         weights = train_form(config, performed, kept, out / f"fold-{number}", base, quiet)
         net = FormNet()
         net.load_state_dict(weights)
-        logits[test] = evaluate.sequence_logits(net.eval(), [recorded[each] for each in test])
-    np.savez(out / "held-out.npz", logits=logits, names=np.array([each.name for each in recorded]))
-    return np.asarray(logits > 0)
+        logits = evaluate.sequence_logits(net.eval(), recorded)
+        for exercise in set(exercises[test]):
+            own, asked = (np.array([n for n in which if exercises[n] == exercise]) for which in (train, test))
+            told[asked] = logits[asked] > evaluate.wrong_threshold(logits[own], wrong[own])
+    return told
 
 
 def train_main() -> None:

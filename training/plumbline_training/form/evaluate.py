@@ -150,6 +150,14 @@ def sequence_logits(net: FormNet, recorded: Sequence[Recorded]) -> npt.NDArray[n
     return np.array([answer(net, all_windows(each))[:, ANSWER["wrong"]].mean() for each in recorded], dtype=np.float64)
 
 
+def wrong_threshold(logits_N: npt.NDArray[np.float64], wrong_N: Flags) -> float:
+    """The logit above which calling sequences wrong gives the best macro F1 on these; the middle of all such."""
+    ordered = np.sort(logits_N)
+    between = np.concatenate([[ordered[0] - 1], (ordered[1:] + ordered[:-1]) / 2])
+    scores = np.array([macro_f1(logits_N > limit, wrong_N) for limit in between])
+    return float(between[scores >= scores.max() - 1e-9].mean())
+
+
 def macro_f1(told: Flags, truth: Flags) -> float:
     """The mean F1 of wrong and right."""
     return (f1(told, truth) + f1(~told, ~truth)) / 2
