@@ -53,7 +53,7 @@ def test_a_judge_is_published_and_promoted_through_its_own_gates(server: Server,
     server.operator().promote("stable", good)
     refused = server.operator().refused("stable", worse)
     assert "score: exercise accuracy on 'made' -0.1000 against form-judge 1.0.0" in refused
-    table = client.get("/v1/bundles/form-judge/compare/1.0.0/1.1.0").json()
+    table = client.get("/v1/bundles/form-judge/compare", params={"before": "1.0.0", "after": "1.1.0"}).json()
     change = {figure["field"]: figure["change"] for figure in table["metrics"]}
     assert change["exercise accuracy, made"] == pytest.approx(-0.1)
 
