@@ -68,13 +68,14 @@ changed-parts: ## the parts that a change can break, as JSON: BASE=commit
 demo: $(DEMO_VENV)/.ready ## registry, publish, edge on the sample clip; ONCE=1 ends by itself with a summary
 	@$(DEMO_BIN)/python infra/demo.py $(if $(ONCE),--once)
 
-pipeline: setup ## train two epochs on made data, convert, publish, activate, infer
+pipeline: setup ## both models: train a little on made data, convert, gate, publish, activate, infer
 	$(BIN)/pytest -m pipeline -s tests/e2e/test_pipeline.py
 
-retrain: setup ## train, convert, gate, publish as CI does: VERSION=0.2.1 RUNS=folder DATA_ROOT=… [DATA= RECIPE= STAGES= PRECISION= REGISTRY= KEYS= REASON= CONTAINERS=1]
+retrain: setup ## train, convert, gate, publish as CI does: VERSION=0.2.1 RUNS=folder DATA_ROOT=… [DATA= RECIPE= STAGES= PRECISION= REGISTRY= KEYS= REASON= CONTAINERS=1 JUDGE=1 RECORDED=]
 	$(BIN)/python -m infra.retrain --version "$(VERSION)" --out "$(RUNS)/$(VERSION)" --reason "$(or $(REASON),retrained)" \
 	  $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(if $(DATA),--data "$(DATA)") $(if $(RECIPE),--recipe $(RECIPE)) $(if $(STAGES),--stages $(STAGES)) \
-	  $(if $(PRECISION),--precision $(PRECISION)) $(if $(CONTAINERS),--containers) \
+	  $(if $(or $(PRECISION),$(JUDGE)),--precision $(or $(PRECISION),dynamic)) $(if $(CONTAINERS),--containers) \
+	  $(if $(JUDGE),--judge) $(if $(RECORDED),--recorded "$(RECORDED)") \
 	  $(if $(REGISTRY),--registry "$(REGISTRY)" --keys "$(KEYS)")
 
 promote: setup ## give a published version to a channel: BUNDLE= VERSION= CHANNEL= REASON= REGISTRY= KEYS=

@@ -4,8 +4,9 @@ data as locked -> train -> export -> convert -> AP of the bundle -> seal -> publ
 
 Every step goes on where an earlier run stopped. A bundle that the registry's gates refuse stays in dev, the command
 ends with exit code 3 and the summary says why. The token comes from PLUMBLINE_REGISTRY_TOKEN, the keys of dev and
-canary from --keys; nothing is published without --registry. With --containers all that is Python runs in the
-images of docker-compose.yml and --registry is the address that they know it by.
+canary from --keys; nothing is published without --registry. With --judge it is the judge of form that takes this way.
+With --containers all that is Python runs in the images of docker-compose.yml and --registry is the address that they
+know it by.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ SERVICES: Final = {
     "plumbline-train": "train",
     "plumbline-export": "train",
     "plumbline-evaluate": "train",
+    "plumbline-train-form": "train",
+    "plumbline-export-form": "train",
     "plumbline-convert": "convert",
+    "plumbline-convert-form": "convert",
     "plumbline-seal": "convert",
     "plumbline-registry": "operator",
 }
@@ -91,11 +95,26 @@ def make_bundle(arguments: argparse.Namespace, of: Programs) -> Path:
     bundle: Path = out / "bundles" / arguments.precision
     if not (bundle / "manifest.json").exists():
         convert = ["--precision", *dict.fromkeys(("fp32", arguments.precision)), "--golden", arguments.golden]
-        convert += ["--version", arguments.version, *arguments.convert_options]
+        convert += ["--version", arguments.version, *arguments.options]
         of.run("plumbline-convert", out / "model.onnx", "--out", out / "bundles", *convert)
     if not json.loads((bundle / "manifest.json").read_bytes())["files"]:
         of.run("plumbline-evaluate", *data, bundle, "--into-manifest")
         of.run("plumbline-seal", bundle)
+    return bundle
+
+
+def make_judge(arguments: argparse.Namespace, of: Programs) -> Path:
+    """The same of the judge of form, whose figures training writes."""
+    out: Path = arguments.out
+    recorded = ["--recorded", arguments.recorded, "--cross-validate"] if arguments.recorded else []
+    of.run("plumbline-train-form", "--out", out / "run", *recorded, "--quiet", *arguments.options)
+    export = ["--performed", out / "run" / "performed", "--out", out / "form.onnx", "--half", out / "half.pt"]
+    of.run("plumbline-export-form", out / "run" / "form.pt", *export)
+    bundle: Path = out / "bundles" / arguments.precision
+    if not (bundle / "manifest.json").exists():
+        convert = ["--version", arguments.version, "--precision", arguments.precision, "--out", out / "bundles"]
+        of.run("plumbline-convert-form", out / "form.onnx", *convert)
+    of.run("plumbline-seal", bundle)
     return bundle
 
 
@@ -112,12 +131,15 @@ def release(arguments: argparse.Namespace, of: Programs, bundle: Path, manifest:
 
 def summary(manifest: dict[str, Any], epochs: list[dict[str, float]], outcome: str) -> str:
     """A page in Markdown for the commit, with curves that GitHub draws."""
+    metrics = manifest["metrics"]
     rows = [
         f"| AP, {item['stage']} {item.get('precision', '')} | {item['ap']:.3f} |"
-        for item in manifest["metrics"]["average_precision"]
+        for item in metrics.get("average_precision", ())
     ]
+    rows += [f"| {item['name']}, {item['dataset']} | {item['value']:.3f} |" for item in metrics.get("scores", ())]
     head = f"## {manifest['name']} {manifest['version']} {manifest['precision']}\n\n{outcome}\n\n"
-    curves = [curve("AP after each epoch", epochs, "ap"), curve("Loss of each epoch", epochs, "loss")]
+    drawn = (("AP after each epoch", "ap"), ("Loss of each epoch", "loss"))
+    curves = [curve(title, epochs, name) for title, name in drawn if epochs and name in epochs[0]]
     return head + "\n".join(["| measure | value |", "| --- | --- |", *rows, "", *curves, ""])
 
 
@@ -128,7 +150,7 @@ def curve(title: str, epochs: list[dict[str, float]], name: str) -> str:
 
 
 def parse() -> argparse.Namespace:
-    """The command line; what follows -- goes to plumbline-convert."""
+    """The command line; what follows -- goes to plumbline-convert, or with --judge to plumbline-train-form."""
     parser = argparse.ArgumentParser(prog="make retrain", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--data", type=Path, default=ROOT / "training/datasets/real-and-rendered.yaml", help="list")
@@ -138,13 +160,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--init", type=Path, help="weights to start from")
     parser.add_argument("--precision", default="int8")
     parser.add_argument("--golden", type=Path, default=ROOT / "samples/squats.mp4", help="pictures for golden.npz")
+    parser.add_argument("--judge", action="store_true", help="the judge of form instead of the pose model")
+    parser.add_argument("--recorded", type=Path, metavar="NPZ", help="with --judge: sequences called right or wrong")
     parser.add_argument("--version", required=True, help="of the bundle, such as 0.2.17")
     parser.add_argument("--out", type=Path, required=True, help="folder that keeps the run; resumed when it is there")
     parser.add_argument("--registry", metavar="URL", help="publish there")
     parser.add_argument("--keys", type=Path, help="folder with the keys of dev and canary")
     parser.add_argument("--containers", action="store_true", help="each program in its container of docker-compose.yml")
     parser.add_argument("--reason", default="retrained", help="stands in the channels' history")
-    parser.add_argument("convert_options", nargs="*", metavar="-- OPTION", help="further options of plumbline-convert")
+    parser.add_argument("options", nargs="*", metavar="-- OPTION", help="further options of convert, or of train-form")
     arguments = parser.parse_args()
     if arguments.registry and not arguments.keys:
         parser.error("--registry needs --keys, the folder with the keys of dev and canary")
@@ -154,16 +178,20 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Command line."""
     arguments = parse()
-    require(arguments.data, arguments.data_root or arguments.data.parent)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     of = programs(arguments)
-    bundle = make_bundle(arguments, of)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.judge:
+        bundle = make_judge(arguments, of)
+    else:
+        require(arguments.data, arguments.data_root or arguments.data.parent)
+        bundle = make_bundle(arguments, of)
     manifest = json.loads((bundle / "manifest.json").read_bytes())
     refused, outcome = None, "Not published."
     if arguments.registry:
         refused = release(arguments, of, bundle, manifest)
         outcome = "Published, in dev and canary." if refused is None else f"**Stopped by the gates, in dev.** {refused}"
-    lines = (arguments.out / "run/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    figures = arguments.out / "run/metrics.jsonl"
+    lines = figures.read_text(encoding="utf-8").splitlines() if figures.exists() else []
     text = summary(manifest, [json.loads(line) for line in lines], outcome)
     (arguments.out / "summary.md").write_text(text, encoding="utf-8")
     print(text)

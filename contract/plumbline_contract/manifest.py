@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import from_json
 
 from plumbline_contract.decode import Alignment, DecodeMethod
 from plumbline_contract.errors import InvalidManifest, UnpublishableBundle
+from plumbline_contract.form import CHANNELS, EXERCISES, FAULT_NAMES, LAG_FRAMES, LOGITS, RATE_HZ, WINDOW_FRAMES
 from plumbline_contract.skeleton import KEYPOINT_NAMES
 
 MANIFEST_FILE: Final = "manifest.json"
@@ -239,20 +241,157 @@ class Manifest(_Model):
         return self.model_dump_json(indent=2) + "\n"
 
 
+class FormSpec(_Model):
+    """What a judge of form takes and answers (plumbline_contract.form): (1, frames, 1, channels) to (1, 1, 1, logits).
+
+    A judge made for other answers than this contract's is refused when its manifest is read.
+    """
+
+    frames: int = WINDOW_FRAMES
+    channels: int = CHANNELS
+    rate_hz: float = RATE_HZ
+    lag_frames: int = Field(default=LAG_FRAMES, description="the answer is about the frame so long before the newest")
+    logits: int = LOGITS
+    exercises: tuple[str, ...] = EXERCISES
+    faults: tuple[tuple[str, str], ...] = Field(default=FAULT_NAMES, description="(exercise, fault) in logit order")
+
+    @model_validator(mode="after")
+    def _of_this_contract(self) -> FormSpec:
+        own = (WINDOW_FRAMES, CHANNELS, RATE_HZ, LAG_FRAMES, LOGITS, EXERCISES, FAULT_NAMES)
+        found = (self.frames, self.channels, self.rate_hz, self.lag_frames, self.logits, self.exercises, self.faults)
+        if found != own:
+            raise ValueError("made for other windows, exercises or faults than this contract's; train it again")
+        return self
+
+
+class FormTensor(_Model):
+    """The numbers that one side of a judge's TFLite file is in."""
+
+    dtype: Literal["float32", "int8"] = "float32"
+    quantisation: Quantisation | None = None
+
+    @model_validator(mode="after")
+    def _integer_means_quantised(self) -> FormTensor:
+        if (self.dtype == "float32") != (self.quantisation is None):
+            raise ValueError(f"dtype {self.dtype!r} and quantisation {self.quantisation!r} contradict each other")
+        return self
+
+
+class FormParity(_Model):
+    """How far one form of a judge is from another on the same windows."""
+
+    reference: Stage
+    candidate: Stage
+    precision: Precision
+    samples: int = Field(ge=1)
+    probability_max_abs: float = Field(ge=0, le=1, description="of wrong, faults and keypoints")
+    probability_p99: float = Field(ge=0, le=1)
+    offset_p99: float = Field(ge=0, description="torso lengths")
+
+
+class FormScore(_Model):
+    """One figure of a judge, on data that it did not see."""
+
+    name: str = Field(min_length=1, examples=["fault macro F1, seen"])
+    dataset: str = Field(min_length=1)
+    samples: int = Field(ge=1)
+    value: float = Field(ge=0, le=1)
+
+
+class FormMetrics(_Model):
+    """What was measured of a judge on the way."""
+
+    parity: tuple[FormParity, ...] = ()
+    scores: tuple[FormScore, ...] = ()
+    latency: tuple[Latency, ...] = ()
+
+
+class FormGolden(_Model):
+    """How closely a device must reproduce golden.npz, which holds `windows` (N, W, C) and `logits` (N, L) float32."""
+
+    probability_max_abs: float = Field(gt=0, le=1)
+    latency_budget_seconds: float | None = Field(default=None, gt=0)
+
+
+class FormRecord(_Model):
+    """What training writes into the judge's ONNX file for conversion to read."""
+
+    kind: Literal["form"] = "form"
+    name: BundleName
+    spec: FormSpec = FormSpec()
+    thresholds: tuple[float, ...] = Field(min_length=len(FAULT_NAMES), max_length=len(FAULT_NAMES))
+    lineage: Lineage
+    metrics: FormMetrics
+
+
+class FormManifest(_Model):
+    """The manifest of a judge of form: a bundle like any other, on channels and under signatures of its own name."""
+
+    schema_version: Literal[1] = 1
+    kind: Literal["form"]
+    name: BundleName
+    version: Version
+    precision: Precision
+    spec: FormSpec = FormSpec()
+    input: FormTensor = FormTensor()
+    output: FormTensor = FormTensor()
+    thresholds: tuple[float, ...] = Field(
+        min_length=len(FAULT_NAMES), max_length=len(FAULT_NAMES), description="a fault is told from this probability on"
+    )
+    lineage: Lineage
+    metrics: FormMetrics = FormMetrics()
+    golden: FormGolden
+    files: dict[str, BundleFile] = Field(default={}, description="digests of the other files; empty in a draft")
+
+    @model_validator(mode="after")
+    def _only_bundle_files(self) -> FormManifest:
+        if unknown := sorted(set(self.files) - set(BUNDLE_FILES)):
+            raise ValueError(f"files: {unknown} are no part of a judge's bundle, which holds {list(BUNDLE_FILES)}")
+        return self
+
+    def to_json(self) -> str:
+        """The canonical text: the same manifest always gives the same bytes."""
+        return self.model_dump_json(indent=2) + "\n"
+
+
+AnyManifest = Manifest | FormManifest
+_Parsed = TypeVar("_Parsed", Manifest, FormManifest)
+
+
 def parse_manifest(text: str | bytes) -> Manifest:
-    """Parse manifest.json. Raises InvalidManifest that names the first field at fault."""
+    """Parse the manifest.json of a pose model. Raises InvalidManifest that names the first field at fault."""
+    return _parse(Manifest, text)
+
+
+def parse_form_manifest(text: str | bytes) -> FormManifest:
+    """Parse the manifest.json of a judge of form. Raises InvalidManifest that names the first field at fault."""
+    return _parse(FormManifest, text)
+
+
+def parse_any_manifest(text: str | bytes) -> AnyManifest:
+    """Parse manifest.json, whichever kind it is of. Raises InvalidManifest that names the first field at fault."""
     try:
-        return Manifest.model_validate_json(text)
+        data = from_json(text)
+    except ValueError:
+        data = None
+    if isinstance(data, dict) and data.get("kind") == "form":
+        return _parse(FormManifest, text)
+    return _parse(Manifest, text)
+
+
+def _parse(kind: type[_Parsed], text: str | bytes) -> _Parsed:
+    try:
+        return kind.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or MANIFEST_FILE
         raise InvalidManifest(f"{MANIFEST_FILE}: {where}: {first['msg']} ({error.error_count()} problem(s))") from error
 
 
-def require_publishable(manifest: Manifest) -> None:
+def require_publishable(manifest: AnyManifest) -> None:
     """Raise UnpublishableBundle unless all files have digests and parity with both earlier forms is recorded."""
     missing = [f"the digest of {name}" for name in BUNDLE_FILES if name not in manifest.files]
-    proven = {(parity.reference, parity.candidate) for parity in manifest.metrics.parity}
+    proven: set[tuple[str, str]] = {(parity.reference, parity.candidate) for parity in manifest.metrics.parity}
     for step in (("torch", "onnx"), ("onnx", "tflite")):
         if step not in proven:
             missing.append(f"parity {step[0]} -> {step[1]}")

@@ -87,14 +87,15 @@ def write_profile(
         partitions=facts.partitions,
         macs=sum(cost.macs for cost in costs),
         live_bytes=live_bytes(tflite_path),
-        latencies=tuple(_latency(tflite_path, tensor_1HW3, threads) for threads in THREADS),
+        latencies=tuple(latency(tflite_path, tensor_1HW3, threads) for threads in THREADS),
         runtimes=tuple(checks),
         costs=tuple(costs),
     )
     profile_path.write_text(profile.model_dump_json(indent=2), encoding="utf-8")
 
 
-def _latency(tflite_path: Path, tensor_1HW3: npt.NDArray[np.generic], threads: int) -> Latency:
+def latency(tflite_path: Path, tensor_1HW3: npt.NDArray[np.generic], threads: int) -> Latency:
+    """What one inference of this input takes here."""
     model = TFLiteModel(tflite_path, threads)
     for _ in range(WARM_UP_RUNS):
         model.run(tensor_1HW3)

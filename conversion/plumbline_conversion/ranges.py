@@ -50,6 +50,12 @@ def write_ranges(base_path: Path, record_path: Path, crops_path: Path, ranges_pa
     np.savez(ranges_path, **arrays)
 
 
+def least_squares_ranges(content: bytes, tensors_NHWC: Values) -> Ranges:
+    """The ranges (T, 2) of the method `mse`, from inputs in the float file's own numbers."""
+    ends_T2, samples = _observe(content, tensors_NHWC)
+    return np.array([_least_squares(*pair) for pair in zip(ends_T2, samples, strict=True)])
+
+
 def _observe(content: bytes, tensors_NHW3: Values) -> tuple[Ranges, list[Values]]:
     """Ends (T, 2) of all values and a sample of them for each activation, the input first."""
     interpreter = open_interpreter(with_all_outputs(content), threads=2)

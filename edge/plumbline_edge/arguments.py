@@ -74,6 +74,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--source", help="file, picture, folder, camera index, /dev path, picamera or URL (default: 0)")
     run.add_argument("--bundle", type=Path, metavar="DIR", help="bundle folder (default: the active one of --state)")
     run.add_argument("--state", type=Path, metavar="DIR", help="state folder (default: ~/.local/state/plumbline-edge)")
+    run.add_argument("--judge", type=Path, metavar="DIR", help="judge's bundle (default: that of --state, if any)")
     run.add_argument("--exercise", help="exercise: its name, or a YAML file (default: squat)")
     run.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine only)")
     run.add_argument("--port", type=int, help="port to listen on (default: 8080; 0: a free one)")
@@ -107,6 +108,7 @@ def _add_update(command: argparse.ArgumentParser) -> None:
     command.add_argument("--registry", metavar="URL", help="the registry (default: http://127.0.0.1:8100)")
     command.add_argument("--root", type=Path, metavar="JSON", help="whom to trust (default: root.json of --state)")
     command.add_argument("--name", help="bundle to follow (default: hrnet-edge-s)")
+    command.add_argument("--judge-name", help="bundle of the judge of form to follow too (default: none)")
     command.add_argument("--channel", help="channel to follow: dev, canary or stable (default: stable)")
     command.add_argument(
         "--state", type=Path, metavar="DIR", help="state folder (default: ~/.local/state/plumbline-edge)"

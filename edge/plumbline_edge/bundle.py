@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,10 +16,23 @@ import numpy.typing as npt
 
 from plumbline_contract.decode import DECODERS
 from plumbline_contract.errors import DigestMismatch
-from plumbline_contract.manifest import BUNDLE_FILES, MANIFEST_FILE, Manifest, parse_manifest
+from plumbline_contract.form import ANSWER, sigmoid
+from plumbline_contract.manifest import (
+    BUNDLE_FILES,
+    MANIFEST_FILE,
+    AnyManifest,
+    FormManifest,
+    Manifest,
+    parse_form_manifest,
+    parse_manifest,
+)
 from plumbline_contract.preprocess import to_tensor
+from plumbline_edge.coach.judge import FormModel
 from plumbline_edge.errors import BundleUnusable, GoldenMismatch, TooSlowHere
-from plumbline_edge.runtime import LiteRTModel, PoseModel
+from plumbline_edge.runtime import LiteRTFormModel, LiteRTModel, PoseModel
+
+_PROBABILITIES: Final = slice(ANSWER["wrong"].start, ANSWER["keypoints"].stop)
+_Parsed = TypeVar("_Parsed", Manifest, FormManifest)
 
 
 @dataclass(frozen=True)
@@ -58,25 +72,26 @@ def sha256_of(path: Path) -> str:
 def open_bundle(folder: Path) -> Bundle:
     """Read and verify a bundle folder. Raises BundleUnusable, InvalidManifest or DigestMismatch."""
     try:
-        return _verified(folder)
+        manifest, sha256 = _verified(folder, parse_manifest)
     except OSError as error:
         raise BundleUnusable(
             f"bundle {str(folder)!r}: {error.strerror or error}; check its permissions and its disk"
         ) from error
+    return Bundle(folder, manifest, sha256)
 
 
-def _verified(folder: Path) -> Bundle:
+def _verified(folder: Path, parse: Callable[[bytes], _Parsed]) -> tuple[_Parsed, str]:
     manifest_file = folder / MANIFEST_FILE
     if not manifest_file.is_file():
         raise BundleUnusable(f"{str(folder)!r} holds no {MANIFEST_FILE}; give the folder of a bundle")
     text = manifest_file.read_bytes()
-    manifest = parse_manifest(text)
+    manifest = parse(text)
     for name in BUNDLE_FILES:
         _require_file(folder / name, manifest)
-    return Bundle(folder, manifest, hashlib.sha256(text).hexdigest())
+    return manifest, hashlib.sha256(text).hexdigest()
 
 
-def _require_file(path: Path, manifest: Manifest) -> None:
+def _require_file(path: Path, manifest: AnyManifest) -> None:
     if path.name not in manifest.files:
         raise BundleUnusable(f"{str(path.parent)!r} is a draft, without the digest of {path.name}; seal it first")
     if not path.is_file():
@@ -84,6 +99,58 @@ def _require_file(path: Path, manifest: Manifest) -> None:
     actual = sha256_of(path)
     if actual != manifest.files[path.name].sha256:
         raise DigestMismatch(str(path), manifest.files[path.name].sha256, actual)
+
+
+@dataclass(frozen=True)
+class FormBundle:
+    """A judge's folder whose files have the digests that its manifest names."""
+
+    folder: Path
+    manifest: FormManifest
+    manifest_sha256: str
+
+    def load_model(self) -> LiteRTFormModel:
+        """The judge, ready to be asked. Raises BundleUnusable."""
+        return LiteRTFormModel(self.folder / "model.tflite", self.manifest)
+
+
+def open_form_bundle(folder: Path) -> FormBundle:
+    """Read and verify a judge's folder. Raises BundleUnusable, InvalidManifest or DigestMismatch."""
+    try:
+        manifest, sha256 = _verified(folder, parse_form_manifest)
+    except OSError as error:
+        raise BundleUnusable(
+            f"bundle {str(folder)!r}: {error.strerror or error}; check its permissions and its disk"
+        ) from error
+    return FormBundle(folder, manifest, sha256)
+
+
+def replay_form_golden(bundle: FormBundle, model: FormModel) -> float:
+    """Ask about golden.npz on this device; the largest change of a probability. Raises GoldenMismatch, TooSlowHere."""
+    path = bundle.folder / "golden.npz"
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            windows_NWC, expected_NL = archive["windows"], archive["logits"]
+        begun_at = time.perf_counter()
+        found_NL = np.stack([model.infer(window_WC) for window_WC in windows_NWC])
+        latency_seconds = (time.perf_counter() - begun_at) / len(windows_NWC)
+        expected, found = (sigmoid(logits[:, _PROBABILITIES]) for logits in (expected_NL, found_NL))
+        changed = float(np.abs(expected - found).max())
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise BundleUnusable(f"{str(path)!r}: cannot be read ({error}); convert the judge again") from error
+    manifest = bundle.manifest
+    if not changed <= manifest.golden.probability_max_abs:
+        raise GoldenMismatch(
+            f"{manifest.name} {manifest.version}: on this device probabilities differ by {changed:.3g} (allowed"
+            f" {manifest.golden.probability_max_abs:.3g}); do not use this judge here"
+        )
+    budget = manifest.golden.latency_budget_seconds
+    if budget is not None and latency_seconds > budget:
+        raise TooSlowHere(
+            f"{manifest.name} {manifest.version}: an answer takes {latency_seconds:.3g} s here, allowed are"
+            f" {budget:.3g}; do not use this judge here"
+        )
+    return changed
 
 
 def replay_golden(bundle: Bundle, model: PoseModel) -> GoldenResult:

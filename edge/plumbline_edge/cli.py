@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import cv2
 import yaml
@@ -27,14 +28,14 @@ from plumbline_edge.registry_client import RegistryClient
 from plumbline_edge.report import Reporter, reporter_of
 from plumbline_edge.settings import EdgeSettings, load_settings
 from plumbline_edge.state import StateFolder
-from plumbline_edge.updater import Update
+from plumbline_edge.updater import JudgeUpdate, Update, UpdateResult
 
 EXIT_USER_ERROR = 2
 SILENT = 0
 
 RUN_SETTINGS = (
-    "source", "bundle", "state", "exercise", "host", "port", "threads", "max_fps", "person", "resolution", "rotate",
-    "mirror", "loop", "speak",
+    "source", "bundle", "judge", "state", "exercise", "host", "port", "threads", "max_fps", "person", "resolution",
+    "rotate", "mirror", "loop", "speak",
 )  # fmt: skip
 """Flags of `run` that are settings of the same name."""
 
@@ -71,7 +72,10 @@ def analyze_command(arguments: argparse.Namespace) -> int:
 def update_command(arguments: argparse.Namespace) -> int:
     """`plumbline-edge update`."""
     settings = load_settings(
-        **{name: getattr(arguments, name) for name in ("registry", "root", "name", "channel", "state", "threads")},
+        **{
+            name: getattr(arguments, name)
+            for name in ("registry", "root", "name", "judge_name", "channel", "state", "threads")
+        },
         health_url=arguments.health_url,
     )
     reporter = reporter_of(settings)
@@ -83,12 +87,17 @@ def update_command(arguments: argparse.Namespace) -> int:
             _report(reporter, registry, error)
             raise
         _report(reporter, registry, None)
-    what = f"{settings.name} {result.version} ({result.manifest_sha256[:12]})"
-    if result.golden is None:
-        print(f"already active: {what}")
-    else:
-        print(f"activated: {what}, golden samples differ by {result.golden.heatmap_max_abs:.2g}")
+        _say_result(settings.name, result)
+        if settings.judge_name:
+            judge = replace(update, state=StateFolder(settings.judge_state), name=settings.judge_name, health=None)
+            _say_result(settings.judge_name, JudgeUpdate(**vars(judge)).run(_say))
     return 0
+
+
+def _say_result(name: str, result: UpdateResult) -> None:
+    what = f"{name} {result.version} ({result.manifest_sha256[:12]})"
+    golden = "" if result.golden is None else f", golden samples differ by {result.golden.heatmap_max_abs:.2g}"
+    print(f"activated: {what}{golden}" if result.changed else f"already active: {what}")
 
 
 def _update(settings: EdgeSettings, registry: RegistryClient, *, retry_failed: bool) -> Update:

@@ -10,10 +10,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import generate_latest
 
 from plumbline_contract.manifest import Manifest
+from plumbline_edge.coach.agreement import DISAGREEMENTS
 from plumbline_edge.device_metrics import DeviceMetrics
 from plumbline_edge.tracking_metrics import TrackingMetrics
 
-Stage = Literal["capture", "preprocess", "inference", "decode", "coach", "draw", "encode"]
+Stage = Literal["capture", "preprocess", "inference", "decode", "judge", "coach", "draw", "encode"]
 
 LATENCY_BUCKETS_SECONDS: Final = (
     0.002, 0.004, 0.006, 0.008, 0.012, 0.016, 0.024, 0.032, 0.048, 0.064, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 4.0,
@@ -56,6 +57,13 @@ class EdgeMetrics:
             "plumbline_edge_faults_total", "Attempts, or occasions, in which a fault was found", ["exercise", "fault"],
             registry=self.registry,
         )  # fmt: skip
+        self.judge_disagreements = Counter(
+            "plumbline_edge_judge_disagreements_total",
+            "Occasions in which the judge silenced a rule or spoke where none did", ["kind"],
+            registry=self.registry,
+        )  # fmt: skip
+        for kind in DISAGREEMENTS:
+            self.judge_disagreements.labels(kind=kind)
         self.tracking = TrackingMetrics(self.registry)
         self.device = DeviceMetrics(self.registry)
         self.source_up = Gauge(

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from plumbline_contract.manifest import InputSpec, Manifest, OutputSpec
+from plumbline_contract.manifest import FormManifest, InputSpec, Manifest, OutputSpec
 from plumbline_contract.preprocess import dequantise
 from plumbline_edge.errors import BundleUnusable
 
@@ -74,6 +74,42 @@ class LiteRTModel:
         if spec.quantisation is not None:
             return dequantise(raw_KHW, spec.quantisation.scale, spec.quantisation.zero_point)
         return np.asarray(raw_KHW, dtype=np.float32)
+
+
+class LiteRTFormModel:
+    """A judge of form run by LiteRT on one core."""
+
+    def __init__(self, model_file: Path, manifest: FormManifest) -> None:
+        """Load the graph. Raises BundleUnusable when it does not parse or is not what the manifest says."""
+        self._manifest = manifest
+        try:
+            self._interpreter = _interpreter_class()(model_path=str(model_file), num_threads=1)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise BundleUnusable(
+                f"{str(model_file)!r} is no model that LiteRT can run ({str(error).splitlines()[0]}); fetch or convert"
+                " the bundle again"
+            ) from error
+        sides = (self._interpreter.get_input_details(), self._interpreter.get_output_details())
+        actual = [(tuple(int(size) for size in side[0]["shape"]), np.dtype(side[0]["dtype"]).name) for side in sides]
+        spec, source, target = manifest.spec, manifest.input.dtype, manifest.output.dtype
+        expected = [((1, spec.frames, 1, spec.channels), source), ((1, 1, 1, spec.logits), target)]
+        if actual != expected:
+            raise BundleUnusable(f"the judge's tensors are {actual}, its manifest says {expected}; convert it again")
+        self._input, self._output = (int(side[0]["index"]) for side in sides)
+
+    def infer(self, window_WC: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """One window -> logits (L,) float32."""
+        source, target = self._manifest.input.quantisation, self._manifest.output.quantisation
+        numbers: npt.NDArray[Any] = window_WC[None, :, None]
+        if source is not None:
+            numbers = np.clip(np.round(numbers / source.scale) + source.zero_point, -128, 127).astype(np.int8)
+        self._interpreter.set_tensor(self._input, numbers)
+        self._interpreter.invoke()
+        raw = self._interpreter.get_tensor(self._output).reshape(-1)
+        if target is not None:
+            return dequantise(raw, target.scale, target.zero_point)
+        return np.asarray(raw, dtype=np.float32)
 
 
 def _interpreter_class() -> Any:

@@ -20,6 +20,7 @@ from plumbline_edge.diary.diary import Diary
 from plumbline_edge.diary.recorder import SetRecorder
 from plumbline_edge.errors import InvalidSettings, PortTaken
 from plumbline_edge.frame import FrameSource
+from plumbline_edge.judging import RunningJudge, load_judging
 from plumbline_edge.logs import event
 from plumbline_edge.meter import Meter
 from plumbline_edge.metrics import EdgeMetrics
@@ -56,7 +57,9 @@ def run_recorded(
         if source.live:
             raise InvalidSettings(f"--once needs a recording, and {source.name!r} has no end; leave --once out")
         recorder = None if output is None else VideoRecorder(output, source.frame_rate)
-        session = Session(running.estimator, Coach(exercise), metrics, Meter(), _speaker(settings))
+        session = Session(
+            running.estimator, Coach(exercise), metrics, Meter(), _speaker(settings), None, load_judging(settings)
+        )
         status = StatusLine(sys.stdout)
         summary = run_once(source, session, metrics, recorder, output, stop, status.show, allow_nobody)
         status.end()
@@ -78,14 +81,15 @@ def run_live(settings: EdgeSettings, stop: threading.Event) -> Session:
         source = as_live(_open(settings), lambda: _open(settings), ended, loop=settings.loop)
         diary = Diary(settings.diary_file)
         recorder = SetRecorder(diary, settings.keep_days, settings.keep_keypoints_days)
-        meter, say = Meter(METER_WINDOW_SECONDS), _speaker(settings)
-        session = Session(running.estimator, Coach(exercise), metrics, meter, say, recorder.note)
+        meter, say, judging = Meter(METER_WINDOW_SECONDS), _speaker(settings), load_judging(settings)
+        session = Session(running.estimator, Coach(exercise), metrics, meter, say, recorder.note, judging)
         pipeline = LivePipeline(source, session, metrics, ended, pace)
         event(f"page    {_address(listener)}{access.query}", source=source.name)
         view = _view(settings, pipeline, metrics)
         privacy = Privacy(view, settings.state, always=settings.hide_pixels)
         controls = Controls(pipeline, running, recorder, privacy)
-        with _serving(settings, Parts(pipeline, view, metrics, running, controls, diary), access, listener):
+        judge = RunningJudge(settings, judging)
+        with _serving(settings, Parts(pipeline, view, metrics, running, controls, diary), access, listener, judge):
             _watch(pipeline, stop, metrics, pace)
     if pipeline.failure is not None:
         raise pipeline.failure
@@ -112,13 +116,15 @@ def _view(settings: EdgeSettings, pipeline: LivePipeline, metrics: EdgeMetrics) 
 
 
 @contextmanager
-def _serving(settings: EdgeSettings, parts: Parts, access: Access, listener: socket.socket) -> Iterator[None]:
+def _serving(
+    settings: EdgeSettings, parts: Parts, access: Access, listener: socket.socket, judge: RunningJudge
+) -> Iterator[None]:
     """The pipeline, the live picture, the diary and the page, from start to stop."""
     pipeline, recorder = parts.pipeline, parts.controls.recorder
     app = create_app(parts, access, stale_after_seconds=settings.stale_after_seconds)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
     serving = threading.Thread(target=server.run, args=([listener],), name="web", daemon=True)
-    following = threading.Thread(target=_follow, args=(pipeline, parts.running), name="follow", daemon=True)
+    following = threading.Thread(target=_follow, args=(pipeline, parts.running, judge), name="follow", daemon=True)
     writing = threading.Thread(target=recorder.run, args=(pipeline.stop_requested,), name="diary", daemon=True)
     try:
         pipeline.start()
@@ -153,11 +159,13 @@ def _watch(pipeline: LivePipeline, stop: threading.Event, metrics: EdgeMetrics, 
     status.end()
 
 
-def _follow(pipeline: LivePipeline, running: RunningBundle) -> None:
+def _follow(pipeline: LivePipeline, running: RunningBundle, judge: RunningJudge) -> None:
     """In a thread of its own, as loading a large model takes longer than the watchdog waits."""
     while not pipeline.stop_requested.wait(TICK_SECONDS):
         if running.follow():
             pipeline.await_first_frame()
+        if (judging := judge.follow()) is not None:
+            pipeline.session.judge_with(judging)
 
 
 def _listen(host: str, port: int) -> socket.socket:

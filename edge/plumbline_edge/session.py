@@ -8,11 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from plumbline_contract.exercise import Exercise
+from plumbline_contract.form import Verdict
+from plumbline_edge.coach.agreement import Disagreement
 from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.state import CoachState
 from plumbline_edge.draw import Overlay
 from plumbline_edge.estimator import Pose, PoseEstimator
 from plumbline_edge.frame import Frame
+from plumbline_edge.judging import Judging
 from plumbline_edge.meter import Meter
 from plumbline_edge.metrics import EdgeMetrics
 
@@ -53,8 +56,9 @@ class Session:
         meter: Meter,
         say: Callable[[str], None] | None = None,
         note: Callable[[Result], None] | None = None,
+        judging: Judging | None = None,
     ) -> None:
-        """`say` is given each new cue, `note` each result."""
+        """`say` is given each new cue, `note` each result; `judging` is the judge's part, None without a judge."""
         self.exercise = coach.exercise.name
         self.meter = meter
         self.state = coach.state
@@ -69,6 +73,9 @@ class Session:
         self._metrics = metrics
         self._say = say
         self._note = note
+        self._judging = judging
+        if judging is not None:
+            coach.agreement = judging.agreement(coach.exercise)
         self._coaching = threading.Lock()
         """The coach is used by the thread that processes frames and by whoever tells it something."""
 
@@ -80,10 +87,17 @@ class Session:
     def choose(self, exercise: Exercise) -> None:
         """Coach this exercise from the next frame on, counting from nought; any thread may ask for it."""
         with self._coaching:
-            self._coach = Coach(exercise)
+            judging = self._judging
+            self._coach = Coach(exercise, agreement=None if judging is None else judging.agreement(exercise))
             self.exercise = exercise.name
             self.state = self._coach.state
             self.cue_is_praise = False
+
+    def judge_with(self, judging: Judging) -> None:
+        """Hear this judge from the next frame on; any thread may ask for it."""
+        with self._coaching:
+            self._judging = judging
+            self._coach.agreement = judging.agreement(self._coach.exercise)
 
     def recalibrate(self) -> None:
         """Learn anew what is neutral for this person; any thread may ask for it."""
@@ -108,14 +122,31 @@ class Session:
         return result
 
     def _coached(self, frame: Frame, pose: Pose) -> Result:
+        verdict = self._verdict(frame, pose)
         estimated_at = time.perf_counter()
-        state = self._coach.update(frame.timestamp_seconds, pose.keypoints_K3)
+        before = self._disagreements()
+        state = self._coach.update(frame.timestamp_seconds, pose.keypoints_K3, verdict)
         self._metrics.observe_stage("coach", time.perf_counter() - estimated_at)
+        for kind, count in self._disagreements().items():
+            self._metrics.judge_disagreements.labels(kind=kind).inc(count - before[kind])
         self._count(pose, state)
         result = Result(frame, pose, state, self.cue_is_praise, self._coach.exercise)
         if self._note is not None:
             self._note(result)
         return result
+
+    def _verdict(self, frame: Frame, pose: Pose) -> Verdict | None:
+        if self._judging is None:
+            return None
+        begun_at = time.perf_counter()
+        verdict = self._judging.judge.update(frame.timestamp_seconds, pose.keypoints_K3)
+        if verdict is not None:
+            self._metrics.observe_stage("judge", time.perf_counter() - begun_at)
+        return verdict
+
+    def _disagreements(self) -> dict[Disagreement, int]:
+        agreement = self._coach.agreement
+        return {} if agreement is None else dict(agreement.disagreements)
 
     def _count(self, pose: Pose, state: CoachState) -> None:
         self._metrics.frames.inc()

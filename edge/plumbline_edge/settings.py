@@ -34,6 +34,11 @@ class EdgeSettings(BaseSettings):
         "0", description="video file, picture, folder of pictures, camera index or device, or stream URL"
     )
     bundle: Path | None = Field(None, description="bundle folder; by default the active one of the state folder")
+    judge: Path | None = Field(
+        None, description="bundle folder of the judge of form; by default the active one of the state folder, if any"
+    )
+    use_judge: bool = Field(True, description="let a judge of form have its say, where there is one")
+    use_rules: bool = Field(True, description="speak of what the rules find; without, the judge alone speaks")
     exercise: str = Field("squat", description="exercise to coach: a known name, or the path of a YAML file")
     threads: int = Field(0, ge=0, le=64, description="inference threads; 0 leaves one core to camera and page")
     max_fps: float = Field(0.0, ge=0, le=240, description="most inferences a second; 0: as many as there are pictures")
@@ -71,6 +76,7 @@ class EdgeSettings(BaseSettings):
 
     registry: str = Field("http://127.0.0.1:8100", description="URL of the registry")
     name: str = Field("hrnet-edge-s", description="bundle that updates follow")
+    judge_name: str = Field("", description="bundle of the judge of form that updates follow too; empty: none")
     channel: str = Field("stable", description="channel that updates follow: dev, canary or stable")
     root: Path | None = Field(
         None, description="root.json, whose keys updates trust; by default the one in the state folder"
@@ -82,6 +88,11 @@ class EdgeSettings(BaseSettings):
     device: str = Field("", description="name under which updates are reported to the registry; empty: they are not")
     device_token_file: Path | None = Field(None, description="file with the device's token, which reports need")
     timeout_seconds: float = Field(20.0, gt=0, description="longest silence of the registry that an update bears")
+
+    @property
+    def judge_state(self) -> Path:
+        """The state folder of the judge's bundles, which are followed apart from the pose model's."""
+        return self.state / "judge"
 
     @property
     def root_file(self) -> Path:

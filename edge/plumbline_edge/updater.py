@@ -10,8 +10,22 @@ from pathlib import Path
 from typing import Final
 
 from plumbline_contract.errors import PlumblineError
-from plumbline_contract.manifest import BUNDLE_FILES, MANIFEST_FILE, Manifest, parse_manifest
-from plumbline_edge.bundle import GoldenResult, open_bundle, replay_golden
+from plumbline_contract.manifest import (
+    BUNDLE_FILES,
+    MANIFEST_FILE,
+    AnyManifest,
+    parse_form_manifest,
+    parse_manifest,
+)
+from plumbline_edge.bundle import (
+    Bundle,
+    FormBundle,
+    GoldenResult,
+    open_bundle,
+    open_form_bundle,
+    replay_form_golden,
+    replay_golden,
+)
 from plumbline_edge.errors import (
     BundleUnusable,
     GoldenMismatch,
@@ -41,6 +55,7 @@ class UpdateResult:
     manifest_sha256: str
     changed: bool
     golden: GoldenResult | None
+    """Of a pose model whose golden samples were replayed."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +103,7 @@ class Update:
         wanted = wanted_bundle(self.registry, self.root_file, cache, self.name, self.channel, self.synchronised, say)
         self._refuse_known_bad(wanted)
         kept = self.state.bundle_folder(wanted.manifest_sha256)
-        if not _intact(kept, wanted.manifest_sha256):
+        if not self._is_intact(kept, wanted.manifest_sha256):
             golden = self._fetch(wanted, say)
         elif self.state.active_sha256() == wanted.manifest_sha256:
             self.state.clear_incoming(None)
@@ -105,7 +120,7 @@ class Update:
             return
         if on_trial == self.state.active_sha256():
             say(f"watching the bundle that an earlier update activated ({on_trial[:12]})")
-            self._watch(on_trial, version=open_bundle(self.state.active_bundle_folder()).manifest.version)
+            self._watch(on_trial, version=self._open(self.state.active_bundle_folder()).manifest.version)
         self._remember(self._journal().model_copy(update={"on_trial": None}))
 
     def _refuse_known_bad(self, wanted: WantedBundle) -> None:
@@ -116,13 +131,13 @@ class Update:
                 " version, or try it again with --retry-failed"
             )
 
-    def _fetch(self, wanted: WantedBundle, say: Say) -> GoldenResult:
+    def _fetch(self, wanted: WantedBundle, say: Say) -> GoldenResult | None:
         """Download beside the live bundle; keep it once its digests are right and it runs here as it should."""
         say(f"fetching {wanted.name} {wanted.version} from {self.registry.url}")
         self.state.clear_incoming(wanted.manifest_sha256)
         folder = self.state.incoming_folder(wanted.manifest_sha256)
         self._bring(wanted.manifest_sha256, wanted.manifest_bytes, folder / MANIFEST_FILE)
-        manifest = parse_manifest((folder / MANIFEST_FILE).read_bytes())
+        manifest = self._parse((folder / MANIFEST_FILE).read_bytes())
         _require_wanted(manifest, wanted)
         self._require_space(manifest, folder)
         for name in BUNDLE_FILES:
@@ -139,7 +154,7 @@ class Update:
         if not target.is_file():
             self.registry.download(sha256, size_bytes, target)
 
-    def _require_space(self, manifest: Manifest, folder: Path) -> None:
+    def _require_space(self, manifest: AnyManifest, folder: Path) -> None:
         here = sum(path.stat().st_size for path in folder.iterdir())
         needed = sum(file.size_bytes for file in manifest.files.values()) - here + SPARE_BYTES
         free = shutil.disk_usage(folder).free
@@ -149,11 +164,11 @@ class Update:
                 f" needs {needed}; free some space"
             )
 
-    def _prove(self, folder: Path, wanted: WantedBundle) -> GoldenResult:
+    def _prove(self, folder: Path, wanted: WantedBundle) -> GoldenResult | None:
         """Replay the golden samples; what fails here is remembered. Raises GoldenMismatch, TooSlowHere."""
-        bundle = open_bundle(folder)
+        self._open(folder)
         try:
-            return replay_golden(bundle, bundle.load_model(self.threads))
+            return self._replay(folder)
         except (GoldenMismatch, TooSlowHere, BundleUnusable) as error:
             # A disk that could not be read once says nothing of the bundle.
             if not isinstance(error.__cause__, OSError):
@@ -196,15 +211,39 @@ class Update:
     def _remember(self, journal: Journal) -> None:
         write_journal(self.state.folder, journal)
 
+    def _is_intact(self, folder: Path, manifest_sha256: str) -> bool:
+        try:
+            return self._open(folder).manifest_sha256 == manifest_sha256
+        except PlumblineError:
+            return False
 
-def _intact(folder: Path, manifest_sha256: str) -> bool:
-    try:
-        return open_bundle(folder).manifest_sha256 == manifest_sha256
-    except PlumblineError:
-        return False
+    def _parse(self, text: bytes) -> AnyManifest:
+        return parse_manifest(text)
+
+    def _open(self, folder: Path) -> Bundle | FormBundle:
+        return open_bundle(folder)
+
+    def _replay(self, folder: Path) -> GoldenResult | None:
+        bundle = open_bundle(folder)
+        return replay_golden(bundle, bundle.load_model(self.threads))
 
 
-def _require_wanted(manifest: Manifest, wanted: WantedBundle) -> None:
+class JudgeUpdate(Update):
+    """The same for the judge of form, a bundle of another kind in a state folder of its own."""
+
+    def _parse(self, text: bytes) -> AnyManifest:
+        return parse_form_manifest(text)
+
+    def _open(self, folder: Path) -> Bundle | FormBundle:
+        return open_form_bundle(folder)
+
+    def _replay(self, folder: Path) -> GoldenResult | None:
+        bundle = open_form_bundle(folder)
+        replay_form_golden(bundle, bundle.load_model())
+        return None
+
+
+def _require_wanted(manifest: AnyManifest, wanted: WantedBundle) -> None:
     if (manifest.name, manifest.version) != (wanted.name, wanted.version):
         raise RegistryRefused(
             f"asked for {wanted.name} {wanted.version}, the manifest is that of {manifest.name} {manifest.version};"

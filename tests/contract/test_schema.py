@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from plumbline_contract.schema import exercise_schema, manifest_schema
+from plumbline_contract.schema import exercise_schema, form_manifest_schema, manifest_schema
 
 FOLDER = Path(__file__).parents[2] / "contract" / "schema"
 
 
-@pytest.mark.parametrize(
-    ("name", "schema"), [("manifest", manifest_schema()), ("exercise", exercise_schema())], ids=["manifest", "exercise"]
-)
-def test_the_schema_file_is_in_step(name: str, schema: str) -> None:
+SCHEMAS = {"manifest": manifest_schema, "form-manifest": form_manifest_schema, "exercise": exercise_schema}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_schema_file_is_in_step(name: str) -> None:
     written = (FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")
-    assert json.loads(written) == json.loads(schema), "run: python -m plumbline_contract.schema contract/schema"
+    assert json.loads(written) == json.loads(SCHEMAS[name]()), "run: python -m plumbline_contract.schema FOLDER"
 
 
 def test_the_command_writes_every_schema(tmp_path: Path) -> None:

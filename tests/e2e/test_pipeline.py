@@ -100,3 +100,32 @@ def test_train_convert_publish_activate_infer(make_dataset: MakeDataset, tmp_pat
     summary = run("plumbline-edge", "run", *source)
     assert "frames=40" in summary
     assert int(cv2.VideoCapture(str(tmp_path / "annotated.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == 40
+
+
+def test_a_judge_of_form_takes_the_same_way(tmp_path: Path, registry: str) -> None:
+    """As `make retrain JUDGE=1` does it, gates and all; eleven performances teach nothing of use either."""
+    scopes = [f"--scope={scope}" for scope in ("admin", "publish", "promote", "sign")]
+    tokens = ["--tokens-file", tmp_path / "registry" / "tokens.json"]
+    token = run("plumbline-registry", "token", *scopes, *tokens).split()[0]
+    keys = tmp_path / "keys"
+    secret = {"PLUMBLINE_REGISTRY_TOKEN": token, "PLUMBLINE_REGISTRY_KEYS": str(keys)}
+    shipped = Path(__file__).parents[2] / "models" / "hrnet-edge-s"
+    run("plumbline-registry", "publish", shipped, "--url", registry, **secret)
+    run("plumbline-registry", "init", "--url", registry, **secret)
+    version = json.loads((shipped / "manifest.json").read_text())["version"]
+    promotion = ["promote", "hrnet-edge-s", version, "canary", "--reason", "pipeline", "--url", registry]
+    run("plumbline-registry", *promotion, **secret)
+
+    made = ["--judge", "--version", "0.0.1", "--out", tmp_path / "judge", "--registry", registry, "--keys", keys]
+    tiny = ["--performances", 11, "--tests", 11, "--rounds", 2]
+    summary = run("python", "-m", "infra.retrain", *made, "--", *tiny, **secret)
+    assert "exercise accuracy, rendered-form-13" in summary
+    assert "Published, in dev and canary" in summary
+
+    state = tmp_path / "edge"
+    follow = ["--registry", registry, "--root", keys / "root.json", "--judge-name", "form-judge"]
+    run("plumbline-edge", "update", *follow, "--channel", "canary", "--state", state)
+    active = (state / "judge" / "active" / "manifest.json").read_bytes()
+    assert active == (tmp_path / "judge" / "bundles" / "int8" / "manifest.json").read_bytes()
+    clip = Path(__file__).parents[2] / "samples" / "squats.mp4"
+    assert "reps=" in run("plumbline-edge", "run", "--source", clip, "--state", state, "--once")

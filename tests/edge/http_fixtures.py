@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from tests.edge.repository import Repository
 
-from plumbline_contract.manifest import BUNDLE_FILES, MANIFEST_FILE, parse_manifest
+from plumbline_contract.manifest import BUNDLE_FILES, MANIFEST_FILE, parse_any_manifest
 
 
 @contextmanager
@@ -92,7 +92,7 @@ class FakeRegistry:
     def give(self, folder: Path, channel: str = "stable", name: str = "dots") -> str:
         """Publish a bundle and sign that the channel gives it; returns its manifest's digest."""
         digest, size = self.publish(folder)
-        version = parse_manifest((folder / MANIFEST_FILE).read_bytes()).version
+        version = parse_any_manifest((folder / MANIFEST_FILE).read_bytes()).version
         self.repository.point(name, channel, version, digest, size)
         return digest
 

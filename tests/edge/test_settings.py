@@ -19,7 +19,7 @@ def test_readme_lists_every_setting_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `PLUMBLINE_EDGE_(\w+)` \| `?([^|`]*?)`? \|", README.read_text("utf-8"), re.MULTILINE))
     assert set(rows) == {name.upper() for name in EdgeSettings.model_fields}
     for name, field in EdgeSettings.model_fields.items():
-        if name not in ("state", "bundle", "root", "device_token_file", "token_file", "diary"):
+        if name not in ("state", "bundle", "root", "device_token_file", "token_file", "diary", "judge"):
             shown = str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
             assert rows[name.upper()] == shown.removesuffix(".0"), name
 

@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from plumbline_contract import exercise as definition
 from plumbline_contract.exercise import Exercise, View
+from plumbline_contract.form import Verdict
 from plumbline_contract.sequence import SEEN_SCORE, TORSO_PERCENTILE
 from plumbline_contract.skeleton import keypoint_named
+from plumbline_edge.coach.agreement import Agreement
 from plumbline_edge.coach.cues import CuePolicy, CueTiming
 from plumbline_edge.coach.faults import FaultJudge, Moment
 from plumbline_edge.coach.ghost import Corrector, Ghost
@@ -34,9 +36,14 @@ class Coach:
     """Follows one person through one exercise. No clock and no camera: time comes with the frames."""
 
     def __init__(
-        self, exercise: Exercise, *, min_score: float = SEEN_SCORE, cue_timing: CueTiming | None = None
+        self,
+        exercise: Exercise,
+        *,
+        min_score: float = SEEN_SCORE,
+        cue_timing: CueTiming | None = None,
+        agreement: Agreement | None = None,
     ) -> None:
-        """`min_score`: a keypoint scored lower counts as not seen."""
+        """`min_score`: a keypoint scored lower counts as not seen. `agreement`: with a judge, what is spoken of."""
         self.exercise = exercise
         self.state = CoachState(holds=exercise.hold is not None)
         self._min_score = min_score
@@ -47,6 +54,7 @@ class Coach:
         self._movement: Movement = Held(exercise.hold) if exercise.hold else Repeated(exercise, self._progress)
         self._judge = FaultJudge(exercise.faults, by_occasion=exercise.hold is not None)
         self._cues = CuePolicy(exercise.praise, cue_timing)
+        self.agreement = agreement
         self._corrector = Corrector(exercise, self._judge.watches, self._progress)
         self._ghost = Ghost()
         self._seconds: float | None = None
@@ -71,11 +79,11 @@ class Coach:
         points_K2 = self._corrector.correct(deepest, faults[fault_name], torso_px, self.state.view)
         return None if points_K2 is None else np.concatenate([points_K2, deepest.keypoints_K3[:, 2:]], axis=1)
 
-    def update(self, timestamp_seconds: float, keypoints_K3: Keypoints) -> CoachState:
+    def update(self, timestamp_seconds: float, keypoints_K3: Keypoints, verdict: Verdict | None = None) -> CoachState:
         """Take one frame: keypoints (17, 3) as x, y, score in image pixels; unseen ones may be NaN or scored 0.
 
-        A frame with the time of the last one changes nothing. Raises ValueError for another shape or a time that is
-        not finite.
+        `verdict` is the judge's answer where it gave one. A frame with the time of the last one changes nothing.
+        Raises ValueError for another shape or a time that is not finite.
         """
         if not math.isfinite(timestamp_seconds):
             raise ValueError(f"timestamp_seconds is {timestamp_seconds!r}; it must be a finite number of seconds")
@@ -85,8 +93,14 @@ class Coach:
         if self._seconds is not None and not 0 < timestamp_seconds - self._seconds <= CUT_SECONDS:
             self._start_again()
         self._seconds = timestamp_seconds
+        if self.agreement is not None and verdict is not None:
+            self.agreement.take(timestamp_seconds, verdict)
         self.state = self._next_state(timestamp_seconds, pose)
         return self.state
+
+    def faults_spoken_of(self) -> tuple[definition.Fault, ...]:
+        """The faults that the rules alone would speak of now, the most severe first."""
+        return () if self._seconds is None else self._judge.spoken_of(self._seconds)
 
     def _next_state(self, now: float, pose: Pose) -> CoachState:
         torso_px = self._torso_px(now, pose)
@@ -99,7 +113,10 @@ class Coach:
         ended_with = None if step.attempt is None else self._judge.attempt_ended(now, step.attempt, view)
         shown = self._judge.shown(now)
         counted = step.attempt is not None and step.attempt.counted
-        spoken_of = self._judge.spoken_of(now)
+        spoken_of = self.faults_spoken_of()
+        if self.agreement is not None:
+            spoken_of = self.agreement.spoken_of(spoken_of)
+            shown += tuple(fault for fault in spoken_of if fault not in shown)
         cue, cue_is_new = self._cues.update(now, spoken_of, ended_with, counted, step.remind or self._ask(now, view))
         return CoachState(
             phase=step.phase_name,

@@ -11,8 +11,8 @@ from plumbline_contract.manifest import (
     BUNDLE_FILES,
     MANIFEST_FILE,
     OPTIONAL_FILES,
-    Manifest,
-    parse_manifest,
+    AnyManifest,
+    parse_any_manifest,
     require_publishable,
 )
 from plumbline_registry.errors import RegistryError
@@ -26,7 +26,7 @@ class UnreadableBundle(RegistryError):
 class BundleDirectory:
     """A bundle whose files hash to what its manifest says."""
 
-    manifest: Manifest
+    manifest: AnyManifest
     files: list[tuple[Path, int]]
     """Path and size in bytes of each file, the manifest first."""
 
@@ -39,7 +39,7 @@ def read_bundle_directory(directory: Path) -> BundleDirectory:
     """Raises UnreadableBundle, InvalidManifest, UnpublishableBundle, DigestMismatch."""
     paths = [directory / file for file in (MANIFEST_FILE, *BUNDLE_FILES)]
     try:
-        manifest = parse_manifest(paths[0].read_bytes())
+        manifest = parse_any_manifest(paths[0].read_bytes())
         require_publishable(manifest)
         paths += [directory / file for file in OPTIONAL_FILES if file in manifest.files]
         for path in paths[1:]:

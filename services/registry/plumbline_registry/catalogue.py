@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from plumbline_contract.channel import Channel
-from plumbline_contract.manifest import BundleFile, Manifest, version_key
+from plumbline_contract.manifest import AnyManifest, BundleFile, version_key
 from plumbline_registry import audit
 from plumbline_registry.database import transaction
 from plumbline_registry.errors import (
@@ -49,7 +49,7 @@ class Catalogue:
             session.execute(select(VersionRow.id).limit(1))
 
     def add_version(
-        self, manifest: Manifest, manifest_sha256: str, manifest_bytes: int, actor: str
+        self, manifest: AnyManifest, manifest_sha256: str, manifest_bytes: int, actor: str
     ) -> tuple[VersionInfo, Outcome]:
         """Record a version whose blobs are stored; the same manifest again changes nothing.
 
@@ -75,7 +75,7 @@ class Catalogue:
             self.check_unclaimed(manifest, manifest_sha256)
             return self.version(manifest.name, manifest.version), "unchanged"
 
-    def check_unclaimed(self, manifest: Manifest, manifest_sha256: str) -> None:
+    def check_unclaimed(self, manifest: AnyManifest, manifest_sha256: str) -> None:
         """Raise VersionExists if the version is there with another manifest."""
         with transaction(self._engine) as session:
             row = _find_version(session, manifest.name, manifest.version)

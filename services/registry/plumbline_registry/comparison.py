@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from plumbline_contract.manifest import Manifest
+from plumbline_contract.manifest import AnyManifest, FormManifest, Manifest
 from plumbline_registry.models import Comparison, Difference, Figure
 
 _ELSEWHERE: Final = ("metrics", "files", "name", "version")
 """Parts of the manifest that the comparison shows in another way."""
 
 
-def compare(before: Manifest, after: Manifest) -> Comparison:
+def compare(before: AnyManifest, after: AnyManifest) -> Comparison:
     """From one version of a bundle to another."""
     differences = _differences(before, after)
     return Comparison(
@@ -29,8 +29,26 @@ def compare(before: Manifest, after: Manifest) -> Comparison:
     )  # fmt: skip
 
 
-def measured(manifest: Manifest) -> dict[str, float]:
+def measured(manifest: AnyManifest) -> dict[str, float]:
     """Every number of a manifest's metrics, and the size of every file, by a name that says what it is of."""
+    found = _measured_form(manifest) if isinstance(manifest, FormManifest) else _measured_pose(manifest)
+    for latency in manifest.metrics.latency:
+        found[f"latency p50 s, {latency.threads} thread(s), {latency.machine}"] = latency.p50_seconds
+    for file, entry in manifest.files.items():
+        found[f"bytes {file}"] = entry.size_bytes
+    return found
+
+
+def _measured_form(manifest: FormManifest) -> dict[str, float]:
+    found = {f"{score.name}, {score.dataset}": score.value for score in manifest.metrics.scores}
+    for parity in manifest.metrics.parity:
+        what = f"{parity.reference} -> {parity.candidate} {parity.precision}"
+        found[f"probability max abs {what}"] = parity.probability_max_abs
+        found[f"offset p99 torso lengths {what}"] = parity.offset_p99
+    return found
+
+
+def _measured_pose(manifest: Manifest) -> dict[str, float]:
     found: dict[str, float] = {}
     for ap in manifest.metrics.average_precision:
         found[f"AP {ap.stage} {ap.precision} {ap.dataset}"] = ap.ap
@@ -39,14 +57,10 @@ def measured(manifest: Manifest) -> dict[str, float]:
         what = f"{parity.reference} -> {parity.candidate} {parity.precision}"
         found[f"keypoint p99 px {what}"] = parity.keypoint_p99_px
         found[f"heatmap max abs {what}"] = parity.heatmap_max_abs
-    for latency in manifest.metrics.latency:
-        found[f"latency p50 s, {latency.threads} thread(s), {latency.machine}"] = latency.p50_seconds
-    for file, entry in manifest.files.items():
-        found[f"bytes {file}"] = entry.size_bytes
     return found
 
 
-def _figures(before: Manifest, after: Manifest) -> Iterator[Figure]:
+def _figures(before: AnyManifest, after: AnyManifest) -> Iterator[Figure]:
     left, right = measured(before), measured(after)
     for field in {**left, **right}:
         pair = left.get(field), right.get(field)
@@ -54,7 +68,7 @@ def _figures(before: Manifest, after: Manifest) -> Iterator[Figure]:
         yield Figure(field=field, before=pair[0], after=pair[1], change=change)
 
 
-def _differences(before: Manifest, after: Manifest) -> list[Difference]:
+def _differences(before: AnyManifest, after: AnyManifest) -> list[Difference]:
     left, right = (dict(_leaves("", manifest.model_dump(mode="json"))) for manifest in (before, after))
     return [
         Difference(field=field, before=left.get(field), after=right.get(field))

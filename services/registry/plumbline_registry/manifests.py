@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from plumbline_contract.evaluation import MAX_BYTES, EvaluationRecord, read_evaluation
-from plumbline_contract.manifest import EVALUATION_FILE, Manifest, parse_manifest
+from plumbline_contract.manifest import EVALUATION_FILE, AnyManifest, parse_any_manifest
 from plumbline_registry.blobs import BlobStore
 from plumbline_registry.settings import MAX_MANIFEST_BYTES
 
@@ -20,10 +20,10 @@ class Manifests:
         self._blobs = blobs
         self.manifest = lru_cache(_KEPT)(self._manifest)
 
-    def _manifest(self, manifest_sha256: str) -> Manifest:
-        return parse_manifest(self._whole(manifest_sha256, MAX_MANIFEST_BYTES))
+    def _manifest(self, manifest_sha256: str) -> AnyManifest:
+        return parse_any_manifest(self._whole(manifest_sha256, MAX_MANIFEST_BYTES))
 
-    def evaluation(self, manifest: Manifest) -> EvaluationRecord | None:
+    def evaluation(self, manifest: AnyManifest) -> EvaluationRecord | None:
         """A bundle's evaluation picture by picture; None where it carries none."""
         file = manifest.files.get(EVALUATION_FILE)
         return None if file is None else read_evaluation(self._whole(file.sha256, MAX_BYTES))

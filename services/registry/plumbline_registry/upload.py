@@ -13,8 +13,8 @@ from plumbline_contract.manifest import (
     EVALUATION_FILE,
     MANIFEST_FILE,
     OPTIONAL_FILES,
-    Manifest,
-    parse_manifest,
+    AnyManifest,
+    parse_any_manifest,
     require_publishable,
 )
 from plumbline_registry.blobs import BlobStore, StagedBlob
@@ -48,7 +48,7 @@ class BundleUpload:
         """Take the next bytes of the tar. Raises MalformedUpload, StorageFull, StorageUnavailable."""
         self._reader.feed(chunk)
 
-    def finish(self, name: str, version: str) -> Manifest:
+    def finish(self, name: str, version: str) -> AnyManifest:
         """Check the whole bundle against its manifest and the address it was sent to.
 
         Raises MalformedUpload, InvalidManifest, UnpublishableBundle, WrongAddress, DigestMismatch, InvalidEvaluation.
@@ -56,7 +56,7 @@ class BundleUpload:
         self._reader.finish()
         if missing := [file for file in EXPECTED_FILES if file not in self._staged]:
             raise MalformedUpload(f"the tar lacks {', '.join(missing)}; a bundle is {', '.join(EXPECTED_FILES)}")
-        manifest = parse_manifest(self._staged[MANIFEST_FILE].read())
+        manifest = parse_any_manifest(self._staged[MANIFEST_FILE].read())
         require_publishable(manifest)
         if (manifest.name, manifest.version) != (name, version):
             raise WrongAddress(
@@ -86,7 +86,7 @@ class BundleUpload:
         for staged in self._staged.values():
             staged.commit()
 
-    def _compare(self, manifest: Manifest) -> None:
+    def _compare(self, manifest: AnyManifest) -> None:
         if differing := set(manifest.files) ^ (set(self._staged) - {MANIFEST_FILE}):
             raise MalformedUpload(f"manifest and tar do not name the same files: {sorted(differing)}; seal it again")
         for file, expected in manifest.files.items():

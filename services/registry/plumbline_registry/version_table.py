@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from plumbline_contract.manifest import Manifest
+from plumbline_contract.manifest import AnyManifest, FormManifest, Manifest
 from plumbline_registry.models import VersionInfo
 
 _PARITY: Final = "Keypoints moved by conversion, p99, px"
 _SIZE: Final = "Model, MB"
 _AP: Final = "AP on "
+_SCORE: Final = "Judge: "
+_MORE_IS_BETTER: Final = (_AP, _SCORE)
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Column:
     """One version, with the channels that give it now and how many devices say that they run it."""
 
     info: VersionInfo
-    manifest: Manifest
+    manifest: AnyManifest
     channels: tuple[str, ...]
     devices: int
 
@@ -47,8 +49,21 @@ def rows(columns: Sequence[Column]) -> list[Row]:
     return [Row(label, _cells(label, [found.get(label) for found in numbers])) for label in labels]
 
 
-def _numbers(manifest: Manifest) -> dict[str, float]:
+def _numbers(manifest: AnyManifest) -> dict[str, float]:
     """What is known of the file that travels."""
+    found = _scores(manifest) if isinstance(manifest, FormManifest) else _accuracy(manifest)
+    found |= {
+        f"Latency, {item.threads} thread(s), {item.machine}, ms": item.p50_seconds * 1000
+        for item in manifest.metrics.latency
+    }
+    return found | {_SIZE: manifest.files["model.tflite"].size_bytes / 1e6}
+
+
+def _scores(manifest: FormManifest) -> dict[str, float]:
+    return {f"{_SCORE}{score.name}, {score.dataset}": score.value for score in manifest.metrics.scores}
+
+
+def _accuracy(manifest: Manifest) -> dict[str, float]:
     metrics, precision = manifest.metrics, manifest.precision
     found = {
         f"{_AP}{item.dataset}": item.ap
@@ -59,24 +74,23 @@ def _numbers(manifest: Manifest) -> dict[str, float]:
     moved = [item.keypoint_p99_px for item in metrics.parity if (item.candidate, item.precision) == form]
     if moved:
         found[_PARITY] = moved[-1]
-    found |= {
-        f"Latency, {item.threads} thread(s), {item.machine}, ms": item.p50_seconds * 1000 for item in metrics.latency
-    }
-    return found | {_SIZE: manifest.files["model.tflite"].size_bytes / 1e6}
+    return found
 
 
 def _cells(label: str, values: Sequence[float | None]) -> tuple[Cell, ...]:
     known = {value for value in values if value is not None}
-    best = (max if label.startswith(_AP) else min)(known) if len(known) > 1 else None
+    best = (max if label.startswith(_MORE_IS_BETTER) else min)(known) if len(known) > 1 else None
     return tuple(
         Cell("–" if value is None else _text(label, value), value is not None and value == best) for value in values
     )
 
 
 def _text(label: str, value: float) -> str:
-    return f"{value:.4f}" if label.startswith(_AP) else f"{value:.3g}" if label == _PARITY else f"{value:.2f}"
+    if label.startswith(_MORE_IS_BETTER):
+        return f"{value:.4f}"
+    return f"{value:.3g}" if label == _PARITY else f"{value:.2f}"
 
 
 def _order(label: str) -> tuple[int, str]:
-    first = (_AP, _PARITY, "Latency", _SIZE)
+    first = (_AP, _SCORE, _PARITY, "Latency", _SIZE)
     return next(number for number, begin in enumerate(first) if label.startswith(begin)), label

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from plumbline_contract.manifest import FormManifest, Manifest
 from plumbline_registry.errors import Forbidden, GateRefused
-from plumbline_registry.gates.rules import RULES, Limits, Measured
+from plumbline_registry.gates.rules import FORM_RULES, RULES, Limits, Measured, MeasuredForm, Verdict
 from plumbline_registry.manifests import Manifests
 from plumbline_registry.metadata_store import Move
 from plumbline_registry.settings import Settings
@@ -36,8 +37,7 @@ class Gatekeeper:
             if "admin" not in grant.scopes:
                 raise Forbidden(f"token {grant.name!r} may not waive gates; that needs the scope 'admin'")
             return f"waived by {grant.name}"
-        current = None if move.current_sha256 is None else self._measured(move.current_sha256)
-        verdicts = [rule(self._measured(entry.manifest_sha256), current, self._limits) for rule in RULES.values()]
+        verdicts = self._verdicts(entry.manifest_sha256, move.current_sha256)
         if refused := [verdict for verdict in verdicts if not verdict.passed]:
             raise GateRefused(
                 f"{entry.name} {entry.version} does not pass into {entry.channel}:"
@@ -45,6 +45,16 @@ class Gatekeeper:
             )
         return "; ".join(map(str, verdicts))
 
-    def _measured(self, manifest_sha256: str) -> Measured:
-        manifest = self._manifests.manifest(manifest_sha256)
+    def _verdicts(self, sha256: str, current_sha256: str | None) -> list[Verdict]:
+        candidate = self._manifests.manifest(sha256)
+        current = None if current_sha256 is None else self._manifests.manifest(current_sha256)
+        if current is not None and current.kind != candidate.kind:
+            return [Verdict("lineage", False, f"is a {candidate.kind} model and replaces a {current.kind} model")]
+        if isinstance(candidate, FormManifest):
+            form = MeasuredForm(current) if isinstance(current, FormManifest) else None
+            return [rule(MeasuredForm(candidate), form, self._limits) for rule in FORM_RULES.values()]
+        pose = self._measured(current) if isinstance(current, Manifest) else None
+        return [rule(self._measured(candidate), pose, self._limits) for rule in RULES.values()]
+
+    def _measured(self, manifest: Manifest) -> Measured:
         return Measured(manifest, self._manifests.evaluation(manifest))

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from plumbline_contract.evaluation import EvaluationRecord
-from plumbline_contract.manifest import AveragePrecision, Manifest
+from plumbline_contract.manifest import AveragePrecision, FormManifest, Manifest
 from plumbline_registry.gates.bootstrap import paired_difference
 
-Gate = Literal["ap", "parity", "latency", "lineage"]
+Gate = Literal["ap", "score", "parity", "latency", "lineage"]
 _NO_DIGEST: Final = "0" * 64
 _EXPORT_PX: Final = 0.5
 """torch -> ONNX moves nothing; measured are thousandths of a heatmap pixel."""
+
+_FORM_PROBABILITY: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,17 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class MeasuredForm:
+    """A judge of form."""
+
+    manifest: FormManifest
+
+    @property
+    def name(self) -> str:
+        return f"{self.manifest.name} {self.manifest.version}"
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What one gate says."""
 
@@ -57,7 +70,8 @@ class Verdict:
         return f"{self.gate}: {self.says}"
 
 
-Rule = Callable[[Measured, "Measured | None", Limits], Verdict]
+Rule = Callable[[Measured, Measured | None, Limits], Verdict]
+FormRule = Callable[[MeasuredForm, MeasuredForm | None, Limits], Verdict]
 
 
 def ap(candidate: Measured, current: Measured | None, limits: Limits) -> Verdict:
@@ -130,7 +144,7 @@ def _parity_by_ap(candidate: Measured, moved_px: float, limits: Limits) -> Verdi
     return Verdict("parity", change >= -limits.parity_ap, f"{moved}; it changes AP by {change:+.4f}")
 
 
-def latency(candidate: Measured, current: Measured | None, limits: Limits) -> Verdict:
+def latency(candidate: Measured | MeasuredForm, current: Measured | MeasuredForm | None, limits: Limits) -> Verdict:
     """A latency is recorded, and not above the current bundle's on the same machine by more than the share allowed."""
     recorded = {(item.machine, item.threads): item.p50_seconds for item in candidate.manifest.metrics.latency}
     if not recorded:
@@ -145,7 +159,7 @@ def latency(candidate: Measured, current: Measured | None, limits: Limits) -> Ve
     return Verdict("latency", True, f"{min(recorded.values()):.4f} s, compared on {compared} machine(s)")
 
 
-def lineage(candidate: Measured, _current: Measured | None, _limits: Limits) -> Verdict:
+def lineage(candidate: Measured | MeasuredForm, _current: Measured | MeasuredForm | None, _limits: Limits) -> Verdict:
     """Enough is known to make the bundle again."""
     known = candidate.manifest.lineage
     missing = [] if known.git_commit != "unknown" else ["the commit"]
@@ -158,4 +172,41 @@ def lineage(candidate: Measured, _current: Measured | None, _limits: Limits) -> 
     return Verdict("lineage", True, f"commit {known.git_commit[:12]}, {len(known.datasets)} dataset(s)")
 
 
+def score(candidate: MeasuredForm, current: MeasuredForm | None, limits: Limits) -> Verdict:
+    """No figure of a judge below the current judge's on the same data by more than `ap_drop`."""
+    stated = {(item.name, item.dataset, item.samples): item.value for item in candidate.manifest.metrics.scores}
+    if not stated:
+        return Verdict("score", False, "the manifest has no scores; train with figures and convert again")
+    if current is None:
+        return Verdict("score", True, f"{len(stated)} figures, the first here")
+    before = {(item.name, item.dataset, item.samples): item.value for item in current.manifest.metrics.scores}
+    if missing := sorted(set(before) - set(stated)):
+        name, dataset, samples = missing[0]
+        says = f"{name!r} on {samples} samples of {dataset!r} is not stated, as {current.name} does"
+        return Verdict("score", False, says)
+    changes = {name: stated[name] - value for name, value in before.items()}
+    worst = min(changes, key=lambda name: changes[name], default=None)
+    if worst is None:
+        return Verdict("score", True, f"{current.name} states none to compare with")
+    passed = changes[worst] >= -limits.ap_drop
+    return Verdict("score", passed, f"{worst[0]} on {worst[1]!r} {changes[worst]:+.4f} against {current.name}")
+
+
+def form_parity(candidate: MeasuredForm, _current: MeasuredForm | None, _limits: Limits) -> Verdict:
+    """torch, ONNX and .tflite give the same probabilities, but for one in a hundred."""
+    precision = candidate.manifest.precision
+    moved = [
+        item.probability_p99
+        for item in candidate.manifest.metrics.parity
+        if item.candidate != "tflite" or item.precision == precision
+    ]
+    if len(moved) < 2:
+        return Verdict("parity", False, f"not recorded for {precision}; run the conversion again")
+    says = f"conversion moves probabilities by {max(moved):.3g} at the 99th percentile"
+    return Verdict("parity", max(moved) <= _FORM_PROBABILITY, f"{says} (allowed {_FORM_PROBABILITY:g})")
+
+
 RULES: Final[dict[Gate, Rule]] = {"ap": ap, "parity": parity, "latency": latency, "lineage": lineage}
+FORM_RULES: Final[dict[Gate, FormRule]] = {
+    "score": score, "parity": form_parity, "latency": latency, "lineage": lineage,
+}  # fmt: skip

@@ -1,0 +1,147 @@
+"""Rules, judge and both on clips of plumbline-render, and on real sequences: the tables of docs/judge.md.
+
+python -m infra.evaluate_judge BUNDLE FOLDER... [--noise shipped|white]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from infra.evaluate_coach_rendered import (
+    RULES_OF,
+    SHIPPED,
+    WHITE,
+    Spell,
+    Told,
+    exercise_of,
+    matched,
+    noisy_keypoints,
+    share,
+    spells_of,
+)
+
+from plumbline_contract.form import FAULT_NAMES
+from plumbline_edge.bundle import FormBundle, open_form_bundle
+from plumbline_edge.coach import Coach
+from plumbline_edge.coach.agreement import Agreement
+from plumbline_edge.coach.judge import FormJudge
+
+HEARD: Final = ("rules", "judge", "both")
+HEAD: Final = (
+    "| who speaks | faults found | false | F | macro F over faults | false cues in 2 min |\n|---|---|---|---|---|---|"
+)
+
+
+@dataclass
+class Heard:
+    """What one way of speaking made of all clips."""
+
+    found: int = 0
+    missed: int = 0
+    false: int = 0
+    false_in_correct: int = 0
+    correct_seconds: float = 0.0
+    by_fault: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, spells: Sequence[Spell], told: Sequence[Told], exercise: str, seconds: float) -> None:
+        """One clip; faults that no rule of the exercise tells of can be named by nobody here and are left out."""
+        spells = [spell for spell in spells if spell.names]
+        found, false = matched(spells, told)
+        self.found, self.missed = self.found + len(found), self.missed + len(spells) - len(found)
+        self.false += len(false)
+        for number, spell in enumerate(spells):
+            self.by_fault.setdefault(f"{exercise} {spell.injected}", [0, 0, 0])[0 if number in found else 1] += 1
+        for event in false:
+            self.by_fault.setdefault(f"{exercise} {_injected(exercise, event.name)}", [0, 0, 0])[2] += 1
+        if not spells:
+            self.correct_seconds, self.false_in_correct = (
+                self.correct_seconds + seconds,
+                self.false_in_correct + len(told),
+            )
+
+    @property
+    def f_score(self) -> float:
+        """Over all spells."""
+        return 2 * self.found / max(2 * self.found + self.missed + self.false, 1)
+
+    @property
+    def macro_f_score(self) -> float:
+        """The mean over faults."""
+        scores = [2 * hit / max(2 * hit + miss + wrong, 1) for hit, miss, wrong in self.by_fault.values() if hit + miss]
+        return float(np.mean(scores))
+
+    def row(self, name: str) -> str:
+        """A row of Markdown."""
+        rate = self.false_in_correct / max(self.correct_seconds / 120, 1e-9)
+        return (
+            f"| {name} | {share(self.found, self.found + self.missed)} | {self.false} | {self.f_score:.2f} |"
+            f" {self.macro_f_score:.2f} | {rate:.1f} in {self.correct_seconds / 60:.1f} min |"
+        )
+
+
+def _injected(exercise: str, rule: str) -> str:
+    names = RULES_OF[{"sitting": "desk_sitting"}.get(exercise, exercise)]
+    return next((injected for injected, rules in names.items() if rule in rules.split()), rule)
+
+
+def events(spoken: Iterable[tuple[float, Sequence[str]]]) -> list[Told]:
+    """Each time that a fault begins to be spoken of, once in three seconds."""
+    told: list[Told] = []
+    last: dict[str, float] = {}
+    for seconds, names in spoken:
+        for name in names:
+            if seconds - last.get(name, -10.0) > 3.0:
+                told.append(Told(name, seconds))
+            last[name] = seconds
+    return told
+
+
+def listen(clip: dict[str, Any], bundle: FormBundle, keypoints_TK3: np.ndarray[Any, Any]) -> dict[str, list[Told]]:
+    """What rules, judge and both would speak of."""
+    exercise, fps = exercise_of(clip), float(clip["fps"])
+    thresholds = dict(zip(FAULT_NAMES, bundle.manifest.thresholds, strict=True))
+    judge = FormJudge(bundle.load_model())
+    agreements = {"judge": Agreement(exercise, thresholds, rules=False), "both": Agreement(exercise, thresholds)}
+    spoken: dict[str, list[tuple[float, list[str]]]] = {name: [] for name in HEARD}
+    coach = Coach(exercise)
+    for frame, keypoints_K3 in enumerate(keypoints_TK3):
+        seconds = frame / fps
+        verdict = judge.update(seconds, keypoints_K3)
+        coach.update(seconds, keypoints_K3)
+        ruled = coach.faults_spoken_of()
+        spoken["rules"].append((seconds, [fault.name for fault in ruled]))
+        for name, agreement in agreements.items():
+            if verdict is not None:
+                agreement.take(seconds, verdict)
+            spoken[name].append((seconds, [fault.name for fault in agreement.spoken_of(ruled)]))
+    return {name: events(heard) for name, heard in spoken.items()}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="evaluate_judge", description=__doc__)
+    parser.add_argument("bundle", type=Path, help="a sealed judge")
+    parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="clips of plumbline-render")
+    parser.add_argument("--noise", choices=("shipped", "white"), default="shipped")
+    arguments = parser.parse_args()
+    bundle = open_form_bundle(arguments.bundle)
+    heard = {name: Heard() for name in HEARD}
+    for number, path in enumerate(sorted(path for folder in arguments.folders for path in folder.glob("*_*.json"))):
+        clip = json.loads(path.read_bytes())
+        keypoints_TK3 = noisy_keypoints(clip, {"shipped": SHIPPED, "white": WHITE}[arguments.noise], number)
+        spells, exercise = spells_of(clip, exercise_of(clip)), exercise_of(clip).name
+        for name, told in listen(clip, bundle, keypoints_TK3).items():
+            heard[name].add(spells, told, exercise, len(keypoints_TK3) / float(clip["fps"]))
+    print(HEAD)
+    for name, score in heard.items():
+        print(score.row(name))
+
+
+if __name__ == "__main__":
+    main()

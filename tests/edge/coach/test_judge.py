@@ -1,0 +1,177 @@
+"""The judge on the edge: a sequence built frame by frame is the contract's, and rules and judge agree by the policy."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.edge.coach.following import follow
+from tests.edge.coach.squatter import Squat, film
+
+from plumbline_contract.exercise import Fault
+from plumbline_contract.form import EXERCISES, FAULT_NAMES, LOGITS, PHASES, RATE_HZ, Verdict
+from plumbline_contract.sequence import resample
+from plumbline_contract.skeleton import NUM_KEYPOINTS
+from plumbline_edge.bundle import open_form_bundle
+from plumbline_edge.coach import Coach, load_exercise
+from plumbline_edge.coach.agreement import REMEMBERED_SECONDS, Agreement
+from plumbline_edge.coach.judge import FormJudge, SequenceBuffer
+
+JUDGE = Path(__file__).parents[3] / "models" / "form-judge"
+SQUAT = load_exercise("squat")
+THRESHOLDS = dict.fromkeys(FAULT_NAMES, 0.4)
+SHALLOW, KNEES = (next(f for f in SQUAT.faults if f.name == name) for name in ("too_shallow", "knees_caving_in"))
+
+
+def verdict(exercise: str = "squat", **faults: float) -> Verdict:
+    """Sure of the exercise, and of squat's faults as said; nothing else is wrong."""
+    return Verdict(
+        {name: float(name == exercise) for name in EXERCISES},
+        {name: float(name == "full") for name in PHASES},
+        0.0,
+        {(name, fault): faults.get(fault, 0.0) if name == "squat" else 0.0 for name, fault in FAULT_NAMES},
+        np.zeros(NUM_KEYPOINTS),
+        np.zeros((NUM_KEYPOINTS, 2)),
+    )
+
+
+def heard(agreement: Agreement, faults: tuple[Fault, ...], given: Verdict, seconds: float = 4.0) -> tuple[str, ...]:
+    """What is spoken of after the judge said the same for so long."""
+    for number in range(round(seconds * RATE_HZ)):
+        agreement.take(number / RATE_HZ, given)
+        spoken_of = agreement.spoken_of(faults)
+    return tuple(fault.name for fault in spoken_of)
+
+
+def test_a_judge_that_is_of_two_minds_changes_nothing() -> None:
+    agreement = Agreement(SQUAT, THRESHOLDS)
+    assert heard(agreement, (SHALLOW,), verdict(too_shallow=0.2, knees_caving_in=0.6)) == ("too_shallow",)
+    assert heard(agreement, (), verdict(knees_caving_in=0.6)) == ()
+    assert set(agreement.disagreements.values()) == {0}
+
+
+def test_a_judge_silences_what_it_finds_unlikely_and_says_so_once() -> None:
+    agreement = Agreement(SQUAT, THRESHOLDS)
+    assert heard(agreement, (SHALLOW, KNEES), verdict(knees_caving_in=0.5)) == ("knees_caving_in",)
+    assert agreement.disagreements == {"judge_silences": 1, "judge_adds": 0}
+
+
+def test_a_fault_that_was_likely_a_moment_ago_is_not_silenced() -> None:
+    agreement = Agreement(SQUAT, THRESHOLDS)
+    heard(agreement, (), verdict(too_shallow=0.3))
+    for number in range(40, 40 + round((REMEMBERED_SECONDS - 1) * RATE_HZ)):
+        agreement.take(number / RATE_HZ, verdict())
+    assert agreement.spoken_of((SHALLOW,)) == (SHALLOW,)
+
+
+def test_a_judge_that_is_sure_speaks_by_itself() -> None:
+    agreement = Agreement(SQUAT, THRESHOLDS)
+    assert heard(agreement, (SHALLOW,), verdict(too_shallow=0.5, knees_caving_in=0.9)) == (
+        "knees_caving_in", "too_shallow",
+    )  # fmt: skip
+    assert agreement.disagreements == {"judge_silences": 0, "judge_adds": 1}
+
+
+def test_one_sure_moment_is_not_enough() -> None:
+    agreement = Agreement(SQUAT, THRESHOLDS)
+    heard(agreement, (), verdict())
+    agreement.take(4.0, verdict(knees_caving_in=1.0))
+    assert agreement.spoken_of(()) == ()
+
+
+def test_of_another_exercise_the_judge_has_no_say() -> None:
+    sure = verdict("lunge", knees_caving_in=1.0)
+    assert heard(Agreement(SQUAT, THRESHOLDS), (SHALLOW,), sure) == ("too_shallow",)
+
+
+def test_without_rules_the_judge_alone_speaks() -> None:
+    agreement = Agreement(SQUAT, THRESHOLDS, rules=False)
+    assert heard(agreement, (SHALLOW,), verdict(knees_caving_in=0.9)) == ("knees_caving_in",)
+    assert heard(Agreement(SQUAT, THRESHOLDS, rules=False), (SHALLOW,), verdict(too_shallow=0.5)) == ()
+
+
+def test_a_fault_that_the_judge_does_not_know_is_left_to_the_rules() -> None:
+    known = {name: value for name, value in THRESHOLDS.items() if name != ("squat", "too_shallow")}
+    assert heard(Agreement(SQUAT, known), (SHALLOW,), verdict()) == ("too_shallow",)
+
+
+def test_a_coach_with_a_silent_judge_is_the_coach() -> None:
+    clip = film([Squat(thigh_degrees=60)] * 3, "side", 15.0)
+    alone, both = Coach(SQUAT), Coach(SQUAT, agreement=Agreement(SQUAT, THRESHOLDS))
+    for frame, keypoints_K3 in enumerate(clip.keypoints_TK3):
+        assert alone.update(frame / 15, keypoints_K3).cue == both.update(frame / 15, keypoints_K3).cue
+    assert follow(clip)[-1].reps == both.state.reps
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), rate_hz=st.sampled_from([8.0, 10.0, 15.0, 24.0, 30.0]), lost=st.floats(0, 0.7))
+def test_a_sequence_built_frame_by_frame_is_the_resampled_one(seed: int, rate_hz: float, lost: float) -> None:
+    rng = np.random.default_rng(seed)
+    times_T = np.arange(60) / rate_hz + rng.uniform(0, 0.2 / rate_hz, 60)
+    keypoints_TK3 = rng.uniform(0, 100, (60, NUM_KEYPOINTS, 3))
+    keypoints_TK3[..., 2] = rng.random((60, NUM_KEYPOINTS)) >= lost
+    buffer = SequenceBuffer()
+    for seconds, keypoints_K3 in zip(times_T, keypoints_TK3, strict=True):
+        buffer.add(float(seconds), keypoints_K3)
+    expected_TK3 = resample(keypoints_TK3, times_T, RATE_HZ)[0]
+    # Times a microsecond apart count as the same, in which these points move by as much as a hundredth.
+    np.testing.assert_allclose(buffer.sequence(), expected_TK3, atol=0.01)
+
+
+def test_a_jump_of_time_begins_anew() -> None:
+    buffer = SequenceBuffer()
+    for seconds in (0.0, 0.1, 0.2, 9.0):
+        buffer.add(seconds, np.ones((NUM_KEYPOINTS, 3)))
+    assert len(buffer.sequence()) == 1
+
+
+class Silent:
+    """A FormModel that is sure of nothing and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[npt.NDArray[np.float32]] = []
+
+    def infer(self, window_WC: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        self.asked.append(window_WC)
+        return np.zeros(LOGITS, np.float32)
+
+
+@pytest.mark.parametrize("rate_hz", [8.0, 10.0, 30.0])
+def test_the_judge_is_asked_ten_times_a_second_or_with_every_frame(rate_hz: float) -> None:
+    model = Silent()
+    judge = FormJudge(model)
+    answers = [judge.update(frame / rate_hz, np.ones((NUM_KEYPOINTS, 3))) for frame in range(round(3 * rate_hz))]
+    assert len(model.asked) == sum(answer is not None for answer in answers)
+    assert len(model.asked) == pytest.approx(3 * min(rate_hz, RATE_HZ), abs=2)
+
+
+@pytest.mark.parametrize("keypoints_K3", [np.full((17, 3), np.nan), np.full((17, 3), 1e300), np.zeros((17, 3))])
+def test_nothing_that_a_camera_gives_breaks_the_judge(keypoints_K3: npt.NDArray[np.float64]) -> None:
+    model = Silent()
+    judge = FormJudge(model)
+    for frame in range(20):
+        judge.update(frame / 10, keypoints_K3)
+    assert all(np.isfinite(window).all() for window in model.asked)
+
+
+def test_the_shipped_judge_takes_under_two_milliseconds() -> None:
+    judge = FormJudge(open_form_bundle(JUDGE).load_model())
+    clip = film([Squat()] * 12, "side", 10.0)
+    taken = []
+    for frame, keypoints_K3 in enumerate(clip.keypoints_TK3):
+        begun_at = time.thread_time()
+        judge.update(frame / 10, keypoints_K3)
+        taken.append(time.thread_time() - begun_at)
+    assert np.median(taken) < 0.002
+
+
+def test_the_shipped_judge_knows_squats_from_push_ups() -> None:
+    judge = FormJudge(open_form_bundle(JUDGE).load_model())
+    verdicts = [judge.update(f / 10, k) for f, k in enumerate(film([Squat()] * 4, "side", 10.0).keypoints_TK3)]
+    known = [answer.exercise["squat"] for answer in verdicts[20:] if answer is not None]
+    assert np.mean(known) > 0.5

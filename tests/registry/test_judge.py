@@ -1,0 +1,92 @@
+"""A judge of form in the registry: published, gated and compared like a pose model, by figures of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from plumbline_contract.manifest import FormManifest, FormScore, parse_form_manifest
+from plumbline_registry.gates.rules import FORM_RULES, Limits, MeasuredForm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.registry.conftest import Server
+
+SHIPPED = Path(__file__).parents[2] / "models" / "form-judge"
+LIMITS = Limits(ap_drop=0.02, parity_px=2.0, parity_ap=0.02, latency_growth=0.25)
+SCORE = FormScore(name="exercise accuracy", dataset="made", samples=100, value=0.9)
+
+
+def judge(version: str = "1.0.0", value: float = 0.9, **metrics: Any) -> FormManifest:
+    """The shipped judge with another version and one figure."""
+    shipped = parse_form_manifest((SHIPPED / "manifest.json").read_bytes())
+    scores = (SCORE.model_copy(update={"value": value}),)
+    changed = shipped.metrics.model_copy(update={"scores": scores, **metrics})
+    return shipped.model_copy(update={"version": version, "metrics": changed})
+
+
+def files_of(manifest: FormManifest) -> dict[str, bytes]:
+    """As they are sent, the manifest first."""
+    return {"manifest.json": manifest.to_json().encode()} | {
+        name: (SHIPPED / name).read_bytes() for name in ("model.tflite", "golden.npz", "model-card.md")
+    }
+
+
+def published(client: httpx.Client, manifest: FormManifest) -> Any:
+    """Bundle as the operator of the tests takes it, once the registry has it."""
+    from tests.registry.conftest import Bundle, tar_of
+
+    files = files_of(manifest)
+    bundle = Bundle(SHIPPED, manifest, files)  # type: ignore[arg-type]  # of another kind
+    answer = client.put(bundle.path, content=tar_of(list(files.items())))
+    assert answer.status_code == 201, answer.text
+    return bundle
+
+
+def test_a_judge_is_published_and_promoted_through_its_own_gates(server: Server, client: httpx.Client) -> None:
+    good, worse = published(client, judge()), published(client, judge("1.1.0", 0.8))
+    server.operator().promote("stable", good)
+    refused = server.operator().refused("stable", worse)
+    assert "score: exercise accuracy on 'made' -0.1000 against form-judge 1.0.0" in refused
+    table = client.get("/v1/bundles/form-judge/compare", params={"before": "1.0.0", "after": "1.1.0"}).json()
+    change = {figure["field"]: figure["change"] for figure in table["metrics"]}
+    assert change["exercise accuracy, made"] == pytest.approx(-0.1)
+
+
+def test_the_page_of_a_judge_shows_its_figures(client: httpx.Client) -> None:
+    published(client, judge())
+    page = client.get("/bundles/form-judge", headers={"Accept": "text/html"})
+    assert page.status_code == 200
+    assert "exercise accuracy" in page.text
+
+
+def test_a_judge_never_replaces_a_pose_model(
+    make_bundle: Callable[..., Any], server: Server, client: httpx.Client
+) -> None:
+    pose = make_bundle("1.0.0", name="form-judge")
+    assert client.put(pose.path, content=pose.tar()).status_code == 201
+    server.operator().promote("stable", pose)
+    assert "is a form model and replaces a pose model" in server.operator().refused(
+        "stable", published(client, judge("1.1.0"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "gate"), [({"scores": ()}, "score"), ({"parity": ()}, "parity"), ({"latency": ()}, "latency"), ({}, "")]
+)
+def test_each_gate_alone(changes: dict[str, Any], gate: str) -> None:
+    current = MeasuredForm(judge())
+    verdicts = [rule(MeasuredForm(judge("1.1.0", **changes)), current, LIMITS) for rule in FORM_RULES.values()]
+    assert [verdict.gate for verdict in verdicts if not verdict.passed] == ([gate] if gate else [])
+
+
+def test_the_shipped_judge_passes() -> None:
+    shipped = MeasuredForm(parse_form_manifest((SHIPPED / "manifest.json").read_bytes()))
+    digest = hashlib.sha256((SHIPPED / "model.tflite").read_bytes()).hexdigest()
+    assert shipped.manifest.files["model.tflite"].sha256 == digest
+    assert [v for rule in FORM_RULES.values() if not (v := rule(shipped, None, LIMITS)).passed] == []

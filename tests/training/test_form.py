@@ -1,0 +1,200 @@
+"""The judge of form on bodies of sticks: labels, mirror, corrections, training that learns and goes on, folds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.training.stick_body import stick_skeleton
+
+from plumbline_contract.form import ANSWER, EXERCISES, FAULT_NAMES, LAG_FRAMES, LOGITS, PHASES, RATE_HZ
+from plumbline_contract.skeleton import KEYPOINT_NAMES
+from plumbline_training.errors import InvalidCheckpoint, InvalidDataset
+from plumbline_training.form import evaluate
+from plumbline_training.form.net import FormNet
+from plumbline_training.form.recorded import Recorded, folds, load_recorded
+from plumbline_training.form.rendered import (
+    FAULTS_NAMED,
+    NAMED,
+    Performed,
+    labels_of,
+    load_performed,
+    save_performed,
+    strength,
+    without_faults,
+)
+from plumbline_training.form.samples import film, is_held_out_view, mirrored, rendered_batch, windows_of
+from plumbline_training.form.train import FormConfig, train_form
+from plumbline_training.render.body import SEGMENT_INDEX
+from plumbline_training.render.motion import known_motions
+from plumbline_training.render.performance import Performance
+from plumbline_training.render.performer import perform
+
+MOTIONS = known_motions()
+PIVOTS = [
+    SEGMENT_INDEX[f"{segment}.{side}"]
+    for segment in ("upper_arm", "forearm", "hand", "thigh", "shin", "foot")
+    for side in "LR"
+]
+"""Pivots that stand for the twelve joints; the head stands for all of the face."""
+
+
+def points(done: Performance) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Keypoints (T, K, 3) of the body of sticks."""
+    skeleton = stick_skeleton()
+    times_T = np.arange(int(done.seconds * RATE_HZ)) / RATE_HZ
+    positions_TS3 = skeleton.solve(done.pose_at(skeleton, times_T))[1]
+    return positions_TS3[:, [SEGMENT_INDEX["head"]] * 5 + PIVOTS]
+
+
+def performed(number: int, fault: str | None = None, name: str | None = None) -> Performed:
+    """A performance of sticks."""
+    exercise = name or list(MOTIONS)[number % len(MOTIONS)]
+    done = perform(exercise, MOTIONS[exercise], np.random.default_rng(number), repetitions=(3, 3), fault=fault)
+    points_TK3, times_T = points(done), np.arange(int(done.seconds * RATE_HZ)) / RATE_HZ
+    named = NAMED.get(exercise, exercise)
+    return Performed(
+        EXERCISES.index(named),
+        False,
+        points_TK3,
+        points(without_faults(done)),
+        np.array([PHASES.index(phase) for phase in done.phases(times_T)]),
+        *labels_of(named, done, times_T),
+    )
+
+
+SQUATS = [performed(number, fault, "squat") for number, fault in enumerate(("none", "knees_in", "too_shallow") * 2)]
+
+
+def test_every_fault_of_the_renderer_has_a_name_in_the_contract() -> None:
+    injected = {
+        (NAMED.get(name, name), FAULTS_NAMED.get((NAMED.get(name, name), fault.name), fault.name))
+        for name, motion in MOTIONS.items()
+        for fault in motion.faults
+    }
+    assert injected == set(FAULT_NAMES)
+
+
+@pytest.mark.parametrize(("name", "fault"), [(n, f.name) for n, m in MOTIONS.items() for f in m.faults])
+def test_without_its_fault_a_performance_is_another_only_while_the_fault_shows(name: str, fault: str) -> None:
+    done = perform(name, MOTIONS[name], np.random.default_rng(5), repetitions=(3, 3), fault=fault)
+    times_T = np.arange(int(done.seconds * RATE_HZ)) / RATE_HZ
+    active_TF, keypoints_TK, strength_T = labels_of(NAMED.get(name, name), done, times_T)
+    moved_T = np.abs(points(done) - points(without_faults(done))).max(axis=(1, 2))
+    tempo = done.injected[0].fault.tempo is not None
+    assert active_TF.any()
+    assert (active_TF.any(axis=1) == keypoints_TK.any(axis=1)).all()
+    assert (moved_T[active_TF.any(axis=1)].max() > 0.01) == (not tempo)
+    assert (strength_T > 0).any() == (not tempo)
+    # The mildest form is 1 up to the renderer's own spread of a tenth, and nothing is milder.
+    assert all(strength(each) > 0.85 for each in done.injected)
+
+
+def test_a_window_says_what_is_true_at_the_moment_asked_about() -> None:
+    wrong = SQUATS[1]
+    moments = np.flatnonzero(wrong.active_TF.any(axis=1))[:3]
+    batch = windows_of(wrong, film(wrong, np.random.default_rng(0), augmented=False), moments)
+    assert batch.wrong_N.tolist() == [1, 1, 1]
+    assert batch.faults_NF[:, FAULT_NAMES.index(("squat", "knees_caving_in"))].all()
+    named = {KEYPOINT_NAMES[keypoint] for keypoint in np.flatnonzero(batch.keypoints_NK[0])}
+    assert named == {"left_knee", "right_knee"}
+
+
+def test_a_mirror_exchanges_sides_and_comes_back() -> None:
+    batch = rendered_batch(SQUATS, np.random.default_rng(1), 2)
+    everything = np.ones(len(batch.wrong_N), bool)
+    there = mirrored(batch, everything)
+    assert np.abs(there.windows_NWC - batch.windows_NWC).max() > 0.1
+    back = mirrored(there, everything)
+    np.testing.assert_array_equal(back.windows_NWC, batch.windows_NWC)
+    np.testing.assert_array_equal(back.offsets_NK2, batch.offsets_NK2)
+
+
+def test_no_training_camera_stands_in_the_views_that_are_left_out() -> None:
+    rng = np.random.default_rng(2)
+    azimuths = [film(SQUATS[0], rng, held_out).azimuth_degrees for held_out in (False,) * 20 + (True,) * 5]
+    assert [is_held_out_view(azimuth) for azimuth in azimuths] == [False] * 20 + [True] * 5
+
+
+def test_the_true_offsets_correct_every_pose_and_none_correct_none() -> None:
+    wrong = SQUATS[1]
+    moments = evaluate.moments_asked(wrong)
+    truth = windows_of(wrong, film(wrong, np.random.default_rng(0), augmented=False), moments)
+    logits_NL = np.zeros((len(moments), LOGITS), np.float32)
+    untouched = evaluate.Moments(logits_NL, truth)
+    assert (evaluate.remaining(untouched) >= evaluate.RIGHT_BELOW).all()
+    logits_NL = logits_NL.copy()
+    logits_NL[:, ANSWER["offsets"]] = truth.offsets_NK2.reshape(len(moments), -1)
+    np.testing.assert_allclose(evaluate.remaining(evaluate.Moments(logits_NL, truth)), 0, atol=1e-5)
+
+
+def test_performances_are_kept(tmp_path: Path) -> None:
+    save_performed(SQUATS, tmp_path / "some.npz")
+    kept = load_performed(tmp_path / "some.npz")
+    np.testing.assert_allclose(kept[1].points_TK3, SQUATS[1].points_TK3, atol=2e-3)
+    np.testing.assert_array_equal(kept[2].active_TF, SQUATS[2].active_TF)
+    assert [len(each.phase_T) for each in kept] == [len(each.phase_T) for each in SQUATS]
+
+
+def sequences() -> list[Recorded]:
+    """Squats of two sources, the wrong ones with knees that cave in."""
+    rng, found = np.random.default_rng(4), []
+    for number, each in enumerate(SQUATS):
+        keypoints_TK3 = film(each, rng, augmented=False).found_TK3
+        found.append(Recorded(each.exercise, number % 3 > 0, f"room{number % 2}", str(number), keypoints_TK3))
+    return found
+
+
+def test_training_learns_stops_and_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
+    config = FormConfig(rounds=8, performances=6, passes=1, batch_size=12, recorded_sequences=4, recorded_windows=2)
+    whole = train_form(config, SQUATS, sequences(), tmp_path / "whole", quiet=True)
+    losses = (tmp_path / "whole" / "losses.jsonl").read_text().splitlines()
+    assert len(losses) == 8
+    begun = train_form(config, SQUATS, sequences(), tmp_path / "begun", quiet=True, stop_after=3)
+    assert any(not torch.equal(begun[name], whole[name]) for name in whole)
+    resumed = train_form(config, SQUATS, sequences(), tmp_path / "begun", quiet=True)
+    assert all(torch.allclose(resumed[name].float(), whole[name].float(), atol=1e-5) for name in whole)
+    with pytest.raises(InvalidCheckpoint, match="another run"):
+        train_form(replace(config, seed=1), SQUATS, [], tmp_path / "begun", quiet=True)
+
+
+def test_every_figure_is_a_number(tmp_path: Path) -> None:
+    moments = evaluate.ask(FormNet().eval(), SQUATS, seed=3)
+    figures = evaluate.summary(moments, evaluate.best_thresholds(moments))
+    assert all(0 <= value <= 1 and n > 0 for value, n in figures.values())
+    assert moments.truth.phase_N.min() >= 0
+    assert len(moments.truth.phase_N) > LAG_FRAMES
+
+
+def test_a_source_is_held_out_whole_and_single_sequences_where_there_is_one() -> None:
+    several = sequences()
+    one = [replace(each, exercise=0, source="studio") for each in several]
+    for train, test in folds([*several, *one], 2):
+        assert not {*train} & {*test}
+        assert len({(several + one)[n].source for n in test if n < len(several)}) == 1
+    tested = sorted(number for _, test in folds([*several, *one], 2) for number in test)
+    assert tested == list(range(2 * len(several)))
+
+
+def test_recorded_sequences_are_named_by_what_they_show(tmp_path: Path) -> None:
+    np.savez(tmp_path / "good.npz", squat__wrong__here__one=np.zeros((5, 17, 3)))
+    read = load_recorded(tmp_path / "good.npz")[0]
+    assert (EXERCISES[read.exercise], read.wrong, read.source, read.name) == ("squat", True, "here", "one")
+    np.savez(tmp_path / "bad.npz", squat__bad__here__one=np.zeros((5, 17, 3)))
+    with pytest.raises(InvalidDataset, match="EXERCISE__LABEL__SOURCE__NAME"):
+        load_recorded(tmp_path / "bad.npz")
+
+
+def test_macro_f1_is_that_of_the_confusion_matrix() -> None:
+    told, wrong = np.array([1, 1, 0, 0, 0], bool), np.array([1, 0, 1, 0, 0], bool)
+    # Of wrong: 1 found, 1 missed, 1 false: 1/2. Of right: 2 found, 1 and 1: 2/3.
+    assert evaluate.macro_f1(told, wrong) == pytest.approx((1 / 2 + 2 / 3) / 2)
+
+
+def test_a_threshold_parts_what_can_be_parted() -> None:
+    logits, wrong = np.array([-3.0, -1.0, 0.5, 2.0]), np.array([False, False, True, True])
+    assert evaluate.wrong_threshold(logits, wrong) == pytest.approx(-0.25)
+    assert evaluate.wrong_threshold(logits, np.ones(4, bool)) < -3.0

@@ -1,0 +1,64 @@
+"""The judge's network: dilated convolutions over the window's frames, then one linear layer for every answer.
+
+Axes: N windows, C channels, W frames, L logits. Frames are rows of a picture one pixel wide, since that is what the
+conversion translates; ONNX and TFLite see ordinary 2-D convolutions.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import nn
+
+from plumbline_contract.form import CHANNELS, LAG_FRAMES, LOGITS, WINDOW_FRAMES
+
+WIDTH: Final = 96
+STRIDE: Final = 2
+"""The stem halves the rate to 5 Hz: half the time of everything after it."""
+DILATIONS: Final = (1, 2, 4, 1, 2)
+"""Together they see 43 frames around each frame (Bai, Kolter and Koltun 2018, without the causal padding)."""
+DROPOUT: Final = 0.1
+
+
+class Block(nn.Module):
+    """x + 1x1(relu(3x1(x)))."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(width, width, (3, 1), padding=(dilation, 0), dilation=(dilation, 1), bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            nn.Dropout(DROPOUT),
+            nn.Conv2d(width, width, 1),
+        )
+
+    def forward(self, x_NCW1: torch.Tensor) -> torch.Tensor:
+        """Same shape."""
+        added: torch.Tensor = x_NCW1 + self.layers(x_NCW1)
+        return added
+
+
+class FormNet(nn.Module):
+    """Windows (N, C, W, 1) to logits (N, L, 1, 1), laid out by the contract's ANSWER."""
+
+    def __init__(self, width: int = WIDTH) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(CHANNELS, width, (5, 1), stride=(STRIDE, 1), padding=(2, 0))
+        self.blocks = nn.Sequential(*(Block(width, dilation) for dilation in DILATIONS))
+        self.join = nn.Sequential(nn.Conv2d(2 * width, 2 * width, 1), nn.ReLU(inplace=True), nn.Dropout(DROPOUT))
+        self.answer = nn.Conv2d(2 * width, LOGITS, 1)
+
+    def forward(self, windows_NCW1: torch.Tensor) -> torch.Tensor:
+        """The answer about the frame LAG_FRAMES before the newest, from it and from the mean over the window."""
+        x = torch.relu(self.blocks(torch.relu(self.stem(windows_NCW1))))
+        asked = (WINDOW_FRAMES - 1 - LAG_FRAMES) // STRIDE
+        both = torch.cat([x[:, :, asked : asked + 1], x.mean(dim=2, keepdim=True)], dim=1)
+        logits: torch.Tensor = self.answer(self.join(both))
+        return logits
+
+
+def as_input(windows_NWC: torch.Tensor) -> torch.Tensor:
+    """The contract's windows as the network takes them."""
+    return windows_NWC.transpose(1, 2).unsqueeze(-1)

@@ -1,0 +1,102 @@
+"""Sequences of real people that somebody called right or wrong as a whole.
+
+An npz of arrays (T, 17, 3) in pixels at the contract's rate, each under EXERCISE__LABEL__SOURCE__NAME with the label
+right or wrong; sequences of one source look alike and must not be parted by a split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from plumbline_contract.form import EXERCISES, LAG_FRAMES, form_windows
+from plumbline_contract.skeleton import MIRROR
+from plumbline_training.errors import InvalidDataset
+from plumbline_training.form.samples import dropped_out, noise
+
+LABELS = ("right", "wrong")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One sequence."""
+
+    exercise: int
+    wrong: bool
+    source: str
+    name: str
+    keypoints_TK3: npt.NDArray[np.float64]
+
+
+def load_recorded(path: Path) -> list[Recorded]:
+    """Read sequences. Raises InvalidDataset."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return [_read(key, archive[key], path) for key in archive.files]
+    except (OSError, ValueError, BadZipFile) as error:
+        raise InvalidDataset(f"{str(path)!r} is no npz of sequences ({error})") from error
+
+
+def _read(key: str, keypoints_TK3: npt.NDArray[np.float64], path: Path) -> Recorded:
+    exercise, label, source, name = (*key.split("__"), "", "", "", "")[:4]
+    if exercise not in EXERCISES or label not in LABELS or not name or keypoints_TK3.shape[1:] != (17, 3):
+        raise InvalidDataset(
+            f"{str(path)!r}: {key!r} of shape {keypoints_TK3.shape}; name arrays (T, 17, 3) as"
+            f" EXERCISE__LABEL__SOURCE__NAME, with an exercise of {', '.join(EXERCISES)} and a label of {LABELS}"
+        )
+    return Recorded(EXERCISES.index(exercise), label == "wrong", source, name, keypoints_TK3)
+
+
+def all_windows(recorded: Recorded, step: int = 1) -> npt.NDArray[np.float32]:
+    """What the judge is asked along the sequence (N, W, C); at least one question, however short it is."""
+    latest = len(recorded.keypoints_TK3) - 1
+    return form_windows(recorded.keypoints_TK3, sorted({*range(min(LAG_FRAMES, latest), latest + 1, step), latest}))
+
+
+def varied_windows(recorded: Recorded, count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """`count` windows of the sequence as another camera and another day would have shown it."""
+    keypoints_TK3 = recorded.keypoints_TK3.copy()
+    if len(keypoints_TK3) > 12:
+        first = int(rng.integers(0, max(1, len(keypoints_TK3) // 6)))
+        keypoints_TK3 = keypoints_TK3[first : len(keypoints_TK3) - int(rng.integers(0, len(keypoints_TK3) // 6))]
+    if rng.random() < 0.5:
+        keypoints_TK3 = keypoints_TK3[:, list(MIRROR)] * (-1, 1, 1)
+    pace = float(np.exp(rng.normal(0, 0.12)))
+    frames = np.round(np.arange(0, len(keypoints_TK3) - 0.5, pace)).astype(int)
+    keypoints_TK3 = keypoints_TK3[np.minimum(frames, len(keypoints_TK3) - 1)]
+    turn, stretch = rng.normal(0, np.radians(3)), float(np.exp(rng.normal(0, 0.06)))
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    size = float(np.ptp(keypoints_TK3[..., :2], axis=(0, 1)).max()) / 3
+    moved_TK2 = keypoints_TK3[..., :2] @ rotation * (stretch, 1 / stretch)
+    moved_TK2 = moved_TK2 + size * noise(len(keypoints_TK3), rng, float(rng.uniform(0, 0.5)))
+    scores_TK = np.where(dropped_out(len(keypoints_TK3), rng), 0.0, keypoints_TK3[..., 2])
+    latest = len(keypoints_TK3) - 1
+    ends = rng.integers(min(LAG_FRAMES, latest), latest + 1, count)
+    return form_windows(np.concatenate([moved_TK2, scores_TK[..., None]], axis=-1), ends.tolist())
+
+
+def folds(recorded: Sequence[Recorded], count: int) -> list[tuple[list[int], list[int]]]:
+    """(train, test) numbers `count` times: whole sources of the exercises that have several, else single sequences.
+
+    A source is held out once while `count` is at least the number of sources; further folds train on all of them.
+    """
+    tests: list[set[int]] = [set() for _ in range(count)]
+    for exercise in sorted({each.exercise for each in recorded}):
+        numbers = [number for number, each in enumerate(recorded) if each.exercise == exercise]
+        sources = sorted({recorded[number].source for number in numbers})
+        if len(sources) > 1:
+            for number in numbers:
+                tests[sources.index(recorded[number].source) % count].add(number)
+            continue
+        for wrong in (False, True):
+            same = [number for number in numbers if recorded[number].wrong == wrong]
+            order = np.random.default_rng(exercise).permutation(same).tolist()
+            for place, number in enumerate(order):
+                tests[place % count].add(number)
+    everything = range(len(recorded))
+    return [([n for n in everything if n not in test], sorted(test)) for test in tests]
