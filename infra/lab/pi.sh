@@ -107,6 +107,8 @@ up() {
   mount -t overlay overlay -o "lowerdir=$root,upperdir=$pi/upper,workdir=$pi/work" "$pi/root"
   # nspawn looks for it in the Pi's own root, at the path that it has here.
   [ "$arch" = amd64 ] || { cpuinfo >"$LAB/cpuinfo.pi4"; install -D -m 644 "$LAB/cpuinfo.pi4" "$pi/root$LAB/cpuinfo.pi4"; }
+  # Whoever comes by SSH, and whom sudo lets through, has the Pi's processor too.
+  [ "$arch" = amd64 ] || { echo QEMU_CPU=cortex-a72 >>"$pi/root/etc/environment"; echo 'Defaults env_keep += "QEMU_CPU"' >"$pi/root/etc/sudoers.d/emulated"; }
   echo "$name" >"$pi/root/etc/hostname"
   printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$name" >"$pi/root/etc/hosts"
   ip netns add "$name"
