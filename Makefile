@@ -41,7 +41,7 @@ $(DEMO_VENV)/.ready: $(wildcard requirements/edge-$(PYTAG).txt requirements/regi
 		-e ./contract -e ./services/registry -e ./edge
 	touch $@
 
-lint: setup ## ruff, mypy strict, yamllint, shellcheck, actionlint, zizmor, hadolint
+lint: setup ## ruff, mypy strict, yamllint, shellcheck, actionlint, zizmor, hadolint, compose, promtool
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(PACKAGES) tests requirements infra/*.py infra/grafana/*.py infra/ansible/roles/*/files/*.py
@@ -51,6 +51,9 @@ lint: setup ## ruff, mypy strict, yamllint, shellcheck, actionlint, zizmor, hado
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/actionlint
 	$(BIN)/zizmor --offline --quiet .github
 	git ls-files '*Dockerfile' | xargs $(BIN)/hadolint
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose*.yml
+	@if command -v promtool >/dev/null; then cd infra/prometheus && promtool check config prometheus.yml && promtool test rules rules/*_test.yml; \
+	else echo "promtool is not installed (apt install prometheus): Prometheus' files were NOT checked" >&2; fi
 
 format: setup ## let ruff lay out the code
 	$(BIN)/ruff check --fix .

@@ -179,7 +179,6 @@ ONE: Final = (
         "Repetitions a minute",
         "Counted by the coach.",
         ((f"sum by (exercise) ({rate('plumbline_edge_reps_total', PI)}) * 60", "{{exercise}}"),),
-        width=12,
     ),
     Panel(
         "Faults a minute",
@@ -190,7 +189,11 @@ ONE: Final = (
                 "{{exercise}}: {{fault}}",
             ),
         ),
-        width=12,
+    ),
+    Panel(
+        "Judge against rules, a minute",
+        "Cues that the judge of form silenced, and those that it spoke by itself; none where no judge runs.",
+        ((f"sum by (kind) ({rate('plumbline_edge_judge_disagreements_total', PI)}) * 60", "{{kind}}"),),
     ),
     Panel(
         "Dropped frames",
