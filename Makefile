@@ -184,7 +184,7 @@ test-onnx-tf: setup ## onnx-tf and tflite-runtime against ours; makes their envi
 
 test-arm64: setup ## the files on an emulated Pi's processor; needs root, debootstrap and qemu-user-static
 	$(BIN)/pytest -m arm64 -s tests/conversion
-	$(BIN)/python requirements/hash_aarch64.py --check
+	$(BIN)/python requirements/hashes.py --check
 
 test-page: setup ## the page in a real headless Chromium, and axe-core on it; needs apt's chromium
 	$(BIN)/pytest -m page -s tests/page

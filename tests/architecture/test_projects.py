@@ -79,3 +79,12 @@ def test_locks_of_the_pi_are_the_edges_with_a_digest_for_each_package() -> None:
         lines = path.read_text(encoding="utf-8").splitlines()
         assert all(re.fullmatch(r"\S+==\S+ --hash=sha256:[0-9a-f]{64}", line) for line in lines)
         assert locked(path) == locked(path.with_name(path.name.replace("-aarch64", "")))
+
+
+def test_locks_of_images_are_their_parts_with_a_digest_for_each_package() -> None:
+    images = sorted((ROOT / "requirements").glob("*-image.txt"))
+    assert [path.name for path in images] == ["edge-py311-image.txt", "registry-py311-image.txt"]
+    for path in images:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert all(re.fullmatch(r"\S+==\S+( ;.*?)?( --hash=sha256:[0-9a-f]{64}){1,2}", line) for line in lines)
+        assert locked(path) == locked(path.with_name(path.name.replace("-image", "")))
