@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,10 @@ import numpy.typing as npt
 import pytest
 
 from plumbline_contract.skeleton import KEYPOINT_NAMES, LIMBS
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so do the programs that they send it to.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # OpenCV reads it once, at the first video of the process: the edge's tests look at what a user sees on stderr.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
