@@ -116,12 +116,8 @@ class Under:
 
 def pck(dataset: Dataset, found: Sequence[npt.NDArray[np.float32]]) -> tuple[float, float, float]:
     """PCK@0.2 and its 95% interval by a bootstrap over persons."""
-    truth_NK3, found_NK3 = np.stack([person.keypoints_K3 for person in dataset.persons]), np.stack(found)
-    lengths_N = evaluate.torso_lengths(truth_NK3)
-    counted_NK = (truth_NK3[..., 2] > 0) & np.isfinite(lengths_N)[:, None]
-    distance_NK = np.linalg.norm(found_NK3[..., :2] - truth_NK3[..., :2], axis=-1)
-    correct_N = ((distance_NK <= evaluate.PCK_THRESHOLD * lengths_N[:, None]) & counted_NK).sum(axis=1)
-    counted_N = counted_NK.sum(axis=1)
+    correct_NK, counted_NK = evaluate.correct_keypoints(dataset.persons, found)
+    correct_N, counted_N = (correct_NK & counted_NK).sum(axis=1), counted_NK.sum(axis=1)
     drawn = np.random.default_rng(0).integers(0, len(counted_N), (DRAWS, len(counted_N)))
     low, high = np.percentile(correct_N[drawn].sum(axis=1) / counted_N[drawn].sum(axis=1), [2.5, 97.5])
     return float(correct_N.sum() / counted_N.sum()), float(low), float(high)

@@ -85,7 +85,8 @@ def load_windows(path: Path) -> Windows:
 
 def convert_form(onnx_path: Path, out_dir: Path, version: str, precisions: tuple[Precision, ...]) -> list[FormDraft]:
     """Write a draft bundle for each precision to OUT/PRECISION. Raises a PlumblineError; then none is written."""
-    model, record = load_onnx(onnx_path), read_form_record(load_onnx(onnx_path))
+    model = load_onnx(onnx_path)
+    record = read_form_record(model)
     windows_NWC = load_windows(onnx_path.with_suffix(".npz"))
     taken = [out_dir / precision for precision in precisions if (out_dir / precision).exists()]
     if taken:

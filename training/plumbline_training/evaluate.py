@@ -299,11 +299,19 @@ def percentage_of_correct_keypoints(
     persons: Sequence[Person], keypoints: Sequence[npt.NDArray[np.float32]], threshold: float = PCK_THRESHOLD
 ) -> float:
     """PCK: share of labelled keypoints within `threshold` torso lengths; persons without a whole torso are left out."""
+    correct_NK, counted_NK = correct_keypoints(persons, keypoints, threshold)
+    return _mean(correct_NK[counted_NK])
+
+
+def correct_keypoints(
+    persons: Sequence[Person], keypoints: Sequence[npt.NDArray[np.float32]], threshold: float = PCK_THRESHOLD
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """What PCK is the share of, (N, K) each: which keypoints are near enough, and which of them count."""
     truth_NK3, found_NK3 = np.stack([person.keypoints_K3 for person in persons]), np.stack(keypoints)
     lengths_N = torso_lengths(truth_NK3)
     counted_NK = (truth_NK3[..., 2] > 0) & np.isfinite(lengths_N)[:, None]
     correct_NK = np.linalg.norm(found_NK3[..., :2] - truth_NK3[..., :2], axis=-1) <= threshold * lengths_N[:, None]
-    return _mean(correct_NK[counted_NK])
+    return correct_NK, counted_NK
 
 
 def open_draft(bundle: Path) -> Manifest:
