@@ -71,16 +71,20 @@ def sha256_of(path: Path) -> str:
 
 def open_bundle(folder: Path) -> Bundle:
     """Read and verify a bundle folder. Raises BundleUnusable, InvalidManifest or DigestMismatch."""
+    return Bundle(folder, *_verified(folder, parse_manifest))
+
+
+def _verified(folder: Path, parse: Callable[[bytes], _Parsed]) -> tuple[_Parsed, str]:
+    """The manifest and its digest, once every file has the digest that it names."""
     try:
-        manifest, sha256 = _verified(folder, parse_manifest)
+        return _read_verified(folder, parse)
     except OSError as error:
         raise BundleUnusable(
             f"bundle {str(folder)!r}: {error.strerror or error}; check its permissions and its disk"
         ) from error
-    return Bundle(folder, manifest, sha256)
 
 
-def _verified(folder: Path, parse: Callable[[bytes], _Parsed]) -> tuple[_Parsed, str]:
+def _read_verified(folder: Path, parse: Callable[[bytes], _Parsed]) -> tuple[_Parsed, str]:
     manifest_file = folder / MANIFEST_FILE
     if not manifest_file.is_file():
         raise BundleUnusable(f"{str(folder)!r} holds no {MANIFEST_FILE}; give the folder of a bundle")
@@ -116,13 +120,7 @@ class FormBundle:
 
 def open_form_bundle(folder: Path) -> FormBundle:
     """Read and verify a judge's folder. Raises BundleUnusable, InvalidManifest or DigestMismatch."""
-    try:
-        manifest, sha256 = _verified(folder, parse_form_manifest)
-    except OSError as error:
-        raise BundleUnusable(
-            f"bundle {str(folder)!r}: {error.strerror or error}; check its permissions and its disk"
-        ) from error
-    return FormBundle(folder, manifest, sha256)
+    return FormBundle(folder, *_verified(folder, parse_form_manifest))
 
 
 def replay_form_golden(bundle: FormBundle, model: FormModel) -> float:

@@ -72,19 +72,17 @@ def test_locks_of_parts_that_share_an_environment_agree() -> None:
         assert differing == set(), lock.name
 
 
-def test_locks_of_the_pi_are_the_edges_with_a_digest_for_each_package() -> None:
-    hashed = sorted((ROOT / "requirements").glob("edge-py*-aarch64.txt"))
-    assert [path.name for path in hashed] == ["edge-py310-aarch64.txt", "edge-py312-aarch64.txt"]
+@pytest.mark.parametrize(
+    ("ending", "names", "line"),
+    [
+        ("-aarch64", ["edge-py310", "edge-py312"], r"\S+==\S+ --hash=sha256:[0-9a-f]{64}"),
+        ("-image", ["edge-py311", "registry-py311"], r"\S+==\S+( ;.*?)?( --hash=sha256:[0-9a-f]{64}){1,2}"),
+    ],
+)
+def test_hashed_locks_are_their_parts_with_a_digest_for_each_package(ending: str, names: list[str], line: str) -> None:
+    hashed = sorted((ROOT / "requirements").glob(f"*{ending}.txt"))
+    assert [path.name for path in hashed] == [f"{name}{ending}.txt" for name in names]
     for path in hashed:
         lines = path.read_text(encoding="utf-8").splitlines()
-        assert all(re.fullmatch(r"\S+==\S+ --hash=sha256:[0-9a-f]{64}", line) for line in lines)
-        assert locked(path) == locked(path.with_name(path.name.replace("-aarch64", "")))
-
-
-def test_locks_of_images_are_their_parts_with_a_digest_for_each_package() -> None:
-    images = sorted((ROOT / "requirements").glob("*-image.txt"))
-    assert [path.name for path in images] == ["edge-py311-image.txt", "registry-py311-image.txt"]
-    for path in images:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        assert all(re.fullmatch(r"\S+==\S+( ;.*?)?( --hash=sha256:[0-9a-f]{64}){1,2}", line) for line in lines)
-        assert locked(path) == locked(path.with_name(path.name.replace("-image", "")))
+        assert all(re.fullmatch(line, text) for text in lines)
+        assert locked(path) == locked(path.with_name(path.name.replace(ending, "")))
