@@ -96,8 +96,12 @@ def export(
 
 def trace(net: nn.Module, spec: InputSpec) -> onnx.ModelProto:
     """The net as an ONNX graph: input `image` (1, 3, H, W), output `heatmaps` (1, K, h, w), constants folded."""
+    return traced(net, torch.zeros(1, 3, spec.height, spec.width), "image", "heatmaps")
+
+
+def traced(net: nn.Module, example: torch.Tensor, source: str, result: str) -> onnx.ModelProto:
+    """The net as an ONNX graph of one input, of the example's shape, and one output, by these names."""
     buffer = io.BytesIO()
-    example = torch.zeros(1, 3, spec.height, spec.width)
     with warnings.catch_warnings():
         # The newer exporter writes opset 18 and up, which the classic onnx-tf translator cannot read.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -105,8 +109,8 @@ def trace(net: nn.Module, spec: InputSpec) -> onnx.ModelProto:
             net,
             (example,),
             buffer,  # type: ignore[arg-type]  # the stubs know only paths; the exporter takes files
-            input_names=["image"],
-            output_names=["heatmaps"],
+            input_names=[source],
+            output_names=[result],
             opset_version=OPSET,
             dynamo=False,
         )

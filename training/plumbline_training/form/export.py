@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import warnings
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -32,7 +31,7 @@ from plumbline_contract.manifest import (
 )
 from plumbline_training.checkpoint import save_atomically, write_atomically
 from plumbline_training.errors import InvalidCheckpoint, ParityLost
-from plumbline_training.export import OPSET
+from plumbline_training.export import traced
 from plumbline_training.form.evaluate import answer
 from plumbline_training.form.net import FormNet, as_input
 from plumbline_training.form.train import load_form
@@ -90,22 +89,7 @@ def _record(checkpoint: Path, state: dict[str, Any], parity: FormParity) -> Form
 
 def trace(net: FormNet) -> onnx.ModelProto:
     """The net as an ONNX graph: input `windows` (1, C, W, 1), output `logits` (1, L, 1, 1)."""
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # The newer exporter writes opset 18 and up; both models stay at one opset.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(
-            net,
-            (torch.zeros(1, CHANNELS, WINDOW_FRAMES, 1),),
-            buffer,  # type: ignore[arg-type]  # the stubs know only paths; the exporter takes files
-            input_names=["windows"],
-            output_names=["logits"],
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    model = onnx.load_from_string(buffer.getvalue())
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    return traced(net, torch.zeros(1, CHANNELS, WINDOW_FRAMES, 1), "windows", "logits")
 
 
 def run_onnx(model: onnx.ModelProto, windows_NWC: npt.NDArray[np.float32]) -> Logits:
