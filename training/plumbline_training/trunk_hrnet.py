@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from plumbline_contract.skeleton import NUM_KEYPOINTS
+from plumbline_training.depthwise import DepthwiseConv2d
 from plumbline_training.hrnet import HighResolutionModule, conv_bn, initialise, initialise_final
 
 BN_EPSILON, BN_MOMENTUM = 1e-3, 0.01
@@ -77,7 +78,7 @@ class LiteBlock(nn.Module):
         if expansion > 1:
             self.expand_conv = nn.Conv2d(inputs, inner, 1, bias=False)
             self.bn0 = _norm(inner)
-        self.depthwise_conv = nn.Conv2d(inner, inner, kernel, stride, kernel // 2, groups=inner, bias=False)
+        self.depthwise_conv = DepthwiseConv2d(inner, kernel, stride)
         self.bn1 = _norm(inner)
         self.project_conv = nn.Conv2d(inner, outputs, 1, bias=False)
         self.bn2 = _norm(outputs)
