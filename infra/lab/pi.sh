@@ -109,6 +109,11 @@ up() {
   [ "$arch" = amd64 ] || { cpuinfo >"$LAB/cpuinfo.pi4"; install -D -m 644 "$LAB/cpuinfo.pi4" "$pi/root$LAB/cpuinfo.pi4"; }
   # Whoever comes by SSH, and whom sudo lets through, has the Pi's processor too.
   [ "$arch" = amd64 ] || { echo QEMU_CPU=cortex-a72 >>"$pi/root/etc/environment"; echo 'Defaults env_keep += "QEMU_CPU"' >"$pi/root/etc/sudoers.d/emulated"; }
+  # A unit with ProtectProc= has a /proc of its own, and in it this machine's processor.
+  [ "$arch" = amd64 ] || {
+    install -m 644 "$LAB/cpuinfo.pi4" "$pi/root/etc/cpuinfo.pi4"
+    install -D -m 644 /dev/stdin "$pi/root/etc/systemd/system/plumbline-edge.service.d/emulated.conf" <<<$'[Service]\nBindReadOnlyPaths=/etc/cpuinfo.pi4:/proc/cpuinfo'
+  }
   echo "$name" >"$pi/root/etc/hostname"
   printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$name" >"$pi/root/etc/hosts"
   ip netns add "$name"
