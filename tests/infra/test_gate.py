@@ -38,7 +38,7 @@ def gate() -> ModuleType:
 
 def metrics(frames: int, latency_bucket: float, started: float = 100.0, sha256: str = SHA256) -> str:
     """What the edge would say after so many frames that all took up to `latency_bucket` seconds."""
-    lines = [f"process_start_time_seconds {started}", f"plumbline_edge_frames_total {frames}"]
+    lines = [f"plumbline_edge_frames_created {started}", f"plumbline_edge_frames_total {frames}"]
     lines.append(f'plumbline_edge_bundle_info{{manifest_sha256="{sha256}",version="1.2.3"}} 1.0')
     for bound in (0.01, 0.1, 1.0):
         count = frames if bound >= latency_bucket else 0

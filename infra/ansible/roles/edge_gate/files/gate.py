@@ -22,6 +22,8 @@ from pathlib import Path
 LATENCY = "plumbline_edge_latency_seconds"
 STAGES = "plumbline_edge_stage_latency_seconds"
 INFERENCE = '{stage="inference"}'
+STARTED = "plumbline_edge_frames_created"
+"""When the service began to count. An emulated Pi's process_start_time_seconds is another in every thread."""
 _SAMPLE = re.compile(r"^([a-z_]+)(\{[^}]*\})? (\S+)$", re.MULTILINE)
 _BUCKET = re.compile(r'le="([^"]+)"')
 LOOK_SECONDS = 1.0
@@ -144,7 +146,7 @@ def look_for(url: str, seconds: float, sleep: Callable[[float], None] = time.sle
             last = samples_of(fetch(f"{url}/metrics"))
         except OSError as error:
             raise Unwell(f"stopped answering {time.monotonic() - begun:.0f} s into the watch ({error})") from error
-        if last["process_start_time_seconds"] != first["process_start_time_seconds"]:
+        if last[STARTED] != first[STARTED]:
             raise Unwell(f"ended and was started again within {time.monotonic() - begun:.0f} s of the watch")
     frames = last["plumbline_edge_frames_total"] - first["plumbline_edge_frames_total"]
     return Look(
