@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from tests.infra.fleet.fleet import BUNDLE, CLIP, CLIP_ON_PI, HUB, PIS, Fleet, copy_of_bundle, write_inventory
+from tests.infra.fleet.fleet import BUNDLE, CLIP, CLIP_ON_PI, HUB, PIS, SHIPPED, Fleet, copy_of_bundle, write_inventory
 from tests.infra.fleet.pis import ANSIBLE, Pi, booted, slow_clip
 from tests.infra.machine import exclusive, program
 
@@ -70,7 +70,7 @@ def prepare(folder: Path) -> Fleet:
         run = fleet.play(*step)
         if step == ("site.yml", "--limit", HUB.name):
             fleet.publish(BUNDLE)
-            fleet.publish(copy_of_bundle(folder / "v2", "0.2.0"))
+            fleet.publish(copy_of_bundle(folder / "v2", "0.6.0"))
         assert run.code == 0, run.output
         print(f"{' '.join(step)}: {run.seconds:.0f} s", flush=True)
     return fleet
@@ -79,7 +79,7 @@ def prepare(folder: Path) -> Fleet:
 def main() -> None:
     with tempfile.TemporaryDirectory() as name, exclusive("fleet"), booted(*PIS, HUB):
         fleet = prepare(Path(name))
-        versions = ["0.1.0", "0.2.0"]
+        versions = [SHIPPED, "0.6.0"]
         # From the most Pis to the fewest, so that those of a run are all on the other version before it.
         for count, environment in CASES:
             fleet.promote(versions[0])

@@ -17,6 +17,8 @@ from tests.infra.servers import query_by
 from plumbline_contract.manifest import BundleFile, Manifest, parse_manifest
 
 BUNDLE = Path(os.environ.get("PLUMBLINE_FLEET_BUNDLE", ROOT / "models/hrnet-edge-s"))
+SHIPPED = parse_manifest((BUNDLE / "manifest.json").read_bytes()).version
+"""Every other version that the tests publish comes after it."""
 CLIP = Path(os.environ.get("PLUMBLINE_FLEET_CLIP", ROOT / "samples/squats.mp4"))
 COUNT = int(os.environ.get("PLUMBLINE_FLEET_PIS", "6"))
 PIS = tuple(Pi(f"pi{number:02d}", f"10.79.0.{10 + number}") for number in range(1, COUNT + 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.infra.fleet.fleet import BUNDLE, CANARY, HUB, PIS, PROMETHEUS, Fleet
+from tests.infra.fleet.fleet import BUNDLE, CANARY, HUB, PIS, PROMETHEUS, SHIPPED, Fleet
 from tests.infra.machine import wait_for
 from tests.infra.servers import query
 
@@ -27,7 +27,7 @@ def test_registry_comes_up_and_its_keys_stay_here(fleet: Fleet) -> None:
     assert run.code == 0, run.output
     assert (fleet.keys / "root.json").is_file()
     assert HUB.ssh("sudo find / -xdev -name '*.pem' -path '*private*' | grep -v ^/usr || echo none") == "none"
-    assert fleet.publish(BUNDLE) == "0.1.0"
+    assert fleet.publish(BUNDLE) == SHIPPED
 
 
 def test_first_run_brings_every_pi_to_life(fleet: Fleet) -> None:
@@ -35,7 +35,7 @@ def test_first_run_brings_every_pi_to_life(fleet: Fleet) -> None:
     assert run.code == 0, run.output
     assert fleet.report == {pi.name: "passed" for pi in PIS}
     for pi in PIS:
-        assert pi.bundle_version() == "0.1.0"
+        assert pi.bundle_version() == SHIPPED
         assert 1 < pi.metric("plumbline_edge_fps") < 3
     print(f"\nprovisioned {len(PIS)} bare Pis in {run.seconds:.0f} s")
 
@@ -57,7 +57,7 @@ def test_dry_run_on_a_provisioned_pi_finds_nothing_to_do(fleet: Fleet) -> None:
 def test_prometheus_watches_every_pi(fleet: Fleet) -> None:
     targets = {f"{pi.ip}:{port}" for pi in PIS for port in (8080, 9100)} | {f"{HUB.ip}:8100"}
     wait_for("all targets to be up", lambda: query(PROMETHEUS, "up == 1").keys() == targets)
-    wait_for("what runs where", lambda: fleet.versions() == {pi.name: "0.1.0" for pi in PIS})
+    wait_for("what runs where", lambda: fleet.versions() == {pi.name: SHIPPED for pi in PIS})
 
 
 def test_service_is_confined_and_watched(fleet: Fleet) -> None:

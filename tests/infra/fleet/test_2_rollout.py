@@ -12,7 +12,7 @@ pytestmark = pytest.mark.fleet
 
 
 def test_new_bundle_is_the_only_change(fleet: Fleet, tmp_path: Path) -> None:
-    version = fleet.publish(copy_of_bundle(tmp_path / "v2", "0.2.0"))
+    version = fleet.publish(copy_of_bundle(tmp_path / "v2", "0.6.0"))
     started = {pi: pi.metric("process_start_time_seconds") for pi in PIS}
     run = fleet.play("deploy.yml")
     assert run.code == 0, run.output
@@ -29,15 +29,15 @@ def test_version_that_no_channel_gives_is_refused(fleet: Fleet) -> None:
     run = fleet.play("deploy.yml", "-e", "version=7.7.7")
     assert run.code != 0
     said = " ".join(run.output.split())
-    assert "gives hrnet-edge-s 7.7.7 (stable gives 0.2.0)" in said, run.output
-    assert all(pi.bundle_version() == "0.2.0" for pi in PIS)
+    assert "gives hrnet-edge-s 7.7.7 (stable gives 0.6.0)" in said, run.output
+    assert all(pi.bundle_version() == "0.6.0" for pi in PIS)
 
 
 @pytest.mark.fleet_long
 def test_rotated_key_is_followed(fleet: Fleet, tmp_path: Path) -> None:
     """What the new key signed reaches the Pis, which were told of no key but root's."""
     fleet.registry("rotate", "stable", "--keys", str(fleet.keys))
-    version = fleet.publish(copy_of_bundle(tmp_path / "v3", "0.3.0"))
+    version = fleet.publish(copy_of_bundle(tmp_path / "v3", "0.7.0"))
     run = fleet.play("deploy.yml", "-e", f"version={version}", "-e", "deploy_batch=100%")
     assert run.code == 0, run.output
     assert fleet.report == {pi.name: "passed" for pi in PIS}
@@ -48,9 +48,9 @@ def test_rotated_key_is_followed(fleet: Fleet, tmp_path: Path) -> None:
 def test_operator_goes_back_without_the_registry(fleet: Fleet) -> None:
     run = fleet.play("rollback.yml", "--limit", CANARY.name, "-e", "edge_bundle_registry=http://10.79.0.1:1")
     assert run.code == 0, run.output
-    wait_for("Prometheus to see it", lambda: fleet.versions()[CANARY.name] == "0.2.0")
+    wait_for("Prometheus to see it", lambda: fleet.versions()[CANARY.name] == "0.6.0")
     CANARY.ssh("sudo systemctl start plumbline-update.service")
-    assert CANARY.bundle_version() == "0.2.0", "the Pi was to take nothing by itself"
+    assert CANARY.bundle_version() == "0.6.0", "the Pi was to take nothing by itself"
     run = fleet.play("deploy.yml", "--limit", CANARY.name)
     assert run.code == 0, run.output
-    assert CANARY.bundle_version() == "0.3.0"
+    assert CANARY.bundle_version() == "0.7.0"

@@ -9,7 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.infra.fleet.fleet import BUNDLE, CANARY, CLIP, CLIP_ON_PI, HUB, Fleet, copy_of_bundle, write_inventory
+from tests.infra.fleet.fleet import (
+    BUNDLE,
+    CANARY,
+    CLIP,
+    CLIP_ON_PI,
+    HUB,
+    SHIPPED,
+    Fleet,
+    copy_of_bundle,
+    write_inventory,
+)
 from tests.infra.fleet.pis import booted, slow_clip, wheelhouse
 from tests.infra.machine import exclusive, require_root_and, wait_for
 
@@ -43,13 +53,13 @@ def test_site_yml_brings_it_to_life(emulated: Fleet) -> None:
     emulated.publish(BUNDLE)
     run = emulated.play("site.yml", "--limit", CANARY.name)
     assert run.code == 0, run.output
-    assert CANARY.bundle_version() == "0.1.0"
+    assert CANARY.bundle_version() == SHIPPED
     assert CANARY.metric("plumbline_edge_frames_total") > 0
     print(f"\nsite.yml: {run.seconds:.0f} s")
 
 
 def test_deploy_yml_brings_a_new_bundle(emulated: Fleet, tmp_path: Path) -> None:
-    version = emulated.publish(copy_of_bundle(tmp_path / "v2", "0.2.0"))
+    version = emulated.publish(copy_of_bundle(tmp_path / "v2", "0.6.0"))
     run = emulated.play("deploy.yml")
     assert run.code == 0, run.output
     assert emulated.report == {CANARY.name: "passed"}
