@@ -1,7 +1,7 @@
 """`make demo`: the whole path on one machine with nothing but files: registry, publish, update, coach.
 
-Starts a registry on SQLite and a folder, publishes the shipped bundle, promotes it to stable, lets the edge fetch,
-verify and activate it, and runs the coach on the sample clip: live on a page, or once with a summary.
+Starts a registry on SQLite and a folder, publishes the shipped bundles, promotes them to stable, lets the edge fetch,
+verify and activate them, and runs the coach on the sample clip: live on a page, or once with a summary.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-BUNDLE = ROOT / "models" / "hrnet-edge-s"
+BUNDLE, JUDGE = ROOT / "models" / "hrnet-edge-s", ROOT / "models" / "form-judge"
 CLIP = ROOT / "samples" / "squats.mp4"
 REGISTRY_START_SECONDS = 30.0
 
@@ -84,16 +84,17 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> N
 
 
 def publish(url: str, state: Path) -> None:
-    """Make keys, put the shipped bundle into the registry and sign that stable gives it."""
+    """Make keys, put the shipped bundles into the registry and sign that stable gives them."""
     scopes = [f"--scope={scope}" for scope in ("admin", "publish", "promote", "sign")]
     tokens = ["--name", "demo", "--tokens-file", str(state / "tokens.json")]
     token = run(program("plumbline-registry"), "token", *scopes, *tokens)
     secret = {"PLUMBLINE_REGISTRY_TOKEN": token, "PLUMBLINE_REGISTRY_KEYS": str(state / "keys")}
     print(run(program("plumbline-registry"), "init", "--url", url, environment=secret))
-    print(run(program("plumbline-registry"), "publish", str(BUNDLE), "--url", url, environment=secret))
-    version = json.loads((BUNDLE / "manifest.json").read_text(encoding="utf-8"))["version"]
-    promote = ["promote", BUNDLE.name, version, "stable", "--reason", "demo", "--url", url]
-    print(run(program("plumbline-registry"), *promote, environment=secret))
+    for bundle in (BUNDLE, JUDGE):
+        print(run(program("plumbline-registry"), "publish", str(bundle), "--url", url, environment=secret))
+        version = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))["version"]
+        promote = ["promote", bundle.name, version, "stable", "--reason", "demo", "--url", url]
+        print(run(program("plumbline-registry"), *promote, environment=secret))
 
 
 def coach(state: Path, port: int, once: bool) -> int:
@@ -129,8 +130,8 @@ def main() -> None:
         # The registry and its keys are new each time; to a device that remembers the last ones it would be an impostor.
         shutil.rmtree(state / "edge", ignore_errors=True)
         publish(url, state / "registry")
-        update = ["update", "--registry", url, "--name", BUNDLE.name, "--state", str(state / "edge")]
-        update += ["--root", str(state / "registry" / "keys" / "root.json")]
+        update = ["update", "--registry", url, "--name", BUNDLE.name, "--judge-name", JUDGE.name]
+        update += ["--state", str(state / "edge"), "--root", str(state / "registry" / "keys" / "root.json")]
         print(run(program("plumbline-edge"), *update))
         sys.exit(coach(state, free_port(arguments.port), arguments.once))
 
