@@ -1,4 +1,4 @@
-"""From one picture to one person's keypoints: tracked crop, network, decoding, smoothing."""
+"""From one picture to one person's keypoints: tracked crop, lifted where dark, network, decoding, smoothing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from plumbline_contract.box import Box
 from plumbline_contract.decode import Keypoints, decode
 from plumbline_contract.preprocess import extract_crop, to_tensor
+from plumbline_edge.exposure import lift_dark
 from plumbline_edge.frame import Frame
 from plumbline_edge.metrics import Stage
 from plumbline_edge.runtime import PoseModel
@@ -79,7 +80,7 @@ class PoseEstimator:
         spec, output = model.manifest.input, model.manifest.output
         started_at = time.perf_counter()
         crop_rgb_HW3, matrix_23 = extract_crop(frame.image_bgr_HW3, box, spec.height, spec.width)
-        tensor_NHWC = to_tensor(crop_rgb_HW3[None], spec)
+        tensor_NHWC = to_tensor(lift_dark(crop_rgb_HW3)[None], spec)
         prepared_at = time.perf_counter()
         heatmaps_KHW = model.infer(tensor_NHWC)
         inferred_at = time.perf_counter()
