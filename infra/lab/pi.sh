@@ -93,6 +93,19 @@ adapt_to_emulation() {
   install -D -m 644 /dev/stdin "$root/etc/systemd/system.conf.d/emulated.conf" <<<$'[Manager]\nDefaultEnvironment=QEMU_CPU=cortex-a72'
 }
 
+give_processor() {
+  local root=$1
+  cpuinfo >"$LAB/cpuinfo.pi4"
+  # nspawn looks for it in the Pi's own root, at the path that it has here.
+  install -D -m 644 "$LAB/cpuinfo.pi4" "$root$LAB/cpuinfo.pi4"
+  # Whoever comes by SSH, and whom sudo lets through, has the Pi's processor too.
+  echo QEMU_CPU=cortex-a72 >>"$root/etc/environment"
+  echo 'Defaults env_keep += "QEMU_CPU"' >"$root/etc/sudoers.d/emulated"
+  # A unit with ProtectProc= has a /proc of its own, and in it this machine's processor.
+  install -m 644 "$LAB/cpuinfo.pi4" "$root/etc/cpuinfo.pi4"
+  install -D -m 644 /dev/stdin "$root/etc/systemd/system/plumbline-edge.service.d/emulated.conf" <<<$'[Service]\nBindReadOnlyPaths=/etc/cpuinfo.pi4:/proc/cpuinfo'
+}
+
 up() {
   local name=$1 ip=$2 arch=${3:-amd64} pi=$LAB/pis/$1 root patience=150 emulation=()
   need systemd-nspawn=systemd-container ip=iproute2 ssh=openssh-client
@@ -105,15 +118,7 @@ up() {
   ! command -v iptables >/dev/null || iptables -C "${TALK[@]}" 2>/dev/null || iptables -I "${TALK[@]}"
   mkdir -p "$pi"/{upper,work,root}
   mount -t overlay overlay -o "lowerdir=$root,upperdir=$pi/upper,workdir=$pi/work" "$pi/root"
-  # nspawn looks for it in the Pi's own root, at the path that it has here.
-  [ "$arch" = amd64 ] || { cpuinfo >"$LAB/cpuinfo.pi4"; install -D -m 644 "$LAB/cpuinfo.pi4" "$pi/root$LAB/cpuinfo.pi4"; }
-  # Whoever comes by SSH, and whom sudo lets through, has the Pi's processor too.
-  [ "$arch" = amd64 ] || { echo QEMU_CPU=cortex-a72 >>"$pi/root/etc/environment"; echo 'Defaults env_keep += "QEMU_CPU"' >"$pi/root/etc/sudoers.d/emulated"; }
-  # A unit with ProtectProc= has a /proc of its own, and in it this machine's processor.
-  [ "$arch" = amd64 ] || {
-    install -m 644 "$LAB/cpuinfo.pi4" "$pi/root/etc/cpuinfo.pi4"
-    install -D -m 644 /dev/stdin "$pi/root/etc/systemd/system/plumbline-edge.service.d/emulated.conf" <<<$'[Service]\nBindReadOnlyPaths=/etc/cpuinfo.pi4:/proc/cpuinfo'
-  }
+  [ "$arch" = amd64 ] || give_processor "$pi/root"
   echo "$name" >"$pi/root/etc/hostname"
   printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$name" >"$pi/root/etc/hosts"
   ip netns add "$name"

@@ -2,7 +2,7 @@
 
 oneDNN computes two of a depthwise convolution's gradients by slow reference code in bfloat16: that of the input at
 stride 2, and that of a kernel larger than 3x3. The same sums come from what is fast: a stride of 1 over a gradient with
-zeros between, and float32. With both, a step of `trunk_hrnet` takes about a quarter of the time (docs/experiments.md).
+zeros between, and float32. With both, a step of `trunk_hrnet` takes about half the time (docs/experiments.md).
 Axes: B batch, C channels, H and W rows and columns.
 """
 
