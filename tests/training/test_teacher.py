@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from plumbline_contract.skeleton import FACE, Keypoint
-from plumbline_training.teacher import agrees, fill
+from plumbline_contract.box import Box
+from plumbline_contract.preprocess import Image
+from plumbline_contract.skeleton import FACE, MIRROR, Keypoint
+from plumbline_training.teacher import agrees, fill, look_twice
 
 
 def labelled_body() -> npt.NDArray[np.float32]:
@@ -34,3 +36,30 @@ def test_a_teacher_that_looks_at_someone_else_does_not_agree() -> None:
     far_K3[:, :2] += 60
     assert agrees(labelled_K3, near_K3)
     assert not agrees(labelled_K3, far_K3)
+
+
+class _BrightSpot:
+    """Finds the brightest pixel of the box for every keypoint, always a pixel too far to the right."""
+
+    stage, precision = "tflite", "fp32"
+
+    def __init__(self) -> None:
+        self.scores = np.linspace(0.1, 0.9, 17).astype(np.float32)
+
+    def __call__(self, image: Image, boxes: list[Box]) -> npt.NDArray[np.float32]:
+        (box,) = boxes
+        left = round(box.centre_x - (box.width - 1) / 2)
+        inside = image[:, left : left + round(box.width)].max(axis=2)
+        row, column = np.unravel_index(inside.argmax(), inside.shape)
+        points_K3 = np.tile(np.float32([left + column + 1, row, 0]), (17, 1))
+        points_K3[:, 2] = self.scores
+        return points_K3[None]
+
+
+def test_a_second_look_at_the_mirrored_picture_takes_a_habit_out() -> None:
+    picture = np.zeros((40, 100, 3), np.uint8)
+    picture[12, 70] = 255
+    teacher = _BrightSpot()
+    seen_K3 = look_twice(teacher, picture, Box(65, 20, 41, 40))
+    assert np.allclose(seen_K3[:, :2], (70, 12))
+    assert np.allclose(seen_K3[:, 2], np.minimum(teacher.scores, teacher.scores[list(MIRROR)]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from plumbline_contract.box import box_from_keypoints
-from plumbline_contract.skeleton import FACE, NUM_KEYPOINTS
+from plumbline_contract.box import Box, box_from_keypoints
+from plumbline_contract.preprocess import Image
+from plumbline_contract.skeleton import FACE, MIRROR, NUM_KEYPOINTS
 from plumbline_training.checkpoint import write_atomically
 from plumbline_training.cli import run_command
 from plumbline_training.errors import InvalidDataset, InvalidSettings
-from plumbline_training.label_noise import drop_unbelieved, exchange_sides, exchanged, person_size
+from plumbline_training.label_noise import drop_unbelieved, exchange_sides, exchanged, person_size, settle
 from plumbline_training.models import load_predictor
 from plumbline_training.predictors import Predictor
 
@@ -40,11 +41,13 @@ class Tally:
     filled: int = 0
     exchanged: int = 0
     dropped: int = 0
+    settled: int = 0
 
     def __str__(self) -> str:
         return (
             f"{self.persons} persons: {self.filled} face keypoints filled, {self.exchanged} joints had left and right "
-            f"exchanged, {self.dropped} joints dropped; no teacher sees {self.unseen} persons as they are labelled"
+            f"exchanged, {self.dropped} joints dropped, {self.settled} moved to where a teacher sees "
+            f"them; no teacher sees {self.unseen} persons as they are labelled"
         )
 
 
@@ -56,6 +59,18 @@ def fill(labelled_K3: npt.NDArray[np.float32], taught_K3: npt.NDArray[np.float32
             labelled_K3[keypoint] = (*taught_K3[keypoint, :2], 2)
             filled += 1
     return filled
+
+
+def look_twice(teacher: Predictor, picture: Image, box: Box) -> npt.NDArray[np.float32]:
+    """A teacher's keypoints (K, 3), averaged with those of the mirrored picture; the lower score of both."""
+    last_x = picture.shape[1] - 1
+    as_is_K3 = teacher(picture, [box])[0]
+    mirrored_box = replace(box, centre_x=last_x - box.centre_x)
+    mirrored_K3 = teacher(np.ascontiguousarray(picture[:, ::-1]), [mirrored_box])[0][list(MIRROR)]
+    mirrored_K3[:, 0] = last_x - mirrored_K3[:, 0]
+    both_K3 = (as_is_K3 + mirrored_K3) / 2
+    both_K3[:, 2] = np.minimum(as_is_K3[:, 2], mirrored_K3[:, 2])
+    return np.asarray(both_K3, np.float32)
 
 
 def agrees(labelled_K3: npt.NDArray[np.float32], taught_K3: npt.NDArray[np.float32], tolerance: float = 0.25) -> bool:
@@ -83,12 +98,13 @@ def relabel(
     box = box_from_keypoints(keypoints_K3)
     if box is None:
         return item
-    seen = [teacher(np.asarray(picture, np.uint8), [box.padded(1.3)])[0] for teacher in teachers]
+    seen = [look_twice(teacher, np.asarray(picture, np.uint8), box.padded(1.3)) for teacher in teachers]
     opinions = [taught_K3 for taught_K3 in seen if agrees(keypoints_K3, taught_K3)]
     tally.unseen += not opinions
     if opinions and mend:
         tally.exchanged += exchange_sides(keypoints_K3, opinions[0], min_score)
         tally.dropped += drop_unbelieved(keypoints_K3, opinions, min_score)
+        tally.settled += settle(keypoints_K3, opinions[0], min_score)
     if opinions:
         tally.filled += fill(keypoints_K3, opinions[0], min_score)
     box = (box_from_keypoints(keypoints_K3) or box).padded(BODY_MARGIN)
@@ -176,7 +192,8 @@ def main() -> None:
     parser.add_argument(
         "--mend",
         action="store_true",
-        help="exchange left and right where that explains the error, unlabel joints that no teacher believes",
+        help="exchange left and right where that explains the error, unlabel joints that no teacher believes, move the "
+        "others towards where the first teacher sees them",
     )
     parser.add_argument("--min-score", type=float, default=0.4, help="teacher's least score for a label (default 0.4)")
     parser.add_argument(
