@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from plumbline_contract.skeleton import KEYPOINT_NAMES, Keypoint
+from plumbline_training.render.attributes import ATTRIBUTES
 from plumbline_training.render.backgrounds import photographs
 from plumbline_training.render.camera import Camera, orbit
 from plumbline_training.render.clips import Clip
@@ -22,7 +23,7 @@ from plumbline_training.render.motion import known_motions
 from plumbline_training.render.motions import Squat, arm_to, centre_of_mass, squat, standing
 from plumbline_training.render.performer import perform
 from plumbline_training.render.person import OCCLUDED, OUTSIDE, VISIBLE, Person, Studio, turned
-from plumbline_training.render.pictures import PictureJob, Sources, render_sample, write_pictures
+from plumbline_training.render.pictures import PictureJob, Sample, Sources, render_sample, write_pictures
 from plumbline_training.render.props import box
 from plumbline_training.render.raster import rasterise
 from plumbline_training.render.room import Block
@@ -243,3 +244,18 @@ def test_the_sample_clip_is_what_the_code_renders(studio: Studio) -> None:
         decoded = video.read()[1]
     difference = np.abs(decoded[..., ::-1].astype(float) - picture)
     assert difference.mean() < 6, "the frame differs from its compressed form by more than compression does"
+
+
+def test_a_changed_look_leaves_scene_and_pose_alone(studio: Studio) -> None:
+    sources = Sources(known_motions())
+
+    def two(attribute: str) -> list[Sample]:
+        levels = list(ATTRIBUTES[attribute].values())
+        return [render_sample(studio, sources, 900, 1, change) for change in (levels[0], levels[-1])]
+
+    light, dark = two("skin")
+    assert np.array_equal(light.people[0].keypoints_K3, dark.people[0].keypoints_K3)
+    assert 0.002 < (light.picture_rgb != dark.picture_rgb).any(axis=2).mean() < 0.6
+    # The camera frames the clothes too, so that it stands a little elsewhere.
+    tight, skirt = two("clothes")
+    assert np.allclose(tight.people[0].keypoints_K3[:, :2], skirt.people[0].keypoints_K3[:, :2], atol=3)

@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   plumbline-render clips --out data/squats --exercise squat --fault knees_in --count 20
   plumbline-render gallery data/rendered                                  # a page to look at it all
   plumbline-render check data/rendered --real data/data.yaml --model movenet-thunder.tflite
+  plumbline-render attributes --model models/hrnet-edge-s --model movenet-thunder.tflite
   plumbline-render squats --out samples/squats.mp4                        # the sample clip
 
 The same seed gives the same bytes, whatever --workers is. An interrupted command goes on where it stopped when it is
@@ -63,6 +64,13 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--real-images", type=Path, metavar="DIR", help="the pictures of a --real json")
     check.add_argument("--model", type=Path, required=True, action="append", help="any that plumbline-evaluate opens")
     check.add_argument("--count", type=int, default=300, help="at most so many persons of each (default: %(default)s)")
+    attributes = commands.add_parser("attributes", help="for whom a model works: skin, age, body, clothes changed")
+    attributes.add_argument(
+        "--model", type=Path, required=True, action="append", help="any that plumbline-evaluate opens"
+    )
+    attributes.add_argument("--count", type=int, default=60, help="scenes, each in 15 forms (default: %(default)s)")
+    attributes.add_argument("--seed", type=int, default=900, help="which scenes (default: %(default)s)")
+    attributes.add_argument("--quiet", action="store_true", help="no progress bar")
     commands.add_parser("exercises", help="list the exercises and their faults")
     commands.add_parser("joints", help="list the joints that an exercise may set")
     sample = commands.add_parser("squats", help="the sample clip: five squats, one too shallow, and its keypoints")

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from plumbline_training.render import jobs
+from plumbline_training.render.attributes import table
 from plumbline_training.render.backgrounds import photographs
 from plumbline_training.render.check import compare
 from plumbline_training.render.clips import ClipJob, write_clips
 from plumbline_training.render.gallery import write_gallery
 from plumbline_training.render.lift import load_prior
 from plumbline_training.render.motion import known_motions, load_motions
-from plumbline_training.render.pictures import ANNOTATIONS, PictureJob, write_pictures
+from plumbline_training.render.pictures import ANNOTATIONS, PictureJob, Sources, write_pictures
 from plumbline_training.render.squats import write_squats
 from plumbline_training.render.supports import JOINTS, SIDED
 
@@ -85,6 +86,11 @@ def check(arguments: argparse.Namespace) -> str:
     return compare(arguments.folder, arguments.real, arguments.real_images, arguments.model, arguments.count)
 
 
+def attributes(arguments: argparse.Namespace) -> str:
+    """For whom a model works."""
+    return table(arguments.model, Sources(known_motions()), arguments.seed, arguments.count, arguments.quiet)
+
+
 def exercises(arguments: argparse.Namespace) -> str:
     """Names of exercises and faults."""
     return "\n".join(
@@ -110,6 +116,7 @@ COMMANDS: Final[dict[str, Callable[[argparse.Namespace], str]]] = {
     "clips": clips,
     "gallery": gallery,
     "check": check,
+    "attributes": attributes,
     "exercises": exercises,
     "joints": joints,
     "squats": squats,

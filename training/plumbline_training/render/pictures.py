@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from plumbline_training.render import backgrounds, coco, jobs
 from plumbline_training.render.camera import Camera, orbit
 from plumbline_training.render.film import Picture, expose, jpeg
 from plumbline_training.render.lift import PosePrior, load_prior
-from plumbline_training.render.look import sample_look
+from plumbline_training.render.look import Look, sample_look
 from plumbline_training.render.moments import Moment, sample_moment
 from plumbline_training.render.motion import Motion, load_motions
 from plumbline_training.render.person import OUTSIDE, Person, Studio, turned
@@ -135,10 +135,15 @@ def bystander(studio: Studio, sources: Sources, rng: np.random.Generator, camera
     return turned(moment.person, float(rng.uniform(-180, 180)), (float(x), float(y)))
 
 
-def render_sample(studio: Studio, sources: Sources, seed: int, index: int) -> Sample:
-    """Picture number `index` of the set `seed`: the same two numbers give the same picture, whatever came before."""
+def render_sample(
+    studio: Studio, sources: Sources, seed: int, index: int, change: Callable[[Look], Look] = lambda look: look
+) -> Sample:
+    """Picture number `index` of the set `seed`: the same two numbers give the same picture, whatever came before.
+
+    `change` dresses or shapes the person in the middle otherwise; all else is drawn as without it.
+    """
     rng = np.random.default_rng((seed, index))
-    wardrobe = studio.wardrobe(sample_look(rng))
+    wardrobe = studio.wardrobe(change(sample_look(rng)))
     moment = sample_moment(rng, wardrobe, sources.motions, sources.prior)
     heading = 0.0 if moment.faces_camera else float(rng.uniform(-180, 180))
     person = turned(moment.person, heading)
