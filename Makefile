@@ -90,14 +90,23 @@ roll-out: setup ## the fleet by deploy.yml, canary first: INVENTORY=inventory.ym
 dist: setup ## wheels of every part, their digests, and a bill of materials of the edge, into dist/
 	rm -rf dist && mkdir dist
 	for part in $(SOURCES); do $(BIN)/python $(PIP) wheel --no-deps --wheel-dir dist ./$$part; done
-	$(PYTHON) -m venv build/bom && build/bom/bin/python $(PIP) install cyclonedx-bom==7.5.0
+	$(MAKE) build/bom/.ready
 	build/bom/bin/cyclonedx-py requirements requirements/edge-py312.txt --output-reproducible -o dist/edge.cdx.json
 	cd dist && sha256sum -- * >SHA256SUMS
+
+build/bom/.ready: | check-python
+	$(PYTHON) -m venv build/bom && build/bom/bin/python $(PIP) install cyclonedx-bom==7.5.0
+	touch $@
+
+image-boms: build/bom/.ready ## bills of materials of the images that are built, into dist/
+	build/bom/bin/python infra/image_bom.py dist $(if $(PARTS),$(PARTS:%=plumbline/%),plumbline/edge plumbline/registry plumbline/training plumbline/conversion)
 
 images: ## build the images that docker-compose.yml names; IMAGES=registry.example/plumbline TAG=v0.2.0 pushes them there too
 	docker compose --profile train --profile convert build
 	$(if $(IMAGES),for part in edge registry training conversion; do \
-	  docker tag plumbline/$$part "$(IMAGES)/$$part:$(TAG)" && docker push "$(IMAGES)/$$part:$(TAG)"; done)
+	  docker tag plumbline/$$part "$(IMAGES)/$$part:$(TAG)" && docker push "$(IMAGES)/$$part:$(TAG)"; done && mkdir -p dist && \
+	  docker image inspect --format '{{index .RepoDigests 0}}' $(foreach part,edge registry training conversion,"$(IMAGES)/$(part):$(TAG)") | \
+	  sed -E 's/(.*)@sha256:(.*)/\2  \1/' >dist/pushed-images.sha256)
 
 bench: setup ## what a frame costs here, stage by stage
 	$(BIN)/python infra/bench.py
