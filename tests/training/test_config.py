@@ -41,7 +41,15 @@ def test_an_impossible_value_is_refused(build: Callable[[], object], message: st
 
 def test_the_digest_stays_when_fields_are_added_and_changes_with_any_value() -> None:
     stages = (Stage(128, 96, 6, 1.5), Stage(192, 160, 6, 2.0))
-    everybody = dataclasses.replace(recipes.edge_s().augmentation, nobody_probability=0.0)
+    everybody = Augmentation(
+        rotation_degrees=40.0,
+        scale=0.35,
+        shift=0.08,
+        half_body_probability=0.15,
+        colour=0.5,
+        blur_probability=0.2,
+        cutout_probability=0.2,
+    )
     config = dataclasses.replace(recipes.edge_s(), stages=stages, workers=1, augmentation=everybody)
     assert config.digest() == "397d1ba8d879dbfb7c36ad1c4ca52ff6c8db374bffa3baa658b68bbff6760d37"
     assert config.digest() == dataclasses.replace(config, workers=5).digest()
@@ -90,4 +98,4 @@ def test_edge_s_turns_and_scales_as_it_was_trained() -> None:
     )
     angles, scales = box_statistics(recipes.edge_s())
     assert abs(angles).max() == 40
-    assert scales.std() == pytest.approx(0.167, rel=0.05)
+    assert scales.std() == pytest.approx(0.143, rel=0.05)
