@@ -49,7 +49,7 @@ class Fleet:
         """Run a playbook; its report, when there is one, is `self.report`, and what it printed is last.log."""
         (self.folder / "report.md").unlink(missing_ok=True)
         # The size of a batch is a play's own, which no variable of a host reaches.
-        settings = ("-e", f"deploy_report={self.folder / 'report.md'}", "-e", "deploy_batch=50%")
+        settings = ("-e", f"deploy_report={self.folder / 'report.md'}", "-e", "deploy_batch=100%")
         run = play(playbook, self.inventory, *settings, *arguments)
         (self.folder / "last.log").write_text(run.output)
         return run
@@ -128,7 +128,7 @@ def _edge(folder: Path) -> dict[str, object]:
         "edge_app_start_seconds": 60,
         "edge_host_swap_mb": 16,
         "edge_gate_ready_seconds": 45,
-        "edge_gate_window_seconds": 8,
+        "edge_gate_window_seconds": 5,
         "edge_gate_max_slowdown": 3,
         "edge_gate_slack_seconds": 0.1,
     }

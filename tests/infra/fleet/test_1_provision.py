@@ -13,10 +13,11 @@ pytestmark = pytest.mark.fleet
 
 
 def test_dry_run_on_bare_machines_says_what_it_would_do_and_does_nothing(fleet: Fleet) -> None:
-    run = fleet.play("site.yml", "--check", "--diff", "--limit", "edge")
+    bare = PIS[:2]
+    run = fleet.play("site.yml", "--check", "--diff", "--limit", ",".join(pi.name for pi in bare))
     assert run.code == 0, run.output
-    assert min(run.changed[pi.name] for pi in PIS) > 10
-    for pi in PIS:
+    assert min(run.changed[pi.name] for pi in bare) > 10
+    for pi in bare:
         found = pi.ssh("ls -d /opt/plumbline /etc/plumbline /var/lib/plumbline /swapfile 2>/dev/null || echo none")
         assert found == "none"
         assert pi.ssh("getent passwd plumbline || echo none") == "none"
