@@ -98,8 +98,8 @@ build/bom/.ready: | check-python
 	$(PYTHON) -m venv build/bom && build/bom/bin/python $(PIP) install cyclonedx-bom==7.5.0
 	touch $@
 
-image-boms: build/bom/.ready ## bills of materials of the images that are built, into dist/
-	build/bom/bin/python infra/image_bom.py dist $(if $(PARTS),$(PARTS:%=plumbline/%),plumbline/edge plumbline/registry plumbline/training plumbline/conversion)
+image-boms: build/bom/.ready ## bills of materials of the images that are built, into dist/ or BOMS=folder
+	build/bom/bin/python infra/image_bom.py $(or $(BOMS),dist) $(if $(PARTS),$(PARTS:%=plumbline/%),plumbline/edge plumbline/registry plumbline/training plumbline/conversion)
 
 images: ## build the images that docker-compose.yml names; IMAGES=registry.example/plumbline TAG=v0.2.0 pushes them there too
 	docker compose --profile train --profile convert build

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from tests.infra.compose import BUNDLE, Stack, up
-from tests.infra.machine import program, wait_for
+from tests.infra.machine import ROOT, program, wait_for
 from tests.infra.servers import query, query_by
 
 pytestmark = pytest.mark.docker
@@ -54,6 +56,16 @@ def test_images_hold_no_training_framework(stack: Stack) -> None:
     for service in ("edge", "registry"):
         assert stack.compose("exec", "--no-TTY", service, "python", "-c", find).strip() == "[]", service
         assert stack.compose("exec", "--no-TTY", service, "id", "-u").strip() == "10001", service
+
+
+def test_bill_of_materials_names_what_is_installed(stack: Stack, tmp_path: Path) -> None:
+    command = ["make", "image-boms", "PARTS=edge", f"BOMS={tmp_path}"]
+    subprocess.run(command, cwd=ROOT, env=stack.environment, check=True)
+    bill = json.loads((tmp_path / "image-edge.cdx.json").read_text())
+    assert bill["metadata"]["component"]["version"].startswith("sha256:")
+    named = {component["purl"].split("@")[0] for component in bill["components"]}
+    assert {"pkg:pypi/plumbline-edge", "pkg:pypi/ai-edge-litert", "pkg:deb/debian/libc6"} <= named
+    assert "pkg:pypi/torch" not in named
 
 
 def test_sizes_are_told(stack: Stack) -> None:
