@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plumbline_contract.errors import PlumblineError
 from plumbline_contract.manifest import Precision
+from plumbline_conversion.cli_command import exit_code
 from plumbline_conversion.errors import InvalidPlan
 from plumbline_conversion.plan import (
     DEFAULT_LIMITS,
@@ -176,16 +174,6 @@ def _summary(draft: Draft) -> str:
     )
 
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the program as an exception does, so that temporary folders go away."""
-    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of plumbline-convert; returns the exit code."""
     options = parser().parse_args(arguments)
@@ -195,27 +183,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from plumbline_conversion.explain import explain
     from plumbline_conversion.pipeline import convert, work_dir
 
-    try:
+    def run() -> None:
         plan = plan_from(options)
         if options.explain:
             print(explain(plan, work_dir(plan)))
-            return 0
-        with _terminable():
-            drafts = convert(plan, report=lambda line: print(line, file=sys.stderr, flush=True))
-    except PlumblineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}; free some space or name another folder", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped: no bundle was written; finished steps are kept", file=sys.stderr)
-        return 128 + signal.SIGINT
-    for draft in drafts:
-        print(_summary(draft))
-        if not draft.manifest.metrics.parity[-1].keypoints_compared:
-            print(f"warning: {draft.bundle_dir}: no keypoint scored high enough to be compared", file=sys.stderr)
-    return 0
+            return
+        for draft in convert(plan, report=lambda line: print(line, file=sys.stderr, flush=True)):
+            print(_summary(draft))
+            if not draft.manifest.metrics.parity[-1].keypoints_compared:
+                print(f"warning: {draft.bundle_dir}: no keypoint scored high enough to be compared", file=sys.stderr)
+
+    return exit_code(run, stopped="stopped: no bundle was written; finished steps are kept")
 
 
 if __name__ == "__main__":

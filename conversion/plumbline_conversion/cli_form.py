@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from plumbline_contract.errors import PlumblineError
+from plumbline_conversion.cli_command import exit_code
 from plumbline_conversion.plan import PRECISIONS
 
 EPILOG = """\
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from plumbline_conversion.form import convert_form
 
-    try:
+    def run() -> None:
         for draft in convert_form(options.onnx, options.out, options.version, tuple(dict.fromkeys(options.precision))):
             parity, latency = draft.manifest.metrics.parity[-1], draft.manifest.metrics.latency[-1]
             size = (draft.bundle_dir / "model.tflite").stat().st_size
@@ -43,13 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{draft.bundle_dir}: {size:,} bytes, probabilities within {parity.probability_max_abs:.2g},"
                 f" {latency.p50_seconds * 1000:.2f} ms on one thread"
             )
-    except (PlumblineError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}; free some space or name another folder", file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_code(run, mendable=(ValueError,))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from plumbline_contract.errors import PlumblineError
+from plumbline_conversion.cli_command import exit_code
 
 EPILOG = """\
 example:
@@ -30,17 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     from plumbline_conversion.seal import seal
 
-    try:
+    def run() -> None:
         for bundle_dir in options.bundle:
             manifest = seal(bundle_dir)
             print(f"sealed {manifest.name} {manifest.version} ({manifest.precision}) in {bundle_dir}")
-    except PlumblineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}; free some space or name another folder", file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_code(run)
 
 
 if __name__ == "__main__":
