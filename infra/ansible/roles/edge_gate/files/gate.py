@@ -2,7 +2,8 @@
 """Whether the edge service on this machine is well: ready, fast enough, not restarting, running the bundle it should.
 
 Runs on the Pi itself with nothing but Python, so that one command answers for a whole gate. Prints one line of JSON:
-`problems` is empty when the gate is passed. With --measure it only measures, and prints `{}` where nothing answers.
+`problems` is empty when the gate is passed. With --measure it only measures, and has no figures where nothing answers;
+`boot` then tells whether the machine was rebooted since.
 """
 
 from __future__ import annotations
@@ -164,6 +165,12 @@ def measure(url: str, seconds: float) -> Look | None:
         return None
 
 
+def boot() -> str:
+    """Another string after every boot, of a container too, whose kernel goes on."""
+    first_process = Path("/proc/1/stat").read_text().rsplit(")", 1)[1].split()
+    return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{first_process[19]}"
+
+
 def gate(arguments: argparse.Namespace) -> Look:
     """Wait, then watch for as many windows as it takes to see a good one."""
     look = Look()
@@ -193,6 +200,7 @@ def main() -> int:
     parser.add_argument("--url", default="http://127.0.0.1:8080")
     parser.add_argument("--state", type=Path, default=Path("/var/lib/plumbline"))
     parser.add_argument("--measure", action="store_true", help="only measure")
+    parser.add_argument("--boot", action="store_true", help="only say which boot this is")
     parser.add_argument("--ready-seconds", type=float, default=60)
     parser.add_argument("--window-seconds", type=float, default=15)
     parser.add_argument("--windows", type=int, default=3, help="looks at most: a busy moment is no slow bundle")
@@ -202,8 +210,13 @@ def main() -> int:
     parser.add_argument("--fps-before", type=float)
     parser.add_argument("--p95-before", type=float)
     arguments = parser.parse_args()
-    look = measure(arguments.url, arguments.window_seconds) if arguments.measure else gate(arguments)
-    print(json.dumps({} if look is None else asdict(look)))
+    if arguments.boot:
+        print(json.dumps({"boot": boot()}))
+    elif arguments.measure:
+        look = measure(arguments.url, arguments.window_seconds)
+        print(json.dumps({"boot": boot()} | ({} if look is None else asdict(look))))
+    else:
+        print(json.dumps(asdict(gate(arguments))))
     return 0
 
 
