@@ -99,8 +99,8 @@ class Noise:
 
 
 SHIPPED: Final = Noise(constant=0.058, slow=0.0155, slow_seconds=0.5, white=0.004)
-"""As measured of the shipped model on 20 rendered clips through their pixels (docs/coach.md): together a median error
-of 0.07 torso lengths, most of it the same from frame to frame."""
+"""As measured of version 0.1.0 of the model on 20 rendered clips through their pixels (docs/coach.md): a median error
+of 0.07 torso lengths in all, most of it the same from frame to frame. `infra.find_keypoints` measures it anew."""
 WHITE: Final = Noise(constant=0.0, slow=0.0, slow_seconds=1.0, white=0.03)
 
 

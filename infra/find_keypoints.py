@@ -1,0 +1,110 @@
+"""Takes rendered clips through the edge's own pipeline and measures its errors, for docs/coach.md.
+
+python -m infra.find_keypoints CLIPS OUT [--bundle DIR]: CLIPS is what `plumbline-render clips` wrote, with videos. OUT
+gets NAME.npy (T, 17, 3), which `infra.evaluate_coach_clips --found OUT` judges; printed is the noise that
+`infra.evaluate_coach_rendered` adds to exact keypoints in place of pixels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from infra.bench_tracking import follow
+from infra.evaluate_coach_rendered import Noise
+from tqdm import tqdm
+
+from plumbline_contract.sequence import torso_length
+from plumbline_edge.bundle import open_bundle
+from plumbline_edge.estimator import PoseEstimator
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+VISIBLE: Final = 2
+LEAST_FRAMES: Final = 15
+SLOW_SECONDS: Final = 0.5
+MAD_TO_SIGMA: Final = 1.4826
+"""Deviation of a normal distribution over its median absolute one: errors have heavy tails, which are left out here."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors in torso lengths of the visible keypoints of one clip; NaN elsewhere."""
+
+    error_TK2: npt.NDArray[np.float64]
+
+    @property
+    def distances(self) -> npt.NDArray[np.float64]:
+        """Of each visible keypoint in each frame."""
+        distance_TK = np.linalg.norm(self.error_TK2, axis=-1)
+        return np.asarray(distance_TK[np.isfinite(distance_TK)])
+
+
+def errors_of(clip: dict[str, Any], found_TK3: npt.NDArray[np.floating]) -> Errors:
+    """What was found against what is true."""
+    truth_TK3 = np.array(clip["keypoints"], dtype=np.float64)
+    torso_px = float(np.nanpercentile(torso_length(np.where(truth_TK3 > 0, truth_TK3, 0.0)), 75))
+    error_TK2 = (found_TK3[..., :2] - truth_TK3[..., :2]) / torso_px
+    there_TK = (truth_TK3[..., 2] == VISIBLE) & (found_TK3[..., 2] > 0)
+    return Errors(np.where(there_TK[..., None], error_TK2, np.nan))
+
+
+def noise_of(clips: Sequence[Errors]) -> Noise:
+    """Split into what stays throughout a clip, what changes slowly, and what each frame has by itself. Deviations."""
+    constant, rest, jumps = [], [], []
+    for clip in clips:
+        for track_T2 in np.moveaxis(clip.error_TK2, 1, 0):
+            if np.isfinite(track_T2[:, 0]).sum() < LEAST_FRAMES:
+                continue
+            middle_2 = np.nanmedian(track_T2, axis=0)
+            constant.append(middle_2)
+            rest.append(track_T2 - middle_2)
+            jumps.append(track_T2[2:] - 2 * track_T2[1:-1] + track_T2[:-2])
+    white = _deviation(np.concatenate(jumps)) / np.sqrt(6)
+    both = _deviation(np.concatenate(rest))
+    return Noise(
+        constant=_deviation(np.array(constant)),
+        slow=float(np.sqrt(max(both**2 - white**2, 0.0))),
+        slow_seconds=SLOW_SECONDS,
+        white=float(white),
+    )
+
+
+def _deviation(values: npt.NDArray[np.float64]) -> float:
+    known = values[np.isfinite(values)]
+    return float(MAD_TO_SIGMA * np.median(np.abs(known - np.median(known))))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.find_keypoints", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("clips", type=Path, metavar="CLIPS", help="folder of NAME.json and videos")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for NAME.npy; those that are there are kept")
+    parser.add_argument("--bundle", type=Path, default=ROOT / "models/hrnet-edge-s", help="default: the shipped model")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    bundle, errors = open_bundle(arguments.bundle), []
+    for path in tqdm(sorted(arguments.clips.glob("*_*.json")), unit="clip", disable=None):
+        clip, saved = json.loads(path.read_bytes()), arguments.out / f"{path.stem}.npy"
+        if clip["video"] is None:
+            parser.error(f"{path} has no video; render clips without --keypoints-only")
+        if not saved.is_file():
+            estimator = PoseEstimator(bundle.load_model(1), lambda stage, seconds: None)
+            np.save(saved, follow(estimator, path.parent / clip["video"]).keypoints_TK3)
+        errors.append(errors_of(clip, np.load(saved)))
+    if not errors:
+        parser.error(f"{arguments.clips} holds no clips; make some: plumbline-render clips --out DIR --count 20")
+    distances = np.concatenate([clip.distances for clip in errors])
+    print(f"{len(errors)} clips: median error {np.median(distances):.3f} torso lengths, mean {distances.mean():.3f}")
+    print(noise_of(errors))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""The noise that is put into keypoints is the noise that is measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from infra.evaluate_coach_rendered import Noise
+from infra.find_keypoints import Errors, errors_of, noise_of
+from tests.conftest import STANDING_K2
+
+
+def test_noise_is_measured_as_it_was_put_in() -> None:
+    put_in = Noise(constant=0.06, slow=0.02, slow_seconds=0.5, white=0.005)
+    rng = np.random.default_rng(0)
+    measured = noise_of([Errors(put_in.sample(300, 15.0, rng)) for _ in range(12)])
+    assert measured.constant == pytest.approx(put_in.constant, rel=0.15)
+    assert measured.slow == pytest.approx(put_in.slow, rel=0.2)
+    # What changes slowly changes a little from frame to frame, too.
+    assert put_in.white < measured.white < 2 * put_in.white
+
+
+def test_errors_are_in_torso_lengths_and_of_visible_keypoints_alone() -> None:
+    truth_TK3 = np.tile(np.concatenate([STANDING_K2 * 200, np.full((17, 1), 2)], axis=1), (3, 1, 1))
+    torso = np.linalg.norm(truth_TK3[0, [5, 6], :2].mean(axis=0) - truth_TK3[0, [11, 12], :2].mean(axis=0))
+    truth_TK3[:, 16, 2] = 1
+    found_TK3 = truth_TK3.copy()
+    found_TK3[..., 2] = 0.9
+    found_TK3[..., 0] += torso / 10
+    found_TK3[2, 4, 2] = 0
+    errors = errors_of({"keypoints": truth_TK3.tolist()}, found_TK3)
+    assert len(errors.distances) == 3 * 16 - 1
+    assert errors.distances == pytest.approx(0.1)
