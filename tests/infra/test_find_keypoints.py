@@ -12,7 +12,7 @@ from tests.conftest import STANDING_K2
 def test_noise_is_measured_as_it_was_put_in() -> None:
     put_in = Noise(constant=0.06, slow=0.02, slow_seconds=0.5, white=0.005)
     rng = np.random.default_rng(0)
-    measured = noise_of([Errors(put_in.sample(300, 15.0, rng)) for _ in range(12)])
+    measured = noise_of([Errors(put_in.sample(300, 15.0, rng).astype(np.float64)) for _ in range(12)])
     assert measured.constant == pytest.approx(put_in.constant, rel=0.15)
     assert measured.slow == pytest.approx(put_in.slow, rel=0.2)
     # What changes slowly changes a little from frame to frame, too.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from plumbline_contract.box import Box
+from plumbline_contract.manifest import Precision, Stage
 from plumbline_contract.preprocess import Image
 from plumbline_contract.skeleton import FACE, MIRROR, Keypoint
 from plumbline_training.teacher import agrees, fill, look_twice
@@ -41,17 +44,18 @@ def test_a_teacher_that_looks_at_someone_else_does_not_agree() -> None:
 class _BrightSpot:
     """Finds the brightest pixel of the box for every keypoint, always a pixel too far to the right."""
 
-    stage, precision = "tflite", "fp32"
+    stage: Stage = "tflite"
+    precision: Precision = "fp32"
 
     def __init__(self) -> None:
         self.scores = np.linspace(0.1, 0.9, 17).astype(np.float32)
 
-    def __call__(self, image: Image, boxes: list[Box]) -> npt.NDArray[np.float32]:
+    def __call__(self, image_bgr_HW3: Image, boxes: Sequence[Box]) -> npt.NDArray[np.float32]:
         (box,) = boxes
         left = round(box.centre_x - (box.width - 1) / 2)
-        inside = image[:, left : left + round(box.width)].max(axis=2)
+        inside = image_bgr_HW3[:, left : left + round(box.width)].max(axis=2)
         row, column = np.unravel_index(inside.argmax(), inside.shape)
-        points_K3 = np.tile(np.float32([left + column + 1, row, 0]), (17, 1))
+        points_K3 = np.tile(np.array([left + column + 1, row, 0], np.float32), (17, 1))
         points_K3[:, 2] = self.scores
         return points_K3[None]
 
