@@ -66,6 +66,14 @@ def test_ci_tests_the_parts_that_changed(tmp_path: Path) -> None:
     assert " passed" in said
 
 
+@pytest.mark.parametrize(("job", "expected"), [("lint", "files already formatted"), ("demo", "summary reps=")])
+def test_ci_lints_and_shows_the_demo(job: str, expected: str) -> None:
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    code, said = act("push", job, *(["--matrix", f"python:{python}"] if job == "demo" else []))
+    assert code == 0
+    assert expected in said
+
+
 @pytest.fixture
 def retrain(make_dataset: MakeDataset, tmp_path: Path) -> Iterator[Callable[[int, str], tuple[int, str]]]:
     """Dispatches retrain.yml with a number of the run and stages, as the runner that holds the keys has it set up."""
