@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -41,7 +42,15 @@ class Locked(NamedTuple):
 
 PIS = (Locked("edge", "310", ("aarch64",), "aarch64"), Locked("edge", "312", ("aarch64",), "aarch64"))
 """Python of Ubuntu 22.04 and 24.04."""
-IMAGES = tuple(Locked(part, "311", ("x86_64", "aarch64"), "image") for part in ("edge", "registry"))
+IMAGES = tuple(
+    Locked(part, "311", machines, "image")
+    for part, machines in (
+        ("edge", ("x86_64", "aarch64")),
+        ("registry", ("x86_64", "aarch64")),
+        # Not every wheel of it is there for a Pi's kind of machine.
+        ("conversion", ("x86_64",)),
+    )
+)
 
 
 def download(lock: Path, version: str, machine: str, into: Path, *options: str) -> None:
@@ -49,7 +58,8 @@ def download(lock: Path, version: str, machine: str, into: Path, *options: str) 
     platforms = [word for name in GLIBC for word in ("--platform", f"{name}_{machine}")]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", *options]
     command += ["--only-binary=:all:", "--python-version", version, *platforms, "-r", str(lock), "-d", str(into)]
-    subprocess.run(command, check=True)
+    # A folder of wheels beside the index may hold another build of the same version.
+    subprocess.run(command, env={**os.environ, "PIP_FIND_LINKS": ""}, check=True)
 
 
 def written(lock: Path, wheels: Path) -> str:
@@ -77,8 +87,12 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a wheel has another digest")
-    check = parser.parse_args().check
+    parser.add_argument("--part", help="of this part alone")
+    arguments = parser.parse_args()
+    check = arguments.check
     for lock in PIS if check else (*PIS, *IMAGES):
+        if arguments.part not in (None, lock.part):
+            continue
         with tempfile.TemporaryDirectory() as folder:
             for machine in lock.machines:
                 if check:
