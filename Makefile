@@ -14,6 +14,7 @@ BIN := $(VENV)/bin
 DEMO_BIN := $(DEMO_VENV)/bin
 PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := contract training conversion services/registry edge
+IMAGE_PARTS := edge registry training conversion
 PACKAGES := contract/plumbline_contract training/plumbline_training conversion/plumbline_conversion \
 	services/registry/plumbline_registry edge/plumbline_edge
 
@@ -99,13 +100,13 @@ build/bom/.ready: | check-python
 	touch $@
 
 image-boms: build/bom/.ready ## bills of materials of the images that are built, into dist/ or BOMS=folder
-	build/bom/bin/python infra/image_bom.py $(or $(BOMS),dist) $(if $(PARTS),$(PARTS:%=plumbline/%),plumbline/edge plumbline/registry plumbline/training plumbline/conversion)
+	build/bom/bin/python infra/image_bom.py $(or $(BOMS),dist) $(addprefix plumbline/,$(or $(PARTS),$(IMAGE_PARTS)))
 
 images: ## build the images that docker-compose.yml names; IMAGES=registry.example/plumbline TAG=v0.2.0 pushes them there too
 	docker compose --profile train --profile convert build
-	$(if $(IMAGES),for part in edge registry training conversion; do \
+	$(if $(IMAGES),for part in $(IMAGE_PARTS); do \
 	  docker tag plumbline/$$part "$(IMAGES)/$$part:$(TAG)" && docker push "$(IMAGES)/$$part:$(TAG)"; done && mkdir -p dist && \
-	  docker image inspect --format '{{index .RepoDigests 0}}' $(foreach part,edge registry training conversion,"$(IMAGES)/$(part):$(TAG)") | \
+	  docker image inspect --format '{{index .RepoDigests 0}}' $(foreach part,$(IMAGE_PARTS),"$(IMAGES)/$(part):$(TAG)") | \
 	  sed -E 's/(.*)@sha256:(.*)/\2  \1/' >dist/pushed-images.sha256)
 
 bench: setup ## what a frame costs here, stage by stage

@@ -135,10 +135,15 @@ def exercise_of(clip: dict[str, Any]) -> Exercise:
     return load_exercise({"desk_sitting": "sitting"}.get(clip["exercise"], clip["exercise"]))
 
 
+def clip_torso_px(truth_TK3: Keypoints) -> float:
+    """How long the torso of a clip's person looks where it is not foreshortened; outside the picture is at 0."""
+    return float(np.nanpercentile(torso_length(np.where(truth_TK3 > 0, truth_TK3, 0.0)), 75))
+
+
 def noisy_keypoints(clip: dict[str, Any], noise: Noise, seed: int) -> Keypoints:
     """A clip's keypoints (T, 17, 3) as a model would find them; hidden ones score low, those outside nothing."""
     truth_TK3 = np.array(clip["keypoints"], dtype=np.float64)
-    torso_px = float(np.nanpercentile(torso_length(np.where(truth_TK3 > 0, truth_TK3, 0.0)), 75))
+    torso_px = clip_torso_px(truth_TK3)
     error_TK2 = noise.sample(len(truth_TK3), float(clip["fps"]), np.random.default_rng(seed))
     score_TK = np.select([truth_TK3[..., 2] == 2, truth_TK3[..., 2] == 1], [0.9, 0.5], 0.0)
     return np.concatenate([truth_TK3[..., :2] + torso_px * error_TK2, score_TK[..., None]], axis=-1)

@@ -17,10 +17,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from infra.bench_tracking import follow
-from infra.evaluate_coach_rendered import Noise
+from infra.evaluate_coach_rendered import Noise, clip_torso_px
 from tqdm import tqdm
 
-from plumbline_contract.sequence import torso_length
 from plumbline_edge.bundle import open_bundle
 from plumbline_edge.estimator import PoseEstimator
 
@@ -48,8 +47,7 @@ class Errors:
 def errors_of(clip: dict[str, Any], found_TK3: npt.NDArray[np.floating]) -> Errors:
     """What was found against what is true."""
     truth_TK3 = np.array(clip["keypoints"], dtype=np.float64)
-    torso_px = float(np.nanpercentile(torso_length(np.where(truth_TK3 > 0, truth_TK3, 0.0)), 75))
-    error_TK2 = (found_TK3[..., :2] - truth_TK3[..., :2]) / torso_px
+    error_TK2 = (found_TK3[..., :2] - truth_TK3[..., :2]) / clip_torso_px(truth_TK3)
     there_TK = (truth_TK3[..., 2] == VISIBLE) & (found_TK3[..., 2] > 0)
     return Errors(np.where(there_TK[..., None], error_TK2, np.nan))
 

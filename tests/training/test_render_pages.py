@@ -15,7 +15,7 @@ from plumbline_contract.manifest import Precision, Stage
 from plumbline_contract.preprocess import Image
 from plumbline_contract.skeleton import NUM_KEYPOINTS
 from plumbline_training.datasets import DatasetEntry, load_dataset
-from plumbline_training.render.check import measurable, measure, torso
+from plumbline_training.render.check import measurable, measure, torso_px
 from plumbline_training.render.coco import document
 from plumbline_training.render.errors import InvalidRequest
 from plumbline_training.render.gallery import write_gallery
@@ -91,7 +91,7 @@ def test_the_error_is_in_torso_lengths(tmp_path: Path) -> None:
         DatasetEntry(id="made", annotations=folder / "person_keypoints.json", images=folder / "images")
     )
     (person,) = measurable(dataset, 5)
-    assert torso(person) == pytest.approx(60)
+    assert torso_px(person.keypoints_K3) == pytest.approx(60)
     near, far = (measure(Shifted(person.keypoints_K3, pixels), [person], "made") for pixels in (0.0, 15.0))
     assert (near.mean, near.oks, near.pck) == pytest.approx((0, 1, 1))
     assert far.mean == pytest.approx(0.25)

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from plumbline_contract.box import Box
-from plumbline_contract.sequence import HIPS, SHOULDERS
 from plumbline_training.models import load_predictor
 from plumbline_training.predictors import Predictor
+from plumbline_training.render.check import can_be_measured, torso_px
 from plumbline_training.render.errors import InvalidRequest
 from plumbline_training.render.look import SKIN_TONES, Garment, Look
 from plumbline_training.render.person import VISIBLE, Studio
@@ -27,9 +27,6 @@ from plumbline_training.render.pictures import Labelled, Sources, render_sample
 
 Change = Callable[[Look], Look]
 
-LEAST_TORSO: Final = 12.0
-"""Pixels: a shorter torso, as seen from above, is no measure of an error."""
-LEAST_KEYPOINTS: Final = 8
 NEAR: Final = 0.2
 """Of the torso's length: a keypoint so near counts as found (PCK@0.2)."""
 RESAMPLES: Final = 2000
@@ -90,13 +87,11 @@ HEADER: Final = f"{'model':28} {'':8} {'':16} {'scenes':>6} {'PCK@.2':>6} {'from
 
 def found_share(labelled: Labelled, found_K3: npt.NDArray[np.float32]) -> float:
     """The share of visible keypoints that were found; NaN for a person who shows too little to measure by."""
-    xy, flags = labelled.keypoints_K3[:, :2], labelled.keypoints_K3[:, 2]
-    seen = flags == VISIBLE
-    ends = [*SHOULDERS, *HIPS]
-    torso = float(np.linalg.norm(xy[list(SHOULDERS)].mean(axis=0) - xy[list(HIPS)].mean(axis=0)))
-    if (flags[ends] == 0).any() or torso < LEAST_TORSO or seen.sum() < LEAST_KEYPOINTS:
+    truth_K3 = labelled.keypoints_K3
+    if not can_be_measured(truth_K3):
         return float("nan")
-    return float((np.linalg.norm(found_K3[:, :2] - xy, axis=1)[seen] < NEAR * torso).mean())
+    off_K = np.linalg.norm(found_K3[:, :2] - truth_K3[:, :2], axis=1)
+    return float((off_K[truth_K3[:, 2] == VISIBLE] < NEAR * torso_px(truth_K3)).mean())
 
 
 def compare_levels(attribute: str, shares_LS: Mapping[str, Sequence[float]]) -> list[Level]:

@@ -19,6 +19,7 @@ from plumbline_training.errors import InvalidDataset
 from plumbline_training.models import load_predictor
 from plumbline_training.predictors import Predictor
 from plumbline_training.render.errors import InvalidRequest
+from plumbline_training.render.person import VISIBLE
 from plumbline_training.render.pictures import ANNOTATIONS
 
 LEAST_TORSO: Final = 12.0
@@ -43,21 +44,23 @@ class Error:
         return f"{model[-28:]:28} {pictures:10} {figures}"
 
 
-def torso(person: Person) -> float:
+def torso_px(keypoints_K3: npt.NDArray[np.floating]) -> float:
     """Pixels between the middles of shoulders and hips; 0 where not all four are labelled."""
-    ends = person.keypoints_K3[[*SHOULDERS, *HIPS]]
+    ends = keypoints_K3[[*SHOULDERS, *HIPS]]
     if (ends[:, 2] == 0).any():
         return 0.0
     return float(np.linalg.norm(ends[:2, :2].mean(axis=0) - ends[2:, :2].mean(axis=0)))
 
 
+def can_be_measured(keypoints_K3: npt.NDArray[np.floating]) -> bool:
+    """Whether labels (x, y, flag) show a torso to measure by and enough visible keypoints."""
+    visible = int((keypoints_K3[:, 2] == VISIBLE).sum())
+    return torso_px(keypoints_K3) >= LEAST_TORSO and visible >= LEAST_KEYPOINTS
+
+
 def measurable(dataset: Dataset, count: int) -> list[Person]:
     """Persons with a torso to measure by and enough visible keypoints, evenly over the dataset."""
-    fit = [
-        person
-        for person in dataset.persons
-        if torso(person) >= LEAST_TORSO and int((person.keypoints_K3[:, 2] == 2).sum()) >= LEAST_KEYPOINTS
-    ]
+    fit = [person for person in dataset.persons if can_be_measured(person.keypoints_K3)]
     if not fit:
         raise InvalidRequest(f"{dataset.entry.id}: nobody shows a torso and {LEAST_KEYPOINTS} keypoints to measure by")
     return [fit[int(number)] for number in np.linspace(0, len(fit) - 1, min(count, len(fit))).round()]
@@ -72,9 +75,9 @@ def measure(predictor: Predictor, persons: Sequence[Person], title: str) -> Erro
         if image is None:
             raise InvalidDataset(f"{str(person.image)!r} cannot be decoded; fetch it again")
         found_K3 = predictor(image, [person.box])[0]
-        seen = person.keypoints_K3[:, 2] == 2
+        seen = person.keypoints_K3[:, 2] == VISIBLE
         off_K = np.linalg.norm(found_K3[:, :2] - person.keypoints_K3[:, :2], axis=1).astype(np.float64)
-        distances.append(off_K[seen] / torso(person))
+        distances.append(off_K[seen] / torso_px(person.keypoints_K3))
         exponent_K = off_K**2 / (2 * person.area * (2 * OKS_SIGMAS) ** 2 + 1e-9)
         similarities.append(float(np.exp(-exponent_K[seen]).mean()))
     every = np.concatenate(distances)
