@@ -76,7 +76,11 @@ def test_locks_of_parts_that_share_an_environment_agree() -> None:
     ("ending", "names", "line"),
     [
         ("-aarch64", ["edge-py310", "edge-py312"], r"\S+==\S+ --hash=sha256:[0-9a-f]{64}"),
-        ("-image", ["edge-py311", "registry-py311"], r"\S+==\S+( ;.*?)?( --hash=sha256:[0-9a-f]{64}){1,2}"),
+        (
+            "-image",
+            ["conversion-py311", "edge-py311", "registry-py311"],
+            r"\S+==\S+( ;.*?)?( --hash=sha256:[0-9a-f]{64}){1,2}",
+        ),
     ],
 )
 def test_hashed_locks_are_their_parts_with_a_digest_for_each_package(ending: str, names: list[str], line: str) -> None:
