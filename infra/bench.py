@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plumbline_contract.box import Box
-from plumbline_contract.decode import decode_argmax, decode_dark
+from plumbline_contract.decode import decode_argmax, decode_dark, decode_smoothed
 from plumbline_contract.errors import PlumblineError
 from plumbline_contract.manifest import InputSpec
 from plumbline_contract.preprocess import Image, extract_crop, to_tensor
@@ -79,6 +79,7 @@ def main() -> None:
         "inference, 1 thread": lambda: models[1].infer(tensor_NHWC),
         "inference, 2 threads": lambda: models[2].infer(tensor_NHWC),
         "decode, DARK": lambda: decode_dark(heatmaps_KHW),
+        "decode, smoothed": lambda: decode_smoothed(heatmaps_KHW),
         "decode, argmax": lambda: decode_argmax(heatmaps_KHW),
     }
     medians = {name: median_milliseconds(call, arguments.seconds) for name, call in calls.items()}

@@ -1,4 +1,4 @@
-"""From heatmaps to keypoints: argmax with a quarter offset, DARK, soft-argmax and the blob centroid.
+"""From heatmaps to keypoints: argmax with a quarter offset, DARK, DARK on smoothed maps, soft-argmax, blob centroid.
 
 Axes: B any leading batch axes, K keypoints, H and W heatmap rows and columns. Each decoder takes (..., K, H, W) and
 returns (..., K, 3): x, y in heatmap pixels and a score. `to_image` carries them into the picture.
@@ -18,7 +18,7 @@ from plumbline_contract.box import invert_affine, transform_points
 
 Heatmaps = npt.NDArray[np.floating]
 Keypoints = npt.NDArray[np.float32]
-DecodeMethod = Literal["argmax", "dark", "soft_argmax", "blob"]
+DecodeMethod = Literal["argmax", "dark", "smoothed", "soft_argmax", "blob"]
 Alignment = Literal["centre", "corner"]
 """How heatmap pixels lie over the crop's. 'centre': a heatmap pixel's centre is that of the `stride` crop pixels it
 covers, so that a mirrored crop gives mirrored heatmaps (unbiased, as in Huang et al., CVPR 2020). 'corner': heatmap
@@ -27,6 +27,9 @@ pixel."""
 
 DARK_BLUR_SIGMA: Final[float] = 2.0
 """Standard deviation in heatmap pixels of the blur before the Taylor step (kernel 11 for a target sigma of 2)."""
+SMOOTHED_SIGMA: Final[float] = 1.75
+"""Standard deviation in heatmap pixels of the smoothing before the peak is sought: of 1, 1.25, 1.5, 1.75 and 2 the one
+with the best AP of hrnet-edge-s 0.3.0 on the COCO pictures it learnt from and on sports pictures kept from it."""
 
 
 def _peaks(maps_NHW: Heatmaps) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.floating]]:
@@ -70,19 +73,57 @@ def decode_dark(heatmaps_BKHW: Heatmaps, blur_sigma: float = DARK_BLUR_SIGMA) ->
     """
     maps = heatmaps_BKHW.reshape(-1, *heatmaps_BKHW.shape[-2:])
     column, row, score = _peaks(maps)
-    log_N33 = np.log(np.maximum(_blurred_around(maps, row, column, blur_sigma), 1e-10))
+    return _refined(_blurred_around(maps, row, column, blur_sigma), row, column, score, heatmaps_BKHW)
+
+
+def decode_smoothed(heatmaps_BKHW: Heatmaps) -> Keypoints:
+    """The peak of the map smoothed by a Gaussian, and DARK's step there; the score is the map's own maximum.
+
+    The maps of a net that has learnt little are ragged: the highest pixel moves about in a hill, and a lone spike may
+    stand higher than the hill where most of the mass is.
+    """
+    maps = heatmaps_BKHW.reshape(-1, *heatmaps_BKHW.shape[-2:]).astype(np.float32)
+    height, width = maps.shape[1:]
+    smooth = _smoothing(height, SMOOTHED_SIGMA) @ maps @ _smoothing(width, SMOOTHED_SIGMA).T
+    column, row, _ = _peaks(smooth)
+    at = _neighbour(smooth, row, column)
+    around_N33 = np.stack([np.stack([at(down, right) for right in (-1, 0, 1)], -1) for down in (-1, 0, 1)], 1)
+    return _refined(around_N33, row, column, maps.max(axis=(1, 2)), heatmaps_BKHW)
+
+
+@cache
+def _smoothing(size: int, sigma: float) -> npt.NDArray[np.float32]:
+    """A Gaussian blur of one axis as a matrix (size, size); beyond the border its values are repeated."""
+    radius = round(3 * sigma)
+    kernel = cv2.getGaussianKernel(2 * radius + 1, sigma, cv2.CV_32F)[:, 0]
+    matrix = np.zeros((size, size), dtype=np.float32)
+    for offset, weight in zip(range(-radius, radius + 1), kernel, strict=True):
+        matrix[np.arange(size), np.clip(np.arange(size) + offset, 0, size - 1)] += weight
+    return matrix
+
+
+def _refined(
+    values_N33: Heatmaps,
+    row_N: npt.NDArray[np.intp],
+    column_N: npt.NDArray[np.intp],
+    score_N: npt.NDArray[np.floating],
+    like_BKHW: Heatmaps,
+) -> Keypoints:
+    """Peaks moved by a Taylor step on the logarithm of the values around them."""
+    log_N33 = np.log(np.maximum(values_N33, 1e-10))
     centre = log_N33[:, 1, 1]
     gradient_x, gradient_y = (log_N33[:, 1, 2] - log_N33[:, 1, 0]) / 2, (log_N33[:, 2, 1] - log_N33[:, 0, 1]) / 2
     hessian_xx = log_N33[:, 1, 2] - 2 * centre + log_N33[:, 1, 0]
     hessian_yy = log_N33[:, 2, 1] - 2 * centre + log_N33[:, 0, 1]
     hessian_xy = (log_N33[:, 2, 2] - log_N33[:, 2, 0] - log_N33[:, 0, 2] + log_N33[:, 0, 0]) / 4
     determinant = hessian_xx * hessian_yy - hessian_xy**2
-    border = (column == 0) | (row == 0) | (column == maps.shape[2] - 1) | (row == maps.shape[1] - 1)
+    height, width = like_BKHW.shape[-2:]
+    border = (column_N == 0) | (row_N == 0) | (column_N == width - 1) | (row_N == height - 1)
     usable = (determinant > 1e-10) & (hessian_xx < 0) & ~border
     safe = np.where(usable, determinant, 1.0)
     step_x = np.where(usable, (hessian_xy * gradient_y - hessian_yy * gradient_x) / safe, 0.0)
     step_y = np.where(usable, (hessian_xy * gradient_x - hessian_xx * gradient_y) / safe, 0.0)
-    return _assemble(column + np.clip(step_x, -1, 1), row + np.clip(step_y, -1, 1), score, heatmaps_BKHW)
+    return _assemble(column_N + np.clip(step_x, -1, 1), row_N + np.clip(step_y, -1, 1), score_N, like_BKHW)
 
 
 def _blurred_around(
@@ -147,6 +188,7 @@ def _assemble(
 DECODERS: Final[dict[DecodeMethod, Callable[[Heatmaps], Keypoints]]] = {
     "argmax": decode_argmax,
     "dark": decode_dark,
+    "smoothed": decode_smoothed,
     "soft_argmax": decode_soft_argmax,
     "blob": decode_blob,
 }

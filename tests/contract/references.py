@@ -55,11 +55,24 @@ def blurred(values_HW: Map, sigma: float, radius: int) -> Map:
 def dark(values_HW: Map, sigma: float) -> tuple[float, float, float]:
     """Mean = maximum - inverse(Hessian) gradient, of the logarithm of the blurred map (DARK, equations 4 to 9)."""
     row, column = peak(values_HW)
-    height, width = values_HW.shape
-    score = float(values_HW[row, column])
+    x, y = taylor_step(blurred(values_HW, sigma, round(2.5 * sigma)), row, column)
+    return x, y, float(values_HW[row, column])
+
+
+def smoothed(values_HW: Map, sigma: float) -> tuple[float, float, float]:
+    """The same step from the peak of the blurred map, whose border is repeated outwards."""
+    radius = round(3 * sigma)
+    smooth = blurred(np.pad(values_HW, radius, mode="edge"), sigma, radius)[radius:-radius, radius:-radius]
+    row, column = peak(smooth)
+    x, y = taylor_step(smooth, row, column)
+    return x, y, float(values_HW.max())
+
+
+def taylor_step(smooth: Map, row: int, column: int) -> tuple[float, float]:
+    """From a peak to the maximum of the parabola through the logarithms around it."""
+    height, width = smooth.shape
     if row in (0, height - 1) or column in (0, width - 1):
-        return float(column), float(row), score
-    smooth = blurred(values_HW, sigma, round(2.5 * sigma))
+        return float(column), float(row)
 
     def log(down: int, right: int) -> float:
         return math.log(max(smooth[row + down, column + right], 1e-10))
@@ -69,9 +82,9 @@ def dark(values_HW: Map, sigma: float) -> tuple[float, float, float]:
     xy = (log(1, 1) - log(1, -1) - log(-1, 1) + log(-1, -1)) / 4
     hessian = np.array([[xx, xy], [xy, yy]])
     if np.linalg.eigvalsh(hessian).max() >= 0 or np.linalg.det(hessian) <= 1e-10:
-        return float(column), float(row), score
+        return float(column), float(row)
     step = np.clip(-np.linalg.inv(hessian) @ gradient, -1, 1)
-    return column + float(step[0]), row + float(step[1]), score
+    return column + float(step[0]), row + float(step[1])
 
 
 def soft_argmax(values_HW: Map) -> tuple[float, float, float]:

@@ -14,11 +14,13 @@ from plumbline_contract.box import Box, affine_matrix, invert_affine, transform_
 from plumbline_contract.decode import (
     DARK_BLUR_SIGMA,
     DECODERS,
+    SMOOTHED_SIGMA,
     DecodeMethod,
     decode,
     decode_argmax,
     decode_blob,
     decode_dark,
+    decode_smoothed,
     decode_soft_argmax,
     heatmap_to_input,
     input_to_heatmap,
@@ -28,11 +30,18 @@ Reference = Callable[[references.Map], tuple[float, float, float]]
 REFERENCES: dict[DecodeMethod, Reference] = {
     "argmax": references.argmax_quarter,
     "dark": lambda values_HW: references.dark(values_HW, DARK_BLUR_SIGMA),
+    "smoothed": lambda values_HW: references.smoothed(values_HW, SMOOTHED_SIGMA),
     "soft_argmax": references.soft_argmax,
     "blob": references.blob,
 }
-TOLERANCE_PX: dict[DecodeMethod, float] = {"argmax": 1e-6, "dark": 2e-3, "soft_argmax": 1e-4, "blob": 1e-4}
-"""DARK blurs in float32 and takes differences of logarithms of it, hence its wider tolerance."""
+TOLERANCE_PX: dict[DecodeMethod, float] = {
+    "argmax": 1e-6,
+    "dark": 2e-3,
+    "smoothed": 2e-3,
+    "soft_argmax": 1e-4,
+    "blob": 1e-4,
+}
+"""DARK and its like blur in float32 and take differences of logarithms of it, hence their wider tolerance."""
 
 
 def gaussian(x: float, y: float, height: int = 32, width: int = 24, sigma: float = 2.0) -> npt.NDArray[np.float64]:
@@ -48,14 +57,14 @@ def disc(x: float, y: float, radius: float = 4.0, height: int = 32, width: int =
 def assorted_maps() -> npt.NDArray[np.float32]:
     """Peaks anywhere, also at the border and in the corners; two peaks; noise; plateaus; nothing; negative."""
     rng = np.random.default_rng(0)
-    places = [(12.3, 7.8), (0.0, 15.0), (23.0, 31.0), (-0.4, -0.3), (11.5, 0.4), (22.6, 16.5), (5.0, 20.0)]
+    places = [(12.3, 7.8), (0.0, 15.0), (23.0, 31.0), (-0.4, -0.3), (11.5, 0.4), (22.6, 16.4), (5.0, 20.0)]
     maps = [gaussian(x, y) for x, y in places]
     maps.append(0.8 * gaussian(5, 6) + 0.7 * gaussian(17, 25))
     maps.append(gaussian(10.2, 10.7) + rng.normal(0, 0.05, (32, 24)))
     maps.append(rng.random((32, 24)))
     maps.append(disc(12, 14) + 0.6 * disc(3, 28))
     maps.append(np.zeros((32, 24)))
-    maps.append(-1.0 - gaussian(4, 4))
+    maps.append(gaussian(4, 4) - 2.0)
     return np.stack(maps).astype(np.float32)
 
 
@@ -86,6 +95,13 @@ def test_dark_finds_a_gaussian_to_a_hundredth_of_a_pixel_and_argmax_to_a_quarter
     assert np.abs(decode_argmax(maps_NHW)[:, :2] - places_N2).max() <= 0.25 + 1e-6
 
 
+def test_a_lone_spike_beside_a_hill_misleads_dark_alone() -> None:
+    map_HW = 0.8 * gaussian(9.3, 12.6)
+    map_HW[26, 18] = 1.0
+    assert np.hypot(*(decode_dark(map_HW[None])[0, :2] - (18, 26))) < 1
+    np.testing.assert_allclose(decode_smoothed(map_HW[None])[0], (9.3, 12.6, 1), atol=0.02)
+
+
 def test_blob_finds_a_disc_and_ignores_another() -> None:
     decoded = decode_blob((disc(9, 11, radius=6) + 0.9 * disc(19, 27, radius=3)).astype(np.float32)[None])
     np.testing.assert_allclose(decoded[0], (9, 11, 1), atol=1e-5)
@@ -97,9 +113,9 @@ def test_soft_argmax_finds_a_sharp_gaussian_of_logits() -> None:
     np.testing.assert_allclose(decode_soft_argmax(logits[None])[0, :2], (10.3, 14.6), atol=1e-3)
 
 
-def test_scores_of_argmax_dark_and_blob_are_the_peak() -> None:
+def test_scores_of_all_but_soft_argmax_are_the_peak() -> None:
     maps_NHW = assorted_maps()
-    for method in ("argmax", "dark", "blob"):
+    for method in ("argmax", "dark", "smoothed", "blob"):
         np.testing.assert_array_equal(DECODERS[method](maps_NHW)[:, 2], maps_NHW.max(axis=(1, 2)))
 
 
@@ -110,7 +126,7 @@ def test_heatmap_and_input_pixels_undo_each_other_and_share_their_edges() -> Non
     assert heatmap_to_input(np.array([47.5]), 4.0) == pytest.approx(191.5)  # the right edge of 48 pixels is that of 192
 
 
-@pytest.mark.parametrize(("method", "tolerance"), [("dark", 0.02), ("argmax", 0.26)])
+@pytest.mark.parametrize(("method", "tolerance"), [("dark", 0.02), ("smoothed", 0.02), ("argmax", 0.26)])
 def test_places_in_a_picture_survive_the_way_through_a_turned_crop(method: DecodeMethod, tolerance: float) -> None:
     """Picture -> crop -> heatmap -> decode -> picture, for boxes of many sizes and angles; heatmap pixels an axis."""
     rng = np.random.default_rng(3)

@@ -52,6 +52,12 @@ def test_the_onnx_file_carries_its_record_and_computes_the_same(
     np.testing.assert_allclose(onnx_predictor(tmp_path / "model.onnx")(image, boxes), expected, atol=0.05)
 
 
+def test_heatmaps_may_be_decoded_otherwise_than_in_training(dataset: Dataset, checkpoint: Path, tmp_path: Path) -> None:
+    record = export.export(checkpoint, tmp_path / "model.onnx", dataset, decode="argmax")
+    assert record.output.decode == "argmax" != export.load_model(checkpoint)[1].decode
+    assert onnx_predictor(tmp_path / "model.onnx").decode == "argmax"
+
+
 def test_prefixes_of_wrappers_are_handled(dataset: Dataset, checkpoint: Path, tmp_path: Path) -> None:
     state = torch.load(checkpoint, weights_only=True)
     state["net"] = {f"module.{key}": value for key, value in state["net"].items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import warnings
@@ -18,7 +19,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from plumbline_contract.decode import DECODERS
+from plumbline_contract.decode import DECODERS, DecodeMethod
 from plumbline_contract.manifest import (
     ONNX_METADATA_KEY,
     AveragePrecision,
@@ -48,11 +49,15 @@ PARITY_MIN_SCORE = 0.3
 PARITY_CROPS = 32
 
 
-def load_model(path: Path) -> tuple[nn.Module, RunConfig, dict[str, Any]]:
-    """The net in evaluation mode, its configuration and the checkpoint itself. Raises InvalidCheckpoint."""
+def load_model(path: Path, decode: DecodeMethod | None = None) -> tuple[nn.Module, RunConfig, dict[str, Any]]:
+    """The net in evaluation mode, its configuration and the checkpoint itself. Raises InvalidCheckpoint.
+
+    With `decode` its heatmaps are decoded in that way, which training need not have known, instead of its own.
+    """
     checkpoint = load_checkpoint(path)
     try:
         config = RunConfig.from_dict(checkpoint["config"])
+        config = dataclasses.replace(config, decode=decode or config.decode)
         net = build(config.model)
         net.load_state_dict(weights_of(checkpoint))
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
@@ -62,14 +67,18 @@ def load_model(path: Path) -> tuple[nn.Module, RunConfig, dict[str, Any]]:
 
 
 def export(
-    checkpoint: Path, out: Path, samples: Dataset, average_precision: Sequence[AveragePrecision] = ()
+    checkpoint: Path,
+    out: Path,
+    samples: Dataset,
+    average_precision: Sequence[AveragePrecision] = (),
+    decode: DecodeMethod | None = None,
 ) -> ExportRecord:
     """Write OUT (an .onnx file) and return its record.
 
     Parity is measured on crops of `samples`; beyond MAX_HEATMAP_DIFFERENCE or MAX_KEYPOINT_DIFFERENCE_PX it raises
     ParityLost and writes nothing.
     """
-    net, config, state = load_model(checkpoint)
+    net, config, state = load_model(checkpoint, decode)
     stage = config.final_stage
     input_spec = InputSpec(height=stage.height, width=stage.width, layout="NCHW", box_padding=config.box_padding)
     output_spec = OutputSpec(

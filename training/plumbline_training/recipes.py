@@ -113,7 +113,7 @@ def edge_s() -> RunConfig:
         stages=(Stage(128, 96, 60, target_size=1.5), Stage(256, 192, 12)),
         loss="focal",
         spatial_weight=1.0,
-        decode="dark",
+        decode="smoothed",
         augmentation=Augmentation(
             rotation_degrees=40.0,
             scale=0.3,
