@@ -1,6 +1,6 @@
 """Prints docs/coach.md's tables of rendered clips: with noise as measured of the shipped model, or through its pixels.
 
-python -m infra.evaluate_coach_clips FOLDER [--noise shipped|white] [--found FOLDER of NAME.npy] [--details]
+python -m infra.evaluate_coach_clips FOLDER [--noise shipped|white|none] [--found FOLDER of NAME.npy] [--details]
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from infra.evaluate_coach_ghosts import GhostScore
@@ -15,6 +16,7 @@ from infra.evaluate_coach_rendered import (
     HEAD,
     SHIPPED,
     WHITE,
+    Noise,
     Score,
     details,
     exercise_of,
@@ -25,6 +27,13 @@ from infra.evaluate_coach_rendered import (
 
 from plumbline_edge.coach import load_exercise
 
+NOISES: Final = {
+    "shipped": SHIPPED,
+    "white": WHITE,
+    "none": Noise(constant=0.0, slow=0.0, slow_seconds=1.0, white=0.0),
+}
+"""None is what the rules could do with a perfect eye."""
+
 
 def evaluate(paths: list[Path], noise: str, found: Path | None, with_details: bool) -> None:
     """Print counts, faults and correct poses by exercise."""
@@ -34,7 +43,7 @@ def evaluate(paths: list[Path], noise: str, found: Path | None, with_details: bo
         clip = json.loads(path.read_bytes())
         exercise, fps = exercise_of(clip), float(clip["fps"])
         if found is None:
-            keypoints_TK3 = noisy_keypoints(clip, {"shipped": SHIPPED, "white": WHITE}[noise], number)
+            keypoints_TK3 = noisy_keypoints(clip, NOISES[noise], number)
         else:
             keypoints_TK3 = np.load(found / f"{path.stem}.npy").astype(np.float64)
         states = follow(keypoints_TK3, fps, exercise)
@@ -58,7 +67,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="evaluate_coach_clips", description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="clips of plumbline-render")
-    parser.add_argument("--noise", choices=("shipped", "white"), default="shipped")
+    parser.add_argument("--noise", choices=NOISES, default="shipped")
     parser.add_argument("--found", type=Path, metavar="DIR", help="NAME.npy (T, 17, 3) found in the videos")
     parser.add_argument("--except-exercise", default="", help="an exercise to leave out")
     parser.add_argument("--details", action="store_true", help="what was missed, told falsely and miscounted")

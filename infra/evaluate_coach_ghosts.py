@@ -1,4 +1,4 @@
-"""Measures the correct poses of the coach: whether they break no rule, keep limbs and move what is at fault."""
+"""Measures the correct poses of the coach: whether they break no rule, keep limbs and turn what is at fault."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from infra.evaluate_coach_rendered import share
 
 from plumbline_contract.exercise import Exercise, Fault
 from plumbline_contract.sequence import SEEN_SCORE
-from plumbline_contract.skeleton import LIMBS
+from plumbline_contract.skeleton import LIMBS, Keypoint
 from plumbline_edge.coach import CoachState
+from plumbline_edge.coach.correction import BODY
 from plumbline_edge.coach.faults import breaks
 from plumbline_edge.coach.measures import read
 from plumbline_edge.coach.pose import Pose
@@ -32,7 +33,7 @@ class GhostScore:
     breaks_no_rule: int = 0
     keeps_lengths: int = 0
     measured_lengths: int = 0
-    moves_the_faulty: int = 0
+    turns_the_faulty: int = 0
 
     def take(self, exercise: Exercise, keypoints_TK3: Keypoints, states: Sequence[CoachState], fps: float) -> None:
         """Measure the ghosts of one clip."""
@@ -43,10 +44,9 @@ class GhostScore:
                 continue
             torso_px = Pose(keypoints_K3).torso_px() or 1.0
             moves_K2 = np.where(state.ghost_K3[:, 2:] >= SEEN_SCORE, state.ghost_K3[:, :2] - keypoints_K3[:, :2], 0.0)
-            moved_K = np.hypot(moves_K2[:, 0], moves_K2[:, 1])
             self.drawn += 1
             faulty = {keypoint for fault in state.faults for keypoint in fault.keypoints}
-            self.moves_the_faulty += int(moved_K.argmax()) in faulty
+            self.turns_the_faulty += not faulty.isdisjoint(_turned_most(moves_K2, keypoints_K3))
             self.breaks_no_rule += not any(_is_broken(fault, state, torso_px) for fault in exercise.faults)
             if state.view == "side" and not any(fault.name in AFTER for fault in state.faults):
                 self.measured_lengths += 1
@@ -57,12 +57,18 @@ class GhostScore:
         return (
             f"| breaks no rule of that moment | {share(self.breaks_no_rule, self.drawn)} |\n"
             f"| limbs change by under 2%, seen from the side | {share(self.keeps_lengths, self.measured_lengths)} |\n"
-            f"| the joint that moves most is one at fault | {share(self.moves_the_faulty, self.drawn)} |"
+            f"| the limb that turns most ends at a joint at fault | {share(self.turns_the_faulty, self.drawn)} |"
         )
 
 
 AFTER: Final = frozenset({"too_shallow", "not_high_enough", "arms_too_low"})
 """Faults shown on an earlier pose: the limbs of that pose are not those of the frame."""
+
+
+def _turned_most(moves_K2: Keypoints, keypoints_K3: Keypoints) -> tuple[Keypoint, Keypoint]:
+    """The limb whose ends move most against each other. An arm that a turning trunk carries along moves as a whole."""
+    limbs = [limb for limb in BODY if min(keypoints_K3[limb[0], 2], keypoints_K3[limb[1], 2]) >= SEEN_SCORE]
+    return max(limbs, key=lambda limb: float(np.hypot(*(moves_K2[limb[0]] - moves_K2[limb[1]]))))
 
 
 def _is_broken(fault: Fault, state: CoachState, torso_px: float) -> bool:

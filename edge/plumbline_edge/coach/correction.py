@@ -38,7 +38,7 @@ what looks shorter where it may."""
 SHORT: Final[float] = 0.15
 """A limb that looks shorter than this many torso lengths points at the camera; where limbs may not
 look shorter it is kept as it is, not only as long."""
-ROUNDS: Final = 8
+ROUNDS: Final = 20
 """Of bringing limbs to their lengths."""
 STEP: Final[float] = 1e-4
 MOST_MOVE: Final[float] = 0.3
@@ -94,7 +94,8 @@ def corrected(
 def with_lengths_of(pose: Pose, points_K2: Points, torso_px: float) -> Points:
     """Points (17, 2) moved until every limb is as long as in the pose, each end by half of what is missing.
 
-    As in position-based dynamics (Mueller et al. 2007): a few rounds are enough, for little is missing.
+    As in position-based dynamics (Mueller et al. 2007), in rounds enough for a head of its own length. The face, whose
+    points are so near one another that little is much, is turned as a whole.
     """
     at, was = points_K2.tolist(), pose.keypoints_K3[:, :2].tolist()
     limbs = []
@@ -108,7 +109,21 @@ def with_lengths_of(pose: Pose, points_K2: Points, torso_px: float) -> Points:
             share = 0.5 * (1 - length / max(math.hypot(right, down), 1e-6))
             a[0], a[1] = a[0] - share * right, a[1] - share * down
             b[0], b[1] = b[0] + share * right, b[1] + share * down
-    return np.array(at)
+    points_K2 = np.array(at)
+    face = [keypoint for keypoint in FACE if pose.seen_K[keypoint]]
+    points_K2[face] = _turned(pose.keypoints_K3[face, :2], points_K2[face])
+    return points_K2
+
+
+def _turned(points_N2: Points, near_N2: Points) -> Points:
+    """The points, turned and moved as one so that they come nearest to others (Procrustes in the plane)."""
+    if len(points_N2) < 2:
+        return near_N2
+    plane_N, wanted_N = (both_N2[:, 0] + 1j * both_N2[:, 1] for both_N2 in (points_N2, near_N2))
+    turn = np.vdot(plane_N - plane_N.mean(), wanted_N - wanted_N.mean())
+    turn = turn / abs(turn) if abs(turn) > 0 else 1.0
+    turned_N = wanted_N.mean() + turn * (plane_N - plane_N.mean())
+    return np.stack([turned_N.real, turned_N.imag], axis=-1)
 
 
 def _spots(points_K2: Points, pose: Pose) -> Spots:

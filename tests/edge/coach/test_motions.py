@@ -18,7 +18,7 @@ VIEWS = {
     "jumping_jack": ("front", "three_quarter"),
     "glute_bridge": ("side",),
 }
-HALF = {"push_up": 0.6, "front_raise": 0.64, "shoulder_press": 0.36, "jumping_jack": 0.4}
+HALF = {"push_up": 0.6, "front_raise": 0.64, "shoulder_press": 0.45, "jumping_jack": 0.35}
 """Shares of the joint angles that are about half of the way; half a shrug is as small as the noise."""
 SEEN_FROM = [(name, view) for name, views in VIEWS.items() for view in views]
 

@@ -1,0 +1,114 @@
+"""Prints how well each rule of the coach tells rendered faults at thresholds around its own.
+
+python -m infra.sweep_coach_thresholds CLIPS... [--exercise NAME] [--noise shipped|white|none] [--draws N]
+
+CLIPS are of `plumbline-render clips --keypoints-only`, of seeds that no table of docs/coach.md is of. The rules do not
+depend on one another, so one run of an exercise moves them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from infra.evaluate_coach_clips import NOISES
+from infra.evaluate_coach_rendered import Keypoints, exercise_of, matched, noisy_keypoints, spells_of, told_in
+from tqdm import tqdm
+
+from plumbline_contract.exercise import Exercise, Fault
+from plumbline_edge.coach import Coach, load_exercise
+
+STEPS: Final = 7
+"""Thresholds to either side of a rule's own."""
+STEP_SIZES: Final = {
+    "progress": 0.03, "tempo": 0.06, "joint_angle": 4.0, "bend": 2.0, "segment_tilt": 2.0, "line_tilt": 1.0,
+    "angle_difference": 4.0, "height": 0.015, "distance_ratio": 0.05, "asymmetry": 0.05,
+}  # fmt: skip
+"""From one threshold to the next, by the kind of measure, in its own unit."""
+
+
+@dataclass
+class Tally:
+    """What one rule at one threshold made of all clips."""
+
+    found: int = 0
+    missed: int = 0
+    false: int = 0
+    false_in_correct: int = 0
+    """Of `false`, those in clips in which nothing is wrong."""
+
+    def f_score(self) -> float:
+        """Temporal F."""
+        return 2 * self.found / max(2 * self.found + self.missed + self.false, 1)
+
+
+class Judge(Coach):
+    """A coach that draws no correct pose, which is most of its work."""
+
+    def _ghost_K3(self, *_: object) -> None:
+        return None
+
+
+def moved(exercise: Exercise, step: int) -> Exercise:
+    """The exercise with all thresholds of its rules so many steps away."""
+
+    def fault(old: Fault) -> Fault:
+        threshold = old.condition.threshold + step * STEP_SIZES[old.condition.measure.kind]
+        return old.model_copy(update={"condition": old.condition.model_copy(update={"threshold": threshold})})
+
+    return exercise.model_copy(update={"faults": tuple(fault(old) for old in exercise.faults)})
+
+
+def tally(clip: dict[str, Any], keypoints_TK3: Keypoints, exercise: Exercise) -> Iterator[tuple[str, Tally]]:
+    """What each rule made of one clip."""
+    fps, coach = float(clip["fps"]), Judge(exercise)
+    states = [coach.update(frame / fps, keypoints_K3) for frame, keypoints_K3 in enumerate(keypoints_TK3)]
+    told, spells = told_in(states, fps), spells_of(clip, exercise)
+    for rule in exercise.faults:
+        own = [spell for spell in spells if rule.name in spell.names]
+        found, false = matched(own, [item for item in told if item.name == rule.name])
+        seen = {number for number, spell in enumerate(own) if spell.visible}
+        yield rule.name, Tally(len(found & seen), len(seen - found), len(false), 0 if clip["faults"] else len(false))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="sweep_coach_thresholds", description=__doc__)
+    parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="clips of plumbline-render")
+    parser.add_argument("--exercise", help="this one alone, by the coach's name")
+    parser.add_argument("--noise", choices=NOISES, default="shipped")
+    parser.add_argument("--draws", type=int, default=1, help="how often noise is drawn for a clip (default 1)")
+    arguments = parser.parse_args()
+    clips = [json.loads(path.read_bytes()) for folder in arguments.folders for path in sorted(folder.glob("*_*.json"))]
+    clips = [clip for clip in clips if arguments.exercise in (None, exercise_of(clip).name)]
+    rows: dict[tuple[str, str, int], Tally] = defaultdict(Tally)
+    minutes: dict[str, float] = defaultdict(float)
+    for number, clip in enumerate(tqdm(clips, unit="clip")):
+        exercise = exercise_of(clip)
+        for draw in range(arguments.draws):
+            keypoints_TK3 = noisy_keypoints(clip, NOISES[arguments.noise], number + draw * len(clips))
+            minutes[exercise.name] += len(keypoints_TK3) / clip["fps"] / 60 * (not clip["faults"])
+            for step in range(-STEPS, STEPS + 1):
+                for rule, new in tally(clip, keypoints_TK3, moved(exercise, step)):
+                    row = rows[exercise.name, rule, step]
+                    for name, value in vars(new).items():
+                        setattr(row, name, getattr(row, name) + value)
+    for (exercise_name, rule, step), row in sorted(rows.items()):
+        condition = next(fault.condition for fault in load_exercise(exercise_name).faults if fault.name == rule)
+        threshold = condition.threshold + step * STEP_SIZES[condition.measure.kind]
+        if step == -STEPS:
+            print(f"\n{exercise_name} {rule}: {condition.measure.kind} {condition.comparison}")
+        print(
+            f"{'->' if step == 0 else '  '} {threshold:8.3f}  F {row.f_score():.2f}  found {row.found:3d}  missed"
+            f" {row.missed:3d}  false {row.false:3d}, {row.false_in_correct} of them in {minutes[exercise_name]:.1f}"
+            " minutes of correct exercise"
+        )
+
+
+if __name__ == "__main__":
+    main()
