@@ -22,11 +22,12 @@ train grown real-and-rendered --init "$out/mixed/best.pt" --stages 128x96:6:1.5,
 train final real-and-rendered --init "$out/grown/best.pt" --stages 192x160:4:2.0
 train long real-and-rendered --init "$out/final/best.pt" --stages 128x96:10:1.5,192x160:6:2.0
 train settled real-and-rendered --init "$out/long/best.pt" --stages 128x96:8:1.5,192x160:14:2.0
+train longer real-and-rendered --init "$out/settled/best.pt" --stages 128x96:6:1.5,192x160:18:2.0 --batch-size 32
 
-plumbline-export --data-root "$data" --data "$here/datasets/real.yaml" "$out/settled/best.pt" --out "$out/model.onnx" \
+plumbline-export --data-root "$data" --data "$here/datasets/real.yaml" "$out/longer/best.pt" --out "$out/model.onnx" \
   --half "$out/hrnet-edge-s.pt"
 # A young net has two nearly equal peaks where left and right look alike, and int8 may choose the other: AP is the judge.
-plumbline-convert "$out/model.onnx" --out "$out/bundles" --version 0.3.0 --precision fp32 int8 --limit-p99-px int8=40 \
+plumbline-convert "$out/model.onnx" --out "$out/bundles" --version 0.4.0 --precision fp32 int8 --limit-p99-px int8=40 \
   --calibration "$data/coco/person_keypoints_train2017_subset.json" --calibration-images "$data/coco/train" \
   --golden "$here/../samples/squats.mp4" --model-card "$here/../docs/model-card.md"
 plumbline-evaluate --data-root "$data" --data "$here/datasets/real.yaml" --into-manifest "$out/bundles/int8"
