@@ -22,7 +22,7 @@ class TrackerConfig:
 
     keypoint_score: float = 0.3
     """Keypoints scored above this span the box."""
-    acquire_score: float = 0.48
+    acquire_score: float = 0.50
     """Mean score of all keypoints from which a searched region holds a person."""
     keep_score: float = 0.38
     """Mean score below which a tracked person is not seen in a picture; lower than the former, so as not to flicker."""
