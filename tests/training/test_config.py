@@ -50,7 +50,7 @@ def test_the_digest_stays_when_fields_are_added_and_changes_with_any_value() -> 
         blur_probability=0.2,
         cutout_probability=0.2,
     )
-    config = dataclasses.replace(recipes.edge_s(), stages=stages, workers=1, augmentation=everybody)
+    config = dataclasses.replace(recipes.edge_s(), stages=stages, workers=1, augmentation=everybody, decode="dark")
     assert config.digest() == "397d1ba8d879dbfb7c36ad1c4ca52ff6c8db374bffa3baa658b68bbff6760d37"
     assert config.digest() == dataclasses.replace(config, workers=5).digest()
     assert config.digest() != dataclasses.replace(config, seed=1).digest()
