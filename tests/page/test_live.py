@@ -34,7 +34,7 @@ PIXELS = """() => {
   return { clear, sum };
 }"""
 RATE = 30.0
-EARLY = 5
+EARLY = 15
 """Frames by which the coach may find the fault earlier in the estimated keypoints than in the true ones."""
 
 
