@@ -17,7 +17,7 @@ import numpy.typing as npt
 from infra.evaluate_coach_rendered import follow, share
 
 from plumbline_contract.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS, Keypoint
-from plumbline_edge.coach import CoachState, load_exercise
+from plumbline_edge.coach import Coach, CoachState, load_exercise
 from plumbline_edge.coach.faults import breaks
 from plumbline_edge.coach.measures import read
 from plumbline_edge.coach.pose import Pose
@@ -89,7 +89,7 @@ def evaluate_pushups(path: Path) -> None:
     clips = np.load(path)
     for key in clips.files:
         label, name = key.split("__")
-        states = follow(clips[key], 25.0, exercise)
+        states = follow(clips[key], 25.0, Coach(exercise))
         groups.setdefault(picture_size(clips[key]), Confusion()).add(label == "wrong", is_blamed(states))
         if name in COUNTED_BY_EYE:
             counted += 1
@@ -117,7 +117,7 @@ def evaluate_pose_trainer(folder: Path) -> None:
         for path in sorted(folder.rglob("*.npy")):
             if prefix not in path.stem.replace("_", "").replace("shouldershrug", "shrug"):
                 continue
-            states = follow(from_openpose(np.load(path)), 30.0, exercise)
+            states = follow(from_openpose(np.load(path)), 30.0, Coach(exercise))
             reps.append(states[-1].reps + states[-1].partial_reps)
             unseen += states[-1].reps + states[-1].partial_reps == 0
             confusion.add("bad" in path.stem, is_blamed(states))

@@ -8,16 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from infra.evaluate_coach_ghosts import GhostScore
 from infra.evaluate_coach_rendered import (
     HEAD,
-    SHIPPED,
-    WHITE,
-    Noise,
+    NOISES,
     Score,
+    clip_paths,
     details,
     exercise_of,
     follow,
@@ -25,14 +23,7 @@ from infra.evaluate_coach_rendered import (
     score_clip,
 )
 
-from plumbline_edge.coach import load_exercise
-
-NOISES: Final = {
-    "shipped": SHIPPED,
-    "white": WHITE,
-    "none": Noise(constant=0.0, slow=0.0, slow_seconds=1.0, white=0.0),
-}
-"""None is what the rules could do with a perfect eye."""
+from plumbline_edge.coach import Coach, load_exercise
 
 
 def evaluate(paths: list[Path], noise: str, found: Path | None, with_details: bool) -> None:
@@ -46,7 +37,7 @@ def evaluate(paths: list[Path], noise: str, found: Path | None, with_details: bo
             keypoints_TK3 = noisy_keypoints(clip, NOISES[noise], number)
         else:
             keypoints_TK3 = np.load(found / f"{path.stem}.npy").astype(np.float64)
-        states = follow(keypoints_TK3, fps, exercise)
+        states = follow(keypoints_TK3, fps, Coach(exercise))
         ghosts.take(exercise, keypoints_TK3, states, fps)
         scores.setdefault(exercise.name, Score()).add(score_clip(clip, exercise, states))
         if with_details and (text := details(path, clip, exercise, states)):
@@ -72,7 +63,7 @@ def main() -> None:
     parser.add_argument("--except-exercise", default="", help="an exercise to leave out")
     parser.add_argument("--details", action="store_true", help="what was missed, told falsely and miscounted")
     arguments = parser.parse_args()
-    paths = sorted(path for folder in arguments.folders for path in folder.glob("*_*.json"))
+    paths = clip_paths(arguments.folders)
     if arguments.found is not None:
         paths = [path for path in paths if (arguments.found / f"{path.stem}.npy").is_file()]
     if arguments.except_exercise:

@@ -101,7 +101,12 @@ class Noise:
 SHIPPED: Final = Noise(constant=0.036, slow=0.012, slow_seconds=0.5, white=0.002)
 """As `infra.find_keypoints` measured it of version 0.4.0 of the model on 22 rendered clips through their pixels
 (docs/coach.md): a median error of 0.055 torso lengths in all, most of it the same from frame to frame."""
-WHITE: Final = Noise(constant=0.0, slow=0.0, slow_seconds=1.0, white=0.03)
+NOISES: Final = {
+    "shipped": SHIPPED,
+    "white": Noise(constant=0.0, slow=0.0, slow_seconds=1.0, white=0.03),
+    "none": Noise(constant=0.0, slow=0.0, slow_seconds=1.0, white=0.0),
+}
+"""None is what the rules could do with a perfect eye."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,11 @@ class Spell:
         return max(self.start - told.seconds, told.seconds - self.end, 0.0)
 
 
+def clip_paths(folders: Sequence[Path]) -> list[Path]:
+    """What plumbline-render wrote of each clip in these folders."""
+    return sorted(path for folder in folders for path in folder.glob("*_*.json"))
+
+
 def exercise_of(clip: dict[str, Any]) -> Exercise:
     """The coach's exercise that a clip shows."""
     return load_exercise({"desk_sitting": "sitting"}.get(clip["exercise"], clip["exercise"]))
@@ -149,9 +159,8 @@ def noisy_keypoints(clip: dict[str, Any], noise: Noise, seed: int) -> Keypoints:
     return np.concatenate([truth_TK3[..., :2] + torso_px * error_TK2, score_TK[..., None]], axis=-1)
 
 
-def follow(keypoints_TK3: Keypoints, rate_hz: float, exercise: Exercise) -> list[CoachState]:
+def follow(keypoints_TK3: Keypoints, rate_hz: float, coach: Coach) -> list[CoachState]:
     """The coach's state after each frame."""
-    coach = Coach(exercise)
     return [coach.update(frame / rate_hz, keypoints_K3) for frame, keypoints_K3 in enumerate(keypoints_TK3)]
 
 

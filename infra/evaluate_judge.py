@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import numpy as np
 from infra.evaluate_coach_rendered import (
+    NOISES,
     RULES_OF,
-    SHIPPED,
-    WHITE,
     Spell,
     Told,
+    clip_paths,
     exercise_of,
     matched,
     noisy_keypoints,
@@ -128,13 +128,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="evaluate_judge", description=__doc__)
     parser.add_argument("bundle", type=Path, help="a sealed judge")
     parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="clips of plumbline-render")
-    parser.add_argument("--noise", choices=("shipped", "white"), default="shipped")
+    parser.add_argument("--noise", choices=NOISES, default="shipped")
     arguments = parser.parse_args()
     bundle = open_form_bundle(arguments.bundle)
     heard = {name: Heard() for name in HEARD}
-    for number, path in enumerate(sorted(path for folder in arguments.folders for path in folder.glob("*_*.json"))):
+    for number, path in enumerate(clip_paths(arguments.folders)):
         clip = json.loads(path.read_bytes())
-        keypoints_TK3 = noisy_keypoints(clip, {"shipped": SHIPPED, "white": WHITE}[arguments.noise], number)
+        keypoints_TK3 = noisy_keypoints(clip, NOISES[arguments.noise], number)
         spells, exercise = spells_of(clip, exercise_of(clip)), exercise_of(clip).name
         for name, told in listen(clip, bundle, keypoints_TK3).items():
             heard[name].add(spells, told, exercise, len(keypoints_TK3) / float(clip["fps"]))

@@ -12,12 +12,21 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from infra.evaluate_coach_clips import NOISES
-from infra.evaluate_coach_rendered import Keypoints, exercise_of, matched, noisy_keypoints, spells_of, told_in
+from infra.evaluate_coach_rendered import (
+    NOISES,
+    Keypoints,
+    Score,
+    clip_paths,
+    exercise_of,
+    follow,
+    matched,
+    noisy_keypoints,
+    spells_of,
+    told_in,
+)
 from tqdm import tqdm
 
 from plumbline_contract.exercise import Exercise, Fault
@@ -32,22 +41,7 @@ STEP_SIZES: Final = {
 """From one threshold to the next, by the kind of measure, in its own unit."""
 
 
-@dataclass
-class Tally:
-    """What one rule at one threshold made of all clips."""
-
-    found: int = 0
-    missed: int = 0
-    false: int = 0
-    false_in_correct: int = 0
-    """Of `false`, those in clips in which nothing is wrong."""
-
-    def f_score(self) -> float:
-        """Temporal F."""
-        return 2 * self.found / max(2 * self.found + self.missed + self.false, 1)
-
-
-class Judge(Coach):
+class WithoutGhost(Coach):
     """A coach that draws no correct pose, which is most of its work."""
 
     def _ghost_K3(self, *_: object) -> None:
@@ -64,16 +58,18 @@ def moved(exercise: Exercise, step: int) -> Exercise:
     return exercise.model_copy(update={"faults": tuple(fault(old) for old in exercise.faults)})
 
 
-def tally(clip: dict[str, Any], keypoints_TK3: Keypoints, exercise: Exercise) -> Iterator[tuple[str, Tally]]:
-    """What each rule made of one clip."""
-    fps, coach = float(clip["fps"]), Judge(exercise)
-    states = [coach.update(frame / fps, keypoints_K3) for frame, keypoints_K3 in enumerate(keypoints_TK3)]
-    told, spells = told_in(states, fps), spells_of(clip, exercise)
+def by_rule(clip: dict[str, Any], keypoints_TK3: Keypoints, exercise: Exercise) -> Iterator[tuple[str, Score]]:
+    """What each rule made of one clip; its false cues are what it told where nothing is wrong."""
+    fps = float(clip["fps"])
+    told, spells = told_in(follow(keypoints_TK3, fps, WithoutGhost(exercise)), fps), spells_of(clip, exercise)
     for rule in exercise.faults:
         own = [spell for spell in spells if rule.name in spell.names]
         found, false = matched(own, [item for item in told if item.name == rule.name])
         seen = {number for number, spell in enumerate(own) if spell.visible}
-        yield rule.name, Tally(len(found & seen), len(seen - found), len(false), 0 if clip["faults"] else len(false))
+        score = Score(clips=1, found=len(found & seen), missed=len(seen - found), false=len(false))
+        if not clip["faults"]:
+            score.right_seconds, score.false_cues = len(keypoints_TK3) / fps, len(false)
+        yield rule.name, score
 
 
 def main() -> None:
@@ -84,29 +80,25 @@ def main() -> None:
     parser.add_argument("--noise", choices=NOISES, default="shipped")
     parser.add_argument("--draws", type=int, default=1, help="how often noise is drawn for a clip (default 1)")
     arguments = parser.parse_args()
-    clips = [json.loads(path.read_bytes()) for folder in arguments.folders for path in sorted(folder.glob("*_*.json"))]
+    clips = [json.loads(path.read_bytes()) for path in clip_paths(arguments.folders)]
     clips = [clip for clip in clips if arguments.exercise in (None, exercise_of(clip).name)]
-    rows: dict[tuple[str, str, int], Tally] = defaultdict(Tally)
-    minutes: dict[str, float] = defaultdict(float)
+    scores: dict[tuple[str, str, int], Score] = defaultdict(Score)
     for number, clip in enumerate(tqdm(clips, unit="clip")):
         exercise = exercise_of(clip)
         for draw in range(arguments.draws):
             keypoints_TK3 = noisy_keypoints(clip, NOISES[arguments.noise], number + draw * len(clips))
-            minutes[exercise.name] += len(keypoints_TK3) / clip["fps"] / 60 * (not clip["faults"])
             for step in range(-STEPS, STEPS + 1):
-                for rule, new in tally(clip, keypoints_TK3, moved(exercise, step)):
-                    row = rows[exercise.name, rule, step]
-                    for name, value in vars(new).items():
-                        setattr(row, name, getattr(row, name) + value)
-    for (exercise_name, rule, step), row in sorted(rows.items()):
+                for rule, score in by_rule(clip, keypoints_TK3, moved(exercise, step)):
+                    scores[exercise.name, rule, step].add(score)
+    for (exercise_name, rule, step), score in sorted(scores.items(), key=lambda item: item[0]):
         condition = next(fault.condition for fault in load_exercise(exercise_name).faults if fault.name == rule)
         threshold = condition.threshold + step * STEP_SIZES[condition.measure.kind]
         if step == -STEPS:
             print(f"\n{exercise_name} {rule}: {condition.measure.kind} {condition.comparison}")
         print(
-            f"{'->' if step == 0 else '  '} {threshold:8.3f}  F {row.f_score():.2f}  found {row.found:3d}  missed"
-            f" {row.missed:3d}  false {row.false:3d}, {row.false_in_correct} of them in {minutes[exercise_name]:.1f}"
-            " minutes of correct exercise"
+            f"{'->' if step == 0 else '  '} {threshold:8.3f}  F {score.f_score(False):.2f}  found {score.found:3d}"
+            f"  missed {score.missed:3d}  false {score.false:3d}, {score.false_cues} of them in"
+            f" {score.right_seconds / 60:.1f} minutes of correct exercise"
         )
 
 
