@@ -24,9 +24,9 @@ Keypoints = npt.NDArray[np.float64]
 
 HELD_OUT_DEGREES: Final = (40.0, 50.0)
 """How far from straight ahead no camera stands in training, so that an evaluation may ask about new views."""
-CONSTANT, SLOW, SLOW_SECONDS, WHITE = 0.058, 0.0155, 0.5, 0.004
+CONSTANT, SLOW, SLOW_SECONDS, WHITE = 0.036, 0.012, 0.5, 0.002
 """Errors on each axis in torso lengths as measured of the shipped pose model (docs/coach.md)."""
-WINDOWS_A_CLIP: Final = 4
+WINDOWS_A_CLIP: Final = 8
 
 
 @dataclass

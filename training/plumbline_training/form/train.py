@@ -37,7 +37,7 @@ class FormConfig:
 
     rounds: int = 120
     performances: int = 440
-    passes: int = 2
+    passes: int = 1
     batch_size: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
