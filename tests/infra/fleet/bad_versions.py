@@ -19,13 +19,14 @@ def _crash_soon() -> None:
     import os
     import time
 
-    time.sleep(8)
+    time.sleep(4)
     os._exit(1)
 
 
 threading.Thread(target=_crash_soon, daemon=True).start()
 """
-"""Appended to service.py: frames flow and /readyz says 200, and then the process ends, again and again."""
+"""Appended to service.py: frames flow and /readyz says 200, and then the process ends, again and again: sooner than the
+fleet's gate, which here watches for five seconds, could call it well."""
 
 NEVER_READY = """
 def run_live(settings: EdgeSettings, stop: threading.Event) -> Session:
