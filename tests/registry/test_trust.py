@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -17,12 +17,12 @@ from tuf.ngclient import Updater
 
 from plumbline_contract.channel import CHANNELS, target_path
 from plumbline_registry.client import RegistryClient, RequestRefused
-from plumbline_registry.errors import UntrustedMetadata
+from plumbline_registry.errors import MetadataConflict, UntrustedMetadata
 from plumbline_registry.tokens import create_token
 from plumbline_registry.trust.acceptance import Entry
-from plumbline_registry.trust.documents import parse, signed_as
+from plumbline_registry.trust.documents import Document, parse, signed_as
 from plumbline_registry.trust.keys import KeysFolder, KeysUnusable
-from plumbline_registry.trust.operator import promote, rotate
+from plumbline_registry.trust.operator import initialise, promote, rotate
 from plumbline_registry.trust.roles import ROLES
 from plumbline_registry.trust.signer import sign_once
 from plumbline_registry.trust.signing import sign, with_entry
@@ -202,6 +202,137 @@ def test_rotation_keeps_devices_going_and_ends_the_old_key(
     signed = parse(role, registry.metadata(role, newest)).metadata.signed
     signed.version += 1
     refused("untrusted_metadata", lambda: registry.send_metadata([sign(role, signed, old)]))
+
+
+class LostError(Exception):
+    """The process ended before it could take note of the answer."""
+
+
+class BreaksOff(RegistryClient):
+    """Sends, and is gone before the answer."""
+
+    def send_metadata(self, documents: Sequence[Document]) -> None:
+        super().send_metadata(documents)
+        raise LostError
+
+
+def names_of_keys(keys: KeysFolder) -> list[str]:
+    return sorted(path.name for path in (keys.folder / "private").iterdir())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_rotation_that_ends_between_sending_and_storing_loses_no_key(
+    operator: Operator, registry: RegistryClient, tmp_path: Path, role: str
+) -> None:
+    keys, anchor, old = operator.keys, operator.keys.root(), operator.keys.signer(role)
+    with BreaksOff(registry.url, TOKEN) as breaking, pytest.raises(LostError):
+        rotate(breaking, keys, role)
+    pending = keys.next_signer(role)
+    assert pending is not None
+    assert keys.signer(role).public_key == old.public_key
+    assert {path.stat().st_mode & 0o777 for path in keys.folder.rglob("*.pem")} == {0o600}
+    sign_once(registry, keys)
+    assert keys.signer(role).public_key == pending.public_key
+    assert keys.next_signer(role) is None
+    promote(registry, keys, entry_of(registry, "1.1.0"))
+    rotate(registry, keys, role)
+    assert [name for name in names_of_keys(keys) if name.startswith(("next-", "unused-"))] == []
+    assert sum(name.startswith(f"retired-{role}-") for name in names_of_keys(keys)) == 2
+    assert given(registry, keys, tmp_path / "known") == "1.1.0"
+    target = device(registry, anchor, tmp_path / "cold").get_targetinfo(target_path("stable", "test-net"))
+    assert target is not None
+    assert target.custom["version"] == "1.1.0"
+
+
+def test_promotion_signs_with_the_key_of_a_rotation_that_ended_early(
+    operator: Operator, registry: RegistryClient, tmp_path: Path
+) -> None:
+    """The signer is elsewhere, and has published what the rotation sent."""
+    signer = KeysFolder(tmp_path / "signer")
+    shutil.copytree(operator.keys.folder, signer.folder)
+    with BreaksOff(registry.url, TOKEN) as breaking, pytest.raises(LostError):
+        rotate(breaking, operator.keys, "stable")
+    sign_once(registry, signer)
+    promote(registry, operator.keys, entry_of(registry, "1.1.0"))
+    assert operator.keys.next_signer("stable") is None
+    sign_once(registry, signer)
+    assert given(registry, operator.keys, tmp_path / "device") == "1.1.0"
+
+
+@pytest.mark.parametrize("role", ["root", "targets", "stable"])
+def test_rotation_right_after_one_that_ended_early_needs_the_key_that_was_taken(
+    operator: Operator, registry: RegistryClient, role: str
+) -> None:
+    with BreaksOff(registry.url, TOKEN) as breaking, pytest.raises(LostError):
+        rotate(breaking, operator.keys, role)
+    for then in (role, "targets", "stable"):
+        rotate(registry, operator.keys, then)
+    assert operator.keys.next_signer(role) is None
+    assert not sign_once(registry, operator.keys)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_refused_rotation_leaves_the_old_key_in_use(operator: Operator, registry: RegistryClient, role: str) -> None:
+    keys, old = operator.keys, operator.keys.signer(role)
+    token = create_token(operator.server.settings.tokens_file, "limited", ("device",))
+    with RegistryClient(registry.url, token) as limited:
+        refused("forbidden", lambda: rotate(limited, keys, role))
+    promote(registry, keys, entry_of(registry, "1.1.0"))
+    sign_once(registry, keys)
+    assert keys.signer(role).public_key == old.public_key
+    rotate(registry, keys, role)
+    assert keys.next_signer(role) is None
+    assert keys.signer(role).public_key != old.public_key
+    assert sum(name.startswith(f"unused-{role}-") for name in names_of_keys(keys)) == 1
+    promote(registry, keys, entry_of(registry, "1.0.0"))
+    assert sign_once(registry, keys)
+
+
+def test_rotation_replaces_a_key_that_cannot_be_read(operator: Operator, registry: RegistryClient) -> None:
+    (operator.keys.folder / "private" / "stable.pem").write_text("rotten")
+    rotate(registry, operator.keys, "stable")
+    promote(registry, operator.keys, entry_of(registry, "1.1.0"))
+
+
+def test_rotation_without_the_signers_other_key_changes_nothing(operator: Operator, registry: RegistryClient) -> None:
+    old = operator.keys.signer("snapshot")
+    (operator.keys.folder / "private" / "timestamp.pem").unlink()
+    with pytest.raises(KeysUnusable, match="signing for timestamp needs it"):
+        rotate(registry, operator.keys, "snapshot")
+    assert operator.keys.signer("snapshot").public_key == old.public_key
+    assert operator.keys.next_signer("snapshot") is None
+
+
+def test_refused_init_is_repeated_with_the_same_keys(server: Server, registry: RegistryClient, tmp_path: Path) -> None:
+    keys = KeysFolder(tmp_path / "operator")
+    token = create_token(server.settings.tokens_file, "limited", ("device",))
+    with RegistryClient(server.url, token) as limited:
+        refused("forbidden", lambda: initialise(limited, keys))
+    made = {role: keys.signer(role).public_key for role in ROLES}
+    assert not (keys.folder / "root.json").exists()
+    (keys.folder / "private" / "dev.pem").unlink()  # as if the first run had ended while it made the keys
+    initialise(registry, keys)
+    assert [role for role in ROLES if keys.signer(role).public_key != made[role]] == ["dev"]
+    assert keys.root() == registry.metadata("root", 1)
+    assert not sign_once(registry, keys)
+    with pytest.raises(KeysUnusable, match="holds keys already"):
+        initialise(registry, keys)
+
+
+def test_init_whose_answer_was_lost_is_completed_by_its_own_keys_alone(
+    server: Server, registry: RegistryClient, tmp_path: Path
+) -> None:
+    keys, others = KeysFolder(tmp_path / "operator"), KeysFolder(tmp_path / "others")
+    with BreaksOff(server.url, TOKEN) as breaking, pytest.raises(LostError):
+        initialise(breaking, keys)
+    for role in ROLES:
+        others.generate(role)
+    with pytest.raises(MetadataConflict, match="has its metadata already"):
+        initialise(registry, others)
+    assert not (keys.folder / "root.json").exists()
+    initialise(registry, keys)
+    assert keys.root() == registry.metadata("root", 1)
+    assert not sign_once(registry, keys)
 
 
 def test_stolen_channel_key_is_cleared_and_the_good_version_promoted_again(

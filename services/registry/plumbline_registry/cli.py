@@ -30,10 +30,10 @@ examples:
   plumbline-registry serve --port 8100
   plumbline-registry init --keys keys --token-file operator.token
   plumbline-registry publish models/hrnet-edge-s --token-file operator.token
-  plumbline-registry promote hrnet-edge-s 1.0.0 stable --reason "first release" --keys keys --token-file operator.token
+  plumbline-registry promote hrnet-edge-s 0.4.0 stable --reason "first release" --keys keys --token-file operator.token
   plumbline-registry list
   plumbline-registry list hrnet-edge-s
-  plumbline-registry compare hrnet-edge-s 1.0.0 1.1.0
+  plumbline-registry compare hrnet-edge-s 0.4.0 0.5.0
 
 Writing needs a token: --token-file FILE, or the variable {TOKEN_VARIABLE}. The server's settings are
 variables {ENV_PREFIX}* too (see the README).

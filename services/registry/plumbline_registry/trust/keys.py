@@ -2,12 +2,15 @@
 
 <keys>/root.json              the trust anchor; public, copied to devices
 <keys>/private/<role>.pem     ed25519; move each to where its role is signed (root: offline, timestamp: the signer)
+<keys>/private/next-…         a rotation's new key until the registry is known to follow it; then it is <role>.pem
+<keys>/private/retired-…      what a rotation ended; unused-…: a next key that the registry did not follow
 <keys>/seen/                  metadata seen last, so that a registry cannot show an operator an older state
 """
 
 from __future__ import annotations
 
 import os
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.signer import CryptoSigner
 
 from plumbline_registry.errors import RegistryError
-from plumbline_registry.trust.roles import ROLES
 
 ROOT_FILE: Final = "root.json"
 
@@ -42,16 +44,39 @@ class KeysFolder:
     def store(self, role: str, signer: CryptoSigner) -> None:
         """Write a key, readable by its owner alone. Raises KeysUnusable."""
         try:
-            self._private.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomically(self._private / f"{role}.pem", signer.private_bytes, 0o600)
+            self._make_private()
+            write_atomically(self._path(role), signer.private_bytes, 0o600)
         except OSError as error:
-            raise KeysUnusable(
-                f"key of {role} cannot be written to {str(self._private)!r}: {error.strerror}"
-            ) from error
+            raise self._unwritable(role, error) from error
+
+    def store_next(self, role: str, signer: CryptoSigner) -> None:
+        """Write the key that a role shall get, beside its present one. Raises KeysUnusable."""
+        earlier = self._path(_next(role))
+        try:
+            if earlier.is_file():
+                # Not deleted: whoever withheld the document that names it may still show it to devices.
+                earlier.replace(self._path(f"unused-{role}-{_stamp()}"))
+        except OSError as error:
+            raise self._unwritable(_next(role), error) from error
+        self.store(_next(role), signer)
+
+    def next_signer(self, role: str) -> CryptoSigner | None:
+        """The key of a rotation that did not come to its end. Raises KeysUnusable."""
+        return self.signer(_next(role)) if self.holds(_next(role)) else None
+
+    def replace(self, role: str, signer: CryptoSigner) -> None:
+        """Put a role's next key in the place of its present one, which is kept as retired. Raises KeysUnusable."""
+        try:
+            if self.holds(role) and (old := self._path(role).read_bytes()) != signer.private_bytes:
+                write_atomically(self._path(f"retired-{role}-{_stamp()}"), old, 0o600)
+            self.store(role, signer)
+            self._path(_next(role)).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unwritable(role, error) from error
 
     def signer(self, role: str) -> CryptoSigner:
         """The key of a role. Raises KeysUnusable."""
-        path = self._private / f"{role}.pem"
+        path = self._path(role)
         try:
             key = load_pem_private_key(path.read_bytes(), None)
         except (OSError, ValueError, TypeError) as error:
@@ -65,11 +90,11 @@ class KeysFolder:
 
     def holds(self, *roles: str) -> bool:
         """Whether the keys of all these roles are here."""
-        return all((self._private / f"{role}.pem").is_file() for role in roles)
+        return all(self._path(role).is_file() for role in roles)
 
     def is_fresh(self) -> bool:
-        """Whether nothing is here that `init` would overwrite."""
-        return not (self.folder / ROOT_FILE).exists() and not any(self.holds(role) for role in ROLES)
+        """Whether no `init` went through here yet: the trust anchor is what it writes last."""
+        return not (self.folder / ROOT_FILE).exists()
 
     def root(self) -> bytes:
         """The trust anchor. Raises KeysUnusable."""
@@ -83,8 +108,24 @@ class KeysFolder:
             ) from error
 
     def keep_root(self, content: bytes) -> None:
-        """Replace the trust anchor by a newer version that was verified against it."""
-        write_atomically(self.folder / ROOT_FILE, content, 0o644)
+        """Write the trust anchor: the first, or a newer version that was verified against it. Raises KeysUnusable."""
+        path = self.folder / ROOT_FILE
+        try:
+            write_atomically(path, content, 0o644)
+        except OSError as error:
+            raise KeysUnusable(f"trust anchor {str(path)!r} cannot be written: {error.strerror}") from error
+
+    def _path(self, name: str) -> Path:
+        return self._private / f"{name}.pem"
+
+    def _make_private(self) -> None:
+        if not self._private.is_dir():
+            self._private.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _sync_folder(self.folder)
+            _sync_folder(self.folder.parent)
+
+    def _unwritable(self, role: str, error: OSError) -> KeysUnusable:
+        return KeysUnusable(f"key of {role} cannot be written to {str(self._private)!r}: {error.strerror}")
 
 
 def write_atomically(path: Path, content: bytes, mode: int) -> None:
@@ -96,3 +137,21 @@ def write_atomically(path: Path, content: bytes, mode: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    """A rename survives a power cut only once its folder is on the disk too."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _next(role: str) -> str:
+    return f"next-{role}"
+
+
+def _stamp() -> str:
+    return datetime.now(timezone.utc).strftime("%Y%m%d%H%M%S%f")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from collections.abc import Mapping
 
+from securesystemslib.signer import CryptoSigner, Key
 from tuf.api.exceptions import DownloadError, ExpiredMetadataError, RepositoryError
 from tuf.api.metadata import Targets
 
@@ -14,7 +15,7 @@ from plumbline_registry.trust.acceptance import Entry
 from plumbline_registry.trust.documents import Document, delegator_of, parse, signed_as, verify
 from plumbline_registry.trust.keys import KeysFolder, KeysUnusable
 from plumbline_registry.trust.roles import ROLES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
-from plumbline_registry.trust.signer import read_documents, refresh_live, trusted_root
+from plumbline_registry.trust.signer import adopt_next, live_documents, read_documents, refresh_live, trusted_root
 from plumbline_registry.trust.signing import (
     first_root,
     first_targets,
@@ -27,13 +28,18 @@ from plumbline_registry.trust.view import SeenRepository
 
 
 def initialise(client: RegistryClient, keys: KeysFolder) -> None:
-    """Make a key for every role and send version 1 of everything. Raises KeysUnusable if keys are there already."""
+    """Make a key for every role that has none and send version 1 of everything.
+
+    root.json comes last, so what broke off can be repeated. Raises KeysUnusable if it is there already, and
+    MetadataConflict if the registry follows other keys.
+    """
     if not keys.is_fresh():
         raise KeysUnusable(f"{str(keys.folder)!r} holds keys already; choose another folder with --keys, or `rotate`")
     if client.metadata_versions():
-        raise MetadataConflict("this registry has its metadata already; use the keys that were made for it")
-    signers = {role: keys.generate(role) for role in ROLES}
-    public = {role: signer.public_key for role, signer in signers.items()}
+        keys.keep_root(_own_first_root(client, keys))
+        return
+    signers = {role: keys.signer(role) if keys.holds(role) else keys.generate(role) for role in ROLES}
+    public = _public(signers)
     documents = {
         ROOT: sign(ROOT, first_root(public), signers[ROOT]),
         TARGETS: sign(TARGETS, first_targets(public), signers[TARGETS]),
@@ -41,8 +47,25 @@ def initialise(client: RegistryClient, keys: KeysFolder) -> None:
     documents.update({channel: sign(channel, Targets(), signers[channel]) for channel in CHANNELS})
     documents[SNAPSHOT] = next_snapshot(documents, 1, signers[SNAPSHOT])
     documents[TIMESTAMP] = next_timestamp(documents[SNAPSHOT], 1, signers[TIMESTAMP])
-    keys.keep_root(documents[ROOT].content)
     client.send_metadata(list(documents.values()))
+    keys.keep_root(documents[ROOT].content)
+
+
+def _own_first_root(client: RegistryClient, keys: KeysFolder) -> bytes:
+    """What an `init` whose answer was lost had sent. Raises MetadataConflict if these keys did not sign it."""
+    others = "this registry has its metadata already; use the keys that were made for it"
+    if not keys.holds(*ROLES):
+        raise MetadataConflict(others)
+    document = parse(ROOT, client.metadata(ROOT, 1))
+    try:
+        verify(document, first_root(_public({role: keys.signer(role) for role in ROLES})))
+    except UntrustedMetadata as error:
+        raise MetadataConflict(others) from error
+    return document.content
+
+
+def _public(signers: Mapping[str, CryptoSigner]) -> dict[str, Key]:
+    return {role: signer.public_key for role, signer in signers.items()}
 
 
 def promote(client: RegistryClient, keys: KeysFolder, entry: Entry) -> int:
@@ -50,6 +73,8 @@ def promote(client: RegistryClient, keys: KeysFolder, entry: Entry) -> int:
 
     Raises KeysUnusable, UntrustedMetadata, and RequestRefused (`metadata_conflict`) if another came first.
     """
+    if keys.next_signer(entry.channel) is not None:
+        adopt_next(keys, read_documents(client, trusted_root(client, keys)))
     signer = keys.signer(entry.channel)
     current = signed_as(_seen(client, keys, entry.channel), Targets)
     known = current.targets.get(target_path(entry.channel, entry.name))
@@ -72,13 +97,33 @@ def _seen(client: RegistryClient, keys: KeysFolder, channel: str) -> Document:
 def rotate(client: RegistryClient, keys: KeysFolder, role: str, *, clear: bool = False) -> None:
     """Give a role a new key and end the old one; with `clear`, drop what a stolen channel key may have signed.
 
-    Needs the keys of root (or, for a channel, of targets), and, to reach devices at once, those of the signer.
+    Needs the keys of root (or, for a channel, of targets), and, to reach devices at once, those of the signer. The new
+    key is on the disk before it is sent; of a rotation that broke off, the next run keeps the key that was taken.
     """
     documents = read_documents(client, trusted_root(client, keys))
+    adopt_next(keys, documents)
+    new = CryptoSigner.generate_ed25519()
+    changed = _with_key(keys, documents, role, new, clear=clear)
+    documents |= changed
+    sent, is_live = list(changed.values()), role in (SNAPSHOT, TIMESTAMP)
+    if is_live:
+        sent += live_documents(lambda name: new if name == role else keys.signer(name), documents, always=True)
+    keys.store_next(role, new)
+    client.send_metadata(sent)
+    keys.replace(role, new)
+    if ROOT in changed:
+        keys.keep_root(changed[ROOT].content)
+    if not is_live and keys.holds(SNAPSHOT, TIMESTAMP):
+        refresh_live(client, keys, documents)
+
+
+def _with_key(
+    keys: KeysFolder, documents: Mapping[str, Document], role: str, new: CryptoSigner, *, clear: bool
+) -> dict[str, Document]:
+    """The next version of who vouches for the role, naming its new key, and of the role itself where it must follow."""
     channels_key = role in CHANNELS
     parent = TARGETS if channels_key else ROOT
     parent_signers = [keys.signer(parent)]
-    new = type(parent_signers[0]).generate_ed25519()
     delegator = delegator_of(role, documents)
     for keyid in list(delegator.get_delegated_role(role).keyids):
         delegator.revoke_key(keyid, role)
@@ -94,20 +139,4 @@ def rotate(client: RegistryClient, keys: KeysFolder, role: str, *, clear: bool =
             signed.targets.clear()
         changed[role] = sign(role, signed, new)
         verify(changed[role], delegator_of(role, changed))
-    if role in (SNAPSHOT, TIMESTAMP):
-        keys.store(role, new)
-        refresh_live(client, keys, {**documents, **changed}, list(changed.values()), always=True)
-    else:
-        client.send_metadata(list(changed.values()))
-        _retire(keys, role)
-        keys.store(role, new)
-        if keys.holds(SNAPSHOT, TIMESTAMP):
-            refresh_live(client, keys, {**documents, **changed}, [])
-    if parent == ROOT:
-        keys.keep_root(changed[ROOT].content)
-
-
-def _retire(keys: KeysFolder, role: str) -> None:
-    if keys.holds(role):
-        stamp = datetime.now(timezone.utc).strftime("%Y%m%d%H%M%S")
-        keys.store(f"retired-{role}-{stamp}", keys.signer(role))
+    return changed

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 
+from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Root, Snapshot
 
 from plumbline_contract.channel import CHANNELS
@@ -12,7 +13,7 @@ from plumbline_registry.client import RegistryClient, RequestRefused
 from plumbline_registry.errors import ERRORS, UnknownMetadata, UntrustedMetadata
 from plumbline_registry.trust.documents import Document, delegator_of, parse, signed_as, verify
 from plumbline_registry.trust.keys import KeysFolder
-from plumbline_registry.trust.roles import LIFETIMES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
+from plumbline_registry.trust.roles import LIFETIMES, ROLES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from plumbline_registry.trust.signing import next_snapshot, next_timestamp
 
 
@@ -21,7 +22,9 @@ def sign_once(client: RegistryClient, keys: KeysFolder) -> bool:
 
     Raises UntrustedMetadata rather than vouch for what its role's keys did not sign, or for an older state.
     """
-    return refresh_live(client, keys, read_documents(client, trusted_root(client, keys)), [])
+    documents = read_documents(client, trusted_root(client, keys))
+    adopt_next(keys, documents)
+    return refresh_live(client, keys, documents)
 
 
 def trusted_root(client: RegistryClient, keys: KeysFolder) -> Document:
@@ -55,25 +58,41 @@ def read_documents(client: RegistryClient, root: Document) -> dict[str, Document
     return documents
 
 
-def refresh_live(
-    client: RegistryClient,
-    keys: KeysFolder,
-    documents: Mapping[str, Document],
-    besides: list[Document],
-    *,
-    always: bool = False,
-) -> bool:
-    """Send a new snapshot, where one is due, and a timestamp, together with `besides`."""
+def adopt_next(keys: KeysFolder, documents: Mapping[str, Document]) -> None:
+    """End a rotation that broke off after the registry took it: its key is the one that the documents name.
+
+    A next key that none names stays where it is, as its rotation may be under way.
+    """
+    for role in ROLES:
+        signer = keys.next_signer(role)
+        if signer is None:
+            continue
+        named = delegator_of(role, documents).get_delegated_role(role).keyids
+        if signer.public_key.keyid in named:
+            keys.replace(role, signer)
+
+
+def refresh_live(client: RegistryClient, keys: KeysFolder, documents: Mapping[str, Document]) -> bool:
+    """Send a new snapshot and timestamp, where they are due; False if they are not."""
+    due = live_documents(keys.signer, documents)
+    if due:
+        client.send_metadata(due)
+    return bool(due)
+
+
+def live_documents(
+    signer_of: Callable[[str], CryptoSigner], documents: Mapping[str, Document], *, always: bool = False
+) -> list[Document]:
+    """A new snapshot and timestamp, each where it is due. Raises UntrustedMetadata for an older state."""
     snapshot, timestamp = documents[SNAPSHOT], documents[TIMESTAMP]
     _refuse_rollback(documents)
-    sent = list(besides)
+    due = []
     if always or _is_stale(snapshot, documents):
-        snapshot = next_snapshot(documents, snapshot.version + 1, keys.signer(SNAPSHOT))
-        sent.append(snapshot)
-    if sent or _is_half_over(timestamp):
-        sent.append(next_timestamp(snapshot, timestamp.version + 1, keys.signer(TIMESTAMP)))
-        client.send_metadata(sent)
-    return bool(sent)
+        snapshot = next_snapshot(documents, snapshot.version + 1, signer_of(SNAPSHOT))
+        due.append(snapshot)
+    if due or _is_half_over(timestamp):
+        due.append(next_timestamp(snapshot, timestamp.version + 1, signer_of(TIMESTAMP)))
+    return due
 
 
 def _is_stale(snapshot: Document, documents: Mapping[str, Document]) -> bool:
