@@ -34,7 +34,8 @@ from plumbline_edge.coach.judge import FormJudge
 
 HEARD: Final = ("rules", "judge", "both")
 HEAD: Final = (
-    "| who speaks | faults found | false | F | macro F over faults | false cues in 2 min |\n|---|---|---|---|---|---|"
+    "| who speaks | faults found | false | F | F of judged faults | macro F over faults | false cues in 2 min |\n"
+    "|---|---|---|---|---|---|---|"
 )
 
 
@@ -44,6 +45,9 @@ class Heard:
 
     found: int = 0
     missed: int = 0
+    judged_found: int = 0
+    judged: int = 0
+    """Of the faults whose rule may judge in the view from which the camera truly sees."""
     false: int = 0
     false_in_correct: int = 0
     correct_seconds: float = 0.0
@@ -54,6 +58,8 @@ class Heard:
         spells = [spell for spell in spells if spell.names]
         found, false = matched(spells, told)
         self.found, self.missed = self.found + len(found), self.missed + len(spells) - len(found)
+        self.judged += sum(spell.visible for spell in spells)
+        self.judged_found += sum(spells[number].visible for number in found)
         self.false += len(false)
         for number, spell in enumerate(spells):
             self.by_fault.setdefault(f"{exercise} {spell.injected}", [0, 0, 0])[0 if number in found else 1] += 1
@@ -71,6 +77,11 @@ class Heard:
         return 2 * self.found / max(2 * self.found + self.missed + self.false, 1)
 
     @property
+    def judged_f_score(self) -> float:
+        """Over those that a rule may judge: docs/coach.md asks for the same."""
+        return 2 * self.judged_found / max(self.judged_found + self.judged + self.false, 1)
+
+    @property
     def macro_f_score(self) -> float:
         """The mean over faults."""
         scores = [2 * hit / max(2 * hit + miss + wrong, 1) for hit, miss, wrong in self.by_fault.values() if hit + miss]
@@ -81,7 +92,8 @@ class Heard:
         rate = self.false_in_correct / max(self.correct_seconds / 120, 1e-9)
         return (
             f"| {name} | {share(self.found, self.found + self.missed)} | {self.false} | {self.f_score:.2f} |"
-            f" {self.macro_f_score:.2f} | {rate:.1f} in {self.correct_seconds / 60:.1f} min |"
+            f" {self.judged_f_score:.2f} | {self.macro_f_score:.2f} |"
+            f" {rate:.1f} in {self.correct_seconds / 60:.1f} min |"
         )
 
 

@@ -203,15 +203,6 @@ def heatmap_to_input(
     return (points_N2 + 0.5) * stride - 0.5
 
 
-def input_to_heatmap(
-    points_N2: npt.NDArray[np.floating], stride: float, alignment: Alignment = "centre"
-) -> npt.NDArray[np.floating]:
-    """Crop pixels to heatmap pixels; the inverse of `heatmap_to_input`."""
-    if alignment == "corner":
-        return points_N2 / stride
-    return (points_N2 + 0.5) / stride - 0.5
-
-
 def to_image(
     keypoints_K3: Keypoints, stride: float, matrix_23: npt.NDArray[np.floating], alignment: Alignment = "centre"
 ) -> Keypoints:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, get_args
 
+from plumbline_edge.coach.cues import Sensitivity
 from plumbline_edge.frame import Rotation
 from plumbline_edge.search import Whom
 
@@ -86,6 +87,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--mirror", action="store_true", default=None, help="show the page's picture like a looking-glass")
     run.add_argument("--loop", action="store_true", default=None, help="start a file again at its end")
     run.add_argument("--speak", action="store_true", default=None, help="say cues aloud with espeak-ng")
+    run.add_argument(
+        "--sensitivity", choices=get_args(Sensitivity), help="how readily the coach speaks (default: normal)"
+    )
     run.add_argument(
         "--once", action="store_true", help="take every frame of a file once, unpaced, and end with a summary"
     )

@@ -20,8 +20,9 @@ from plumbline_edge.arguments import parser
 from plumbline_edge.bench import THREADS, bench, device
 from plumbline_edge.bundle import open_bundle, replay_golden
 from plumbline_edge.coach.exercises import load_exercise
-from plumbline_edge.errors import InvalidSettings
+from plumbline_edge.errors import Interrupted, InvalidSettings
 from plumbline_edge.health import HealthWatch
+from plumbline_edge.journal import read_journal
 from plumbline_edge.kiosk import local_url, run_kiosk
 from plumbline_edge.logs import configure, event
 from plumbline_edge.registry_client import RegistryClient
@@ -32,10 +33,11 @@ from plumbline_edge.updater import JudgeUpdate, Update, UpdateResult
 
 EXIT_USER_ERROR = 2
 SILENT = 0
+UNCHANGED = "nothing was changed"
 
 RUN_SETTINGS = (
     "source", "bundle", "judge", "state", "exercise", "host", "port", "threads", "max_fps", "person", "resolution",
-    "rotate", "mirror", "loop", "speak",
+    "rotate", "mirror", "loop", "speak", "sensitivity",
 )  # fmt: skip
 """Flags of `run` that are settings of the same name."""
 
@@ -79,19 +81,33 @@ def update_command(arguments: argparse.Namespace) -> int:
         health_url=arguments.health_url,
     )
     reporter = reporter_of(settings)
+    activated: list[str] = []
     with _terminated_like_interrupted(), RegistryClient(settings.registry, settings.timeout_seconds) as registry:
-        update = _update(settings, registry, retry_failed=arguments.retry_failed)
         try:
-            result = update.run(_say)
-        except PlumblineError as error:
-            _report(reporter, registry, error)
-            raise
-        _report(reporter, registry, None)
-        _say_result(settings.name, result)
-        if settings.judge_name:
-            judge = replace(update, state=StateFolder(settings.judge_state), name=settings.judge_name, health=None)
-            _say_result(settings.judge_name, JudgeUpdate(**vars(judge)).run(_say))
+            for update in _updates(settings, registry, retry_failed=arguments.retry_failed):
+                activated += _followed(update, reporter)
+            _report(reporter, registry)
+        except KeyboardInterrupt as stopped:
+            raise Interrupted(f"interrupted; {_what_stays(settings, activated)}") from stopped
     return 0
+
+
+def _followed(update: Update, reporter: Reporter | None) -> list[str]:
+    """Run one update; its bundle's name if another one is active now. A failure is reported."""
+    try:
+        result = update.run(_say)
+    except PlumblineError as error:
+        _report(reporter, update.registry, error, update.name)
+        raise
+    _say_result(update.name, result)
+    return [update.name] if result.changed else []
+
+
+def _what_stays(settings: EdgeSettings, activated: Sequence[str]) -> str:
+    """What an interrupted update has changed for good."""
+    if read_journal(settings.state).on_trial is not None:
+        return f"{settings.name} is active and on trial, which the next update goes on with"
+    return f"activated before: {' and '.join(activated)}; nothing else was changed" if activated else UNCHANGED
 
 
 def _say_result(name: str, result: UpdateResult) -> None:
@@ -100,9 +116,10 @@ def _say_result(name: str, result: UpdateResult) -> None:
     print(f"activated: {what}{golden}" if result.changed else f"already active: {what}")
 
 
-def _update(settings: EdgeSettings, registry: RegistryClient, *, retry_failed: bool) -> Update:
+def _updates(settings: EdgeSettings, registry: RegistryClient, *, retry_failed: bool) -> tuple[Update, ...]:
+    """That of the pose model, and that of the judge where one is followed."""
     watch = HealthWatch(settings.health_url, watch_seconds=settings.watch_seconds)
-    return Update(
+    update = Update(
         state=StateFolder(settings.state),
         registry=registry,
         root_file=settings.root_file,
@@ -112,14 +129,20 @@ def _update(settings: EdgeSettings, registry: RegistryClient, *, retry_failed: b
         health=watch if settings.health_url else None,
         retry_failed=retry_failed,
     )
+    if not settings.judge_name:
+        return (update,)
+    judge = replace(update, state=StateFolder(settings.judge_state), name=settings.judge_name, health=None)
+    return (update, JudgeUpdate(**vars(judge)))
 
 
-def _report(reporter: Reporter | None, registry: RegistryClient, error: PlumblineError | None) -> None:
+def _report(
+    reporter: Reporter | None, registry: RegistryClient, error: PlumblineError | None = None, failed: str = ""
+) -> None:
     """A report that does not get through changes nothing of what was done."""
     if reporter is None:
         return
     try:
-        reporter.report(registry, error)
+        reporter.report(registry, error, failed)
     except PlumblineError as unheard:
         print(f"warning: not reported: {unheard}", file=sys.stderr)
 
@@ -189,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
-        print("error: interrupted; nothing was changed", file=sys.stderr)
+        print(f"error: interrupted; {UNCHANGED}", file=sys.stderr)
         return EXIT_USER_ERROR
 
 

@@ -39,6 +39,7 @@ class Journal(BaseModel):
     failures: dict[str, int] = {}
     """How often updates ended for each reason."""
     last_reason: str = "none"
+    first_attempt_at: AwareDatetime | None = None
     last_attempt_at: AwareDatetime | None = None
     last_success_at: AwareDatetime | None = None
 
@@ -60,6 +61,7 @@ class Journal(BaseModel):
                 "attempts": self.attempts + 1,
                 "failures": counts,
                 "last_reason": reason,
+                "first_attempt_at": self.first_attempt_at or now,
                 "last_attempt_at": now,
                 "last_success_at": now if reason == "ok" else self.last_success_at,
             }

@@ -22,13 +22,17 @@ class Reporter:
     token: str
     settings: EdgeSettings
 
-    def report(self, registry: RegistryClient, error: PlumblineError | None) -> None:
-        """Send what runs here now, and what the update ended with. Raises RegistryUnavailable, RegistryRefused."""
+    def report(self, registry: RegistryClient, error: PlumblineError | None, failed: str = "") -> None:
+        """Send what runs here now, and what the update ended with: the error of the bundle called `failed`, or none.
+
+        Raises RegistryUnavailable, RegistryRefused.
+        """
+        whose = "" if failed in ("", self.settings.name) else f"{failed}: "
         content = {
             "name": self.settings.name,
             "channel": self.settings.channel,
             "outcome": "ok" if error is None else reason_of(error),
-            "message": "" if error is None else str(error)[:2000],
+            "message": "" if error is None else f"{whose}{error}"[:2000],
             **_running(StateFolder(self.settings.state)),
         }
         registry.send(f"/v1/devices/{self.device}", self.token, content)

@@ -13,6 +13,7 @@ from typing import Final
 import uvicorn
 
 from plumbline_edge.climate import read_climate
+from plumbline_edge.coach.cues import SENSITIVITIES
 from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.exercises import load_exercise
 from plumbline_edge.controls import Controls, Privacy
@@ -57,9 +58,8 @@ def run_recorded(
         if source.live:
             raise InvalidSettings(f"--once needs a recording, and {source.name!r} has no end; leave --once out")
         recorder = None if output is None else VideoRecorder(output, source.frame_rate)
-        session = Session(
-            running.estimator, Coach(exercise), metrics, Meter(), _speaker(settings), None, load_judging(settings)
-        )
+        coach, judging = Coach(exercise, cue_timing=SENSITIVITIES[settings.sensitivity]), load_judging(settings)
+        session = Session(running.estimator, coach, metrics, Meter(), _speaker(settings), None, judging)
         status = StatusLine(sys.stdout)
         summary = run_once(source, session, metrics, recorder, output, stop, status.show, allow_nobody)
         status.end()
@@ -74,7 +74,7 @@ def run_live(settings: EdgeSettings, stop: threading.Event) -> Session:
     Raises what made a thread fail.
     """
     metrics, ended, pace = EdgeMetrics(), threading.Event(), Pace(settings.max_fps)
-    metrics.registry.register(UpdateMetrics(settings.state))
+    metrics.registry.register(UpdateMetrics(settings.state, settings.judge_state))
     exercise, running = load_exercise(settings.exercise), RunningBundle(settings, metrics)
     with _listen(settings.host, settings.port) as listener:
         access = access_of(settings)
@@ -82,7 +82,8 @@ def run_live(settings: EdgeSettings, stop: threading.Event) -> Session:
         diary = Diary(settings.diary_file)
         recorder = SetRecorder(diary, settings.keep_days, settings.keep_keypoints_days)
         meter, say, judging = Meter(METER_WINDOW_SECONDS), _speaker(settings), load_judging(settings)
-        session = Session(running.estimator, Coach(exercise), metrics, meter, say, recorder.note, judging)
+        coach = Coach(exercise, cue_timing=SENSITIVITIES[settings.sensitivity])
+        session = Session(running.estimator, coach, metrics, meter, say, recorder.note, judging)
         pipeline = LivePipeline(source, session, metrics, ended, pace)
         event(f"page    {_address(listener)}{access.query}", source=source.name)
         view = _view(settings, pipeline, metrics)

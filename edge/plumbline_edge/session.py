@@ -88,7 +88,8 @@ class Session:
         """Coach this exercise from the next frame on, counting from nought; any thread may ask for it."""
         with self._coaching:
             judging = self._judging
-            self._coach = Coach(exercise, agreement=None if judging is None else judging.agreement(exercise))
+            agreement = None if judging is None else judging.agreement(exercise)
+            self._coach = Coach(exercise, cue_timing=self._coach.cue_timing, agreement=agreement)
             self.exercise = exercise.name
             self.state = self._coach.state
             self.cue_is_praise = False

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from plumbline_edge.coach.cues import Sensitivity
 from plumbline_edge.config_file import read_config
 from plumbline_edge.errors import InvalidSettings
 from plumbline_edge.frame import CameraOptions, Rotation
@@ -46,6 +47,9 @@ class EdgeSettings(BaseSettings):
     turn_crop: bool = Field(False, description="turn the crop by quarters with a lying body, for a net trained so")
     loop: bool = Field(False, description="start a file again at its end")
     speak: bool = Field(False, description="say cues aloud with espeak-ng, which must be installed")
+    sensitivity: Sensitivity = Field(
+        "normal", description="how readily the coach speaks: low (seldom, and of no minor fault), normal or high"
+    )
 
     resolution: str = Field(
         "", pattern=r"^(\d{2,5}x\d{2,5})?$", description="camera's picture as WIDTHxHEIGHT; empty: 1280x720 or its own"

@@ -85,9 +85,9 @@ class StateFolder:
         place = self.bundle_folder(manifest_sha256)
         if place.exists():
             shutil.rmtree(place)
-        _sync_folder(downloaded)
+        sync_folder(downloaded)
         downloaded.rename(place)
-        _sync_folder(self._bundles)
+        sync_folder(self._bundles)
         return place
 
     def activate(self, manifest_sha256: str) -> None:
@@ -129,14 +129,15 @@ class StateFolder:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(Path("bundles") / manifest_sha256)
         temporary.replace(link)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
 
 
 def _target(link: Path) -> str | None:
     return link.readlink().name if link.is_symlink() else None
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Let what was linked or renamed in a folder outlive a power cut. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -23,7 +23,6 @@ from plumbline_contract.decode import (
     decode_smoothed,
     decode_soft_argmax,
     heatmap_to_input,
-    input_to_heatmap,
 )
 
 Reference = Callable[[references.Map], tuple[float, float, float]]
@@ -117,6 +116,11 @@ def test_scores_of_all_but_soft_argmax_are_the_peak() -> None:
     maps_NHW = assorted_maps()
     for method in ("argmax", "dark", "smoothed", "blob"):
         np.testing.assert_array_equal(DECODERS[method](maps_NHW)[:, 2], maps_NHW.max(axis=(1, 2)))
+
+
+def input_to_heatmap(points_N2: npt.NDArray[np.floating], stride: float) -> npt.NDArray[np.floating]:
+    """Crop pixels to heatmap pixels whose centres lie over those of what they cover."""
+    return (points_N2 + 0.5) / stride - 0.5
 
 
 def test_heatmap_and_input_pixels_undo_each_other_and_share_their_edges() -> None:

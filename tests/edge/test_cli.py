@@ -92,6 +92,18 @@ def test_once_counts_names_faults_and_writes_the_video(edge: Edge, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["annotated.mp4"]
 
 
+@pytest.mark.parametrize(("flags", "said"), [((), ["Go lower"]), (("--sensitivity", "low"), [])])
+def test_a_less_sensitive_coach_speaks_less(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch, workout: Path, flags: tuple[str, ...], said: list[str]
+) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr("plumbline_edge.service._speaker", lambda _: heard.append)
+    result = edge("run", "--bundle", DOTS_FP32, "--source", workout, "--once", *flags)
+    assert summary_of(result.out)["faults"] == "too_shallow:1"
+    assert heard == said
+    assert "--sensitivity {low,normal,high}" in edge("run", "--help").out
+
+
 def test_once_gives_the_same_twice(edge: Edge, workout: Path) -> None:
     runs = [edge("run", "--bundle", DOTS_FP32, "--source", workout, "--once").out for _ in range(2)]
     assert summary_of(runs[0]) == summary_of(runs[1])

@@ -17,9 +17,11 @@ from plumbline_edge.bundle import open_bundle, open_form_bundle, replay_form_gol
 from plumbline_edge.cli import main
 from plumbline_edge.coach import Coach, load_exercise
 from plumbline_edge.errors import BundleUnusable, GoldenMismatch
+from plumbline_edge.health import HealthWatch
 from plumbline_edge.judging import RunningJudge, load_judging
 from plumbline_edge.settings import load_settings
 from plumbline_edge.state import StateFolder
+from plumbline_edge.updater import JudgeUpdate
 
 JUDGE = Path(__file__).parents[2] / "models" / "form-judge"
 
@@ -123,3 +125,37 @@ def test_an_update_brings_the_judge_beside_the_pose_model(tmp_path: Path) -> Non
         following = RunningJudge(settings, None)
         assert following.follow() is not None
         assert following.follow() is None
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("begun_with", "where", "left"),
+    [
+        (None, (JudgeUpdate, "run"), "activated before: dots; nothing else was changed"),
+        ("1.0.0", (JudgeUpdate, "run"), "nothing was changed"),
+        (None, (HealthWatch, "watch"), "dots is active and on trial, which the next update goes on with"),
+    ],
+)
+def test_an_interrupted_update_says_what_it_changed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    begun_with: str | None,
+    where: tuple[type, str],
+    left: str,
+) -> None:
+    with fake_registry() as registry:
+        registry.give(copy_bundle(tmp_path / "dots"))
+        anchor, state = tmp_path / "root.json", tmp_path / "state"
+        anchor.write_bytes(registry.repository.anchor)
+        command = ["update", "--registry", registry.url, "--root", str(anchor), "--name", "dots", "--state", str(state)]
+        if begun_with is not None:
+            assert main(command) == 0
+        monkeypatch.setattr(*where, interrupted)
+        watched = ["--health-url", registry.url] if where[0] is HealthWatch else []
+        assert main([*command, *watched, "--judge-name", "form-judge"]) == 2
+    assert capfd.readouterr().err.splitlines()[-1] == f"error: interrupted; {left}"
+    assert StateFolder(state).active_sha256() is not None

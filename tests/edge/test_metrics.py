@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from plumbline_edge.journal import Journal, write_journal
+from plumbline_edge.journal import FailedBundle, Journal, write_journal
 from plumbline_edge.metrics import LATENCY_BUCKETS_SECONDS, EdgeMetrics
 from plumbline_edge.update_metrics import UpdateMetrics
 
@@ -36,6 +38,57 @@ def test_readme_lists_every_metric_with_its_labels_and_no_other(tmp_path: Path) 
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
         exposed[family.name.removesuffix("_total") + suffix] = labels
     assert exposed == listed_in_readme()
+
+
+def update_metrics(tmp_path: Path, pose: Journal | None, judge: Journal | None) -> CollectorRegistry:
+    """The metrics of a device with these two journals."""
+    for name, journal in (("pose", pose), ("judge", judge)):
+        if journal is not None:
+            (tmp_path / name).mkdir(exist_ok=True)
+            write_journal(tmp_path / name, journal)
+    collected = CollectorRegistry()
+    collected.register(UpdateMetrics(tmp_path / "pose", tmp_path / "judge"))
+    return collected
+
+
+def succeeded_at(collected: CollectorRegistry) -> float | None:
+    return collected.get_sample_value("plumbline_edge_update_success_timestamp_seconds")
+
+
+def test_updates_of_the_pose_model_and_of_the_judge_are_added_up(tmp_path: Path) -> None:
+    failed = FailedBundle(manifest_sha256="s", version="1.0.0", reason="golden_mismatch", message="differs")
+    pose = Journal().with_outcome("ok").with_outcome("registry_unavailable").with_failed(failed)
+    judge = Journal().with_outcome("registry_unavailable").with_outcome("golden_mismatch").with_failed(failed)
+    collected = update_metrics(tmp_path, pose, judge)
+    failures = {
+        reason: collected.get_sample_value("plumbline_edge_update_failures_total", {"reason": reason})
+        for reason in ("registry_unavailable", "golden_mismatch")
+    }
+    assert failures == {"registry_unavailable": 2, "golden_mismatch": 1}
+    assert collected.get_sample_value("plumbline_edge_updates_total") == 4
+    assert collected.get_sample_value("plumbline_edge_failed_bundles") == 2
+
+
+def test_the_last_success_is_that_of_the_bundle_that_waits_longest_for_one(tmp_path: Path) -> None:
+    now = datetime.now(timezone.utc)
+    before = now - timedelta(days=8)
+    well = Journal(first_attempt_at=before, last_attempt_at=now, last_success_at=now)
+    failing = Journal(first_attempt_at=before, last_attempt_at=now, last_success_at=before)
+    never = Journal(first_attempt_at=before, last_attempt_at=now)
+    no_longer_followed = Journal(first_attempt_at=before, last_attempt_at=before, last_success_at=before)
+    assert succeeded_at(update_metrics(tmp_path, None, None)) is None
+    assert succeeded_at(update_metrics(tmp_path, well, None)) == now.timestamp()
+    assert succeeded_at(update_metrics(tmp_path, failing, well)) == before.timestamp()
+    assert succeeded_at(update_metrics(tmp_path, well, failing)) == before.timestamp()
+    assert succeeded_at(update_metrics(tmp_path, well, never)) == before.timestamp()
+    assert succeeded_at(update_metrics(tmp_path, well, no_longer_followed)) == now.timestamp()
+    assert succeeded_at(update_metrics(tmp_path, no_longer_followed, no_longer_followed)) == before.timestamp()
+
+
+def test_the_first_attempt_is_remembered() -> None:
+    first = Journal().with_outcome("registry_unavailable")
+    assert first.first_attempt_at == first.last_attempt_at
+    assert first.with_outcome("ok").first_attempt_at == first.first_attempt_at
 
 
 def test_buckets_reach_from_2_ms_to_4_s() -> None:

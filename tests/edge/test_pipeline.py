@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.edge.dots import DOTS_FP32, picture, standing
+from tests.edge.dots import DOTS_FP32, picture, squats, standing
 
 from plumbline_contract.manifest import Manifest
 from plumbline_edge.bundle import open_bundle
+from plumbline_edge.coach.cues import SENSITIVITIES, Sensitivity
 from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.exercises import load_exercise
 from plumbline_edge.estimator import PoseEstimator
@@ -240,3 +241,17 @@ def becomes_ready(pipeline: LivePipeline) -> bool:
         if pipeline.finished.wait(0.01):
             return False
     return True
+
+
+@pytest.mark.parametrize(("sensitivity", "said"), [("low", []), ("normal", ["Go lower"])])
+def test_the_next_exercise_is_coached_as_readily_as_the_one_before(sensitivity: Sensitivity, said: list[str]) -> None:
+    """A squat that is too shallow is a minor fault."""
+    metrics, heard = EdgeMetrics(), list[str]()
+    estimator = PoseEstimator(SlowModel(lambda: None), metrics.observe_stage)
+    coach = Coach(load_exercise("lunge"), cue_timing=SENSITIVITIES[sensitivity])
+    session = Session(estimator, coach, metrics, Meter(), heard.append)
+    session.choose(load_exercise("squat"))
+    for index, keypoints_K3 in enumerate(squats(1, rate=30.0, depth=0.58, size=(240, 320))):
+        session.process(Frame(picture(keypoints_K3, (240, 320)), index / 30, index, time.monotonic()))
+    assert session.state.fault_counts["too_shallow"] == 1
+    assert heard == said

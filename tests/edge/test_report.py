@@ -9,6 +9,9 @@ from tests.edge.bundles import copy_bundle, spoil_golden
 from tests.edge.http_fixtures import FakeRegistry, fake_registry
 
 from plumbline_edge.cli import main
+from plumbline_edge.journal import read_journal
+
+JUDGE = Path(__file__).parents[2] / "models" / "form-judge"
 
 
 def run(registry: FakeRegistry, folder: Path, monkeypatch: pytest.MonkeyPatch, token: str) -> int:
@@ -38,6 +41,21 @@ def test_success_and_failure_are_reported(tmp_path: Path, monkeypatch: pytest.Mo
     }
     assert (bad["outcome"], bad["version"]) == ("golden_mismatch", "1.0.0")
     assert "on this device heatmaps differ" in bad["message"]
+
+
+def test_a_judge_that_fails_is_reported_as_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, after both: the pose model's success alone would say that all is well."""
+    monkeypatch.setenv("PLUMBLINE_EDGE_JUDGE_NAME", "form-judge")
+    with fake_registry() as registry:
+        digest = registry.give(copy_bundle(tmp_path / "good"))
+        assert run(registry, tmp_path, monkeypatch, "right") == 2
+        registry.give(JUDGE, name="form-judge")
+        assert run(registry, tmp_path, monkeypatch, "right") == 0
+    bad, good = (content for _, _, content in registry.reports)
+    assert (bad["name"], bad["outcome"], bad["manifest_sha256"]) == ("dots", "channel_empty", digest)
+    assert bad["message"].startswith("form-judge: ")
+    assert (good["outcome"], good["message"]) == ("ok", "")
+    assert read_journal(tmp_path / "state" / "judge").failures == {"channel_empty": 1}
 
 
 def test_report_that_is_refused_is_a_warning(

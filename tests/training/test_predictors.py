@@ -14,7 +14,7 @@ import torch
 from onnx import TensorProto, helper
 
 from plumbline_contract.box import Box
-from plumbline_contract.decode import Alignment, Heatmaps, input_to_heatmap
+from plumbline_contract.decode import Alignment, Heatmaps
 from plumbline_contract.errors import InvalidManifest
 from plumbline_contract.manifest import ONNX_METADATA_KEY, InputSpec
 from plumbline_contract.preprocess import Image, to_tensor
@@ -102,7 +102,8 @@ def test_flipping_costs_no_more_than_the_alignment_does(alignment: Alignment, wo
 
     def right(crops_NHW3: Image) -> Heatmaps:
         rows, columns = np.nonzero(crops_NHW3[0, :, :, 0] == 255)
-        point_2 = input_to_heatmap(np.array([columns[0], rows[0]], dtype=np.float64), 4.0, alignment)
+        pixel_2, half = np.array([columns[0], rows[0]]), 0.5 if alignment == "centre" else 0.0
+        point_2 = (pixel_2 + half) / 4.0 - half
         y, x = np.mgrid[:16, :16]
         heatmap = np.exp(-((x - point_2[0]) ** 2 + (y - point_2[1]) ** 2) / 8).astype(np.float32)
         return np.broadcast_to(heatmap, (1, 17, 16, 16)).copy()

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from plumbline_contract.exercise import SEVERITIES, Fault, Severity
 
 Sensitivity = Literal["low", "normal", "high"]
+"""How readily the coach speaks."""
 
 
 @dataclass(frozen=True)

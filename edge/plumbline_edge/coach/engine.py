@@ -45,6 +45,7 @@ class Coach:
     ) -> None:
         """`min_score`: a keypoint scored lower counts as not seen. `agreement`: with a judge, what is spoken of."""
         self.exercise = exercise
+        self.cue_timing = cue_timing
         self.state = CoachState(holds=exercise.hold is not None)
         self._min_score = min_score
         self._torso = RunningPercentile(TORSO_PERCENTILE, TORSO_SECONDS)

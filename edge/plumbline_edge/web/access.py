@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hmac
 import ipaddress
 import os
 import secrets
+import tempfile
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
@@ -18,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plumbline_edge.errors import InvalidSettings
 from plumbline_edge.settings import EdgeSettings
+from plumbline_edge.state import sync_folder
 from plumbline_edge.web.problems import PROBES, problem
 
 COOKIE: Final = "plumbline_token"
@@ -49,17 +52,40 @@ def access_of(settings: EdgeSettings) -> Access:
 
 def _token(path: Path) -> str:
     try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(secrets.token_urlsafe(24))
+        if not path.exists() or _is_empty(path):
+            _make_token(path)
         token = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"token file {str(path)!r}: {error}; name another with token_file") from error
     if len(token) < LEAST_CHARACTERS:
         raise InvalidSettings(f"token file {str(path)!r}: shorter than {LEAST_CHARACTERS} characters; remove the file")
     return token
+
+
+def _is_empty(path: Path) -> bool:
+    """A file without content, which a power cut may leave; a pipe has no size either, and its content is to come."""
+    return path.is_file() and path.stat().st_size == 0
+
+
+def _make_token(path: Path) -> None:
+    """Put a token where there is none, whole or not at all, and never over one that another process put there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "rb") as place:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        # Who waited for the lock may hold the file that was there before.
+        if not os.path.samestat(os.fstat(place.fileno()), path.stat()) or not _is_empty(path):
+            return
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_urlsafe(24))
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    sync_folder(path.parent)
 
 
 def _is_loopback(host: str) -> bool:

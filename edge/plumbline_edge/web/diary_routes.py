@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any, Final
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Path, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import Field
 
 from plumbline_edge.diary.entries import SetEntry
 from plumbline_edge.diary.replay import analysis_of, exercise_of, frames_csv, report_of, sets_csv
@@ -18,6 +19,11 @@ from plumbline_edge.web.static import NO_STORE, PROTECTION, REPORT_POLICY
 
 ALL = 1_000_000
 DAY_MINUTES = 24 * 60
+FIRST_DAY: Final = date(1970, 1, 1)
+LAST_DAY: Final = date(9998, 12, 31)
+"""A day whose midnight, and the one after, are moments in every time zone."""
+SetId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+"""A number that SQLite can hold."""
 
 
 def add_diary(app: FastAPI, parts: Parts) -> None:
@@ -27,10 +33,10 @@ def add_diary(app: FastAPI, parts: Parts) -> None:
     def definition(entry: SetEntry) -> Any:
         return exercise_of(entry, parts.pipeline.session.definition)
 
-    @app.get("/api/sets", responses=answers(503), tags=["diary"])
-    def sets(exercise: str | None = None, limit: int = 200) -> list[SetSummary]:
+    @app.get("/api/sets", responses=answers(422, 503), tags=["diary"])
+    def sets(exercise: str | None = None, limit: Annotated[int, Query(ge=0, le=ALL)] = 200) -> list[SetSummary]:
         """The latest sets, the newest first."""
-        return [SetSummary.of(entry) for entry in diary.sets(exercise, max(0, limit))]
+        return [SetSummary.of(entry) for entry in diary.sets(exercise, limit)]
 
     @app.get("/api/sets.csv", response_class=Response, responses=answers(503), tags=["diary"])
     def export_csv() -> Response:
@@ -51,35 +57,42 @@ def add_diary(app: FastAPI, parts: Parts) -> None:
         text = json.dumps({"schema_version": 1, "sets": kept, "sitting": sitting}, indent=1)
         return _download(text, "application/json", "plumbline-sets.json")
 
-    @app.get("/api/sets/{set_id}", responses=answers(404, 503), tags=["diary"])
-    def one_set(set_id: int) -> SetSummary:
+    @app.get("/api/sets/{set_id}", responses=answers(404, 422, 503), tags=["diary"])
+    def one_set(set_id: SetId) -> SetSummary:
         """One set."""
         return SetSummary.of(diary.set(set_id))
 
-    @app.get("/api/sets/{set_id}/report", response_class=HTMLResponse, responses=answers(404, 410, 503), tags=["diary"])
-    def report(set_id: int) -> Response:
+    @app.get(
+        "/api/sets/{set_id}/report", response_class=HTMLResponse, responses=answers(404, 410, 422, 503), tags=["diary"]
+    )
+    def report(set_id: SetId) -> Response:
         """The report on a set, with skeletons where a recording's has pictures."""
         page, _ = report_of(diary, diary.set(set_id), parts.pipeline.session.definition)
         return HTMLResponse(page, headers={"Content-Security-Policy": REPORT_POLICY, **NO_STORE, **PROTECTION})
 
     @app.get(
-        "/api/sets/{set_id}/report.json", response_class=JSONResponse, responses=answers(404, 410, 503), tags=["diary"]
+        "/api/sets/{set_id}/report.json",
+        response_class=JSONResponse,
+        responses=answers(404, 410, 422, 503),
+        tags=["diary"],
     )
-    def report_json(set_id: int) -> Response:
+    def report_json(set_id: SetId) -> Response:
         """The same as data: attempts, progress and angles over time."""
         _, data = report_of(diary, diary.set(set_id), parts.pipeline.session.definition)
         return _download(data, "application/json", f"plumbline-set-{set_id}.json")
 
-    @app.get("/api/sets/{set_id}/frames.csv", response_class=Response, responses=answers(404, 410, 503), tags=["diary"])
-    def frames(set_id: int) -> Response:
+    @app.get(
+        "/api/sets/{set_id}/frames.csv", response_class=Response, responses=answers(404, 410, 422, 503), tags=["diary"]
+    )
+    def frames(set_id: SetId) -> Response:
         """Each frame's progress, angles and keypoints."""
         entry, track = diary.set(set_id), diary.track(set_id)
         return _download(
             frames_csv(analysis_of(entry, track, definition(entry)), track), "text/csv", f"plumbline-set-{set_id}.csv"
         )
 
-    @app.delete("/api/sets/{set_id}", status_code=204, responses=changes(404, 409, 503), tags=["diary"])
-    def delete_set(set_id: int) -> None:
+    @app.delete("/api/sets/{set_id}", status_code=204, responses=changes(404, 409, 422, 503), tags=["diary"])
+    def delete_set(set_id: SetId) -> None:
         """Delete a set and all that belongs to it."""
         parts.controls.recorder.require_ended(set_id)
         diary.delete(set_id)
@@ -90,7 +103,7 @@ def add_diary(app: FastAPI, parts: Parts) -> None:
         parts.controls.recorder.drop()
 
     @app.get("/api/sitting", responses=answers(422, 503), tags=["diary"])
-    def sitting(day: date | None = None) -> SittingDay:
+    def sitting(day: Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)] | None = None) -> SittingDay:
         """A day of sitting by the minute, in the device's time zone; today unless another is named."""
         chosen = day or datetime.now().astimezone().date()
         begins = datetime(chosen.year, chosen.month, chosen.day).astimezone()

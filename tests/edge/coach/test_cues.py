@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plumbline_contract.exercise import Fault
 from plumbline_edge.coach import load_exercise
-from plumbline_edge.coach.cues import CuePolicy, CueTiming
+from plumbline_edge.coach.cues import SENSITIVITIES, CuePolicy, CueTiming
 
 SHALLOW, LEANING, CAVING = load_exercise("squat").faults[:3]
 TIMING = CueTiming(shown_seconds=2, pause_seconds=2, cool_down_seconds=8)
@@ -45,3 +45,12 @@ def test_no_praise_while_a_fault_shows() -> None:
     policy = CuePolicy("Good", TIMING)
     policy.update(0.0, (LEANING,), (LEANING,), counted=True)
     assert policy.update(5.0, (CAVING,), (CAVING,), counted=True) == ("Push your knees out", True)
+
+
+def test_the_less_sensitive_speaks_less_and_of_no_minor_fault() -> None:
+    faults = (LEANING, SHALLOW, CAVING)
+    spoken = {name: len(said(CuePolicy("Good", timing), faults, 60)) for name, timing in SENSITIVITIES.items()}
+    assert 0 < spoken["low"] < spoken["normal"] < spoken["high"]
+    minor = LEANING.model_copy(update={"severity": "minor"})
+    heard = {name: bool(said(CuePolicy("Good", timing), (minor,), 10)) for name, timing in SENSITIVITIES.items()}
+    assert heard == {"low": False, "normal": True, "high": True}

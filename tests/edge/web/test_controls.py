@@ -97,6 +97,34 @@ def test_sitting_is_added_up_by_the_minute(running: Service) -> None:
     assert running.change("DELETE", "/api/sets").status_code == 204
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/sets?limit=-1",
+        f"/api/sets?limit={10**30}",
+        "/api/sets/0",
+        f"/api/sets/{2**63}",
+        f"/api/sets/{10**20}/report",
+        f"/api/sets/{10**20}/report.json",
+        f"/api/sets/{10**20}/frames.csv",
+        "/api/sitting?day=0001-01-01",
+        "/api/sitting?day=1969-12-31",
+        "/api/sitting?day=9999-12-31",
+    ],
+)
+def test_numbers_and_days_out_of_range_are_invalid(running: Service, path: str) -> None:
+    assert code(running.get(path)) == (422, "invalid")
+
+
+def test_numbers_and_days_at_the_ends_of_their_range_are_valid(running: Service) -> None:
+    assert running.get("/api/sets?limit=0").json() == []
+    assert running.get("/api/sets?limit=1000000").status_code == 200
+    assert code(running.get(f"/api/sets/{2**63 - 1}")) == (404, "unknown_set")
+    assert code(running.change("DELETE", f"/api/sets/{2**63}")) == (422, "invalid")
+    for day in ("1970-01-01", "9998-12-31"):
+        assert running.get(f"/api/sitting?day={day}").json()["minutes"] == []
+
+
 def test_calibrating_and_silence(running: Service) -> None:
     running.wait_until(lambda: running.state()["phase"] == "standing", PATIENCE)
     assert running.change("POST", "/api/calibrate").status_code == 200

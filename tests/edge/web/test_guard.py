@@ -45,6 +45,7 @@ def client() -> httpx.AsyncClient:
         ({**OWN, "Origin": "http://pi.local:8080", "Sec-Fetch-Site": "same-origin"}, 200),
         ({**OWN, "Origin": "http://evil.example"}, 403),
         ({**OWN, "Origin": "null"}, 403),
+        ({**OWN, "Origin": "http://["}, 403),
         ({**OWN, "Origin": "http://pi.local:9999"}, 403),
         ({**OWN, "Sec-Fetch-Site": "cross-site"}, 403),
         ({**OWN, "Sec-Fetch-Site": "same-site"}, 403),

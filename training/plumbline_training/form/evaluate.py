@@ -24,8 +24,8 @@ AMBIGUOUS_FRAMES: Final = 3
 """Moments this near a fault's beginning or end are not asked about: whether it is there is a matter of taste."""
 STEP_FRAMES: Final = 3
 SEEN_TORSO_LENGTHS: Final = 0.15
-"""A fault that moves no keypoint this far in the picture is hidden from that camera: nearly three times the pose model's
-own error in the median."""
+"""A fault that moves no keypoint this far in the picture is hidden from that camera: nearly three times the pose
+model's own error in the median."""
 RIGHT_BELOW: Final = 0.5
 """A corrected pose is right when less than half of the fault's mildest form is left, either way: the renderer too says
 that a fault is there from half of it on."""

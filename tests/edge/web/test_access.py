@@ -1,0 +1,92 @@
+"""The page's token: made once, whole, and never over another process's."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from plumbline_edge.errors import InvalidSettings
+from plumbline_edge.settings import load_settings
+from plumbline_edge.web.access import access_of
+
+ELSEWHERE = "192.0.2.1"
+
+
+def token_of(file: Path) -> str:
+    token = access_of(load_settings(host=ELSEWHERE, token_file=file)).token
+    assert token is not None
+    return token
+
+
+def test_a_token_is_made_where_there_is_none_and_kept(tmp_path: Path) -> None:
+    file = tmp_path / "state" / "page-token"
+    token = token_of(file)
+    assert len(token) == 32
+    assert file.read_text() == token == token_of(file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in file.parent.iterdir()] == ["page-token"]
+
+
+def test_the_empty_file_that_a_power_cut_left_is_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "page-token"
+    file.touch(mode=0o644)
+    assert token_of(file) == file.read_text() != ""
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["page-token"]
+
+
+def test_a_token_that_is_too_short_stays_and_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "page-token"
+    for short in ("short", "\n"):
+        file.write_text(short)
+        with pytest.raises(InvalidSettings, match="shorter than 16 characters; remove the file"):
+            token_of(file)
+        assert file.read_text() == short
+
+
+def test_a_token_is_on_the_disk_before_its_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, synced = tmp_path / "page-token", list[tuple[bool, int]]()
+    sync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), file.stat().st_size))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    token_of(file)
+    assert synced == [(False, 0), (True, 32)]
+
+
+def test_a_disk_that_fails_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "page-token"
+
+    def full(_: int) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", full)
+        with pytest.raises(InvalidSettings, match="no space left; name another with token_file"):
+            token_of(file)
+    assert [path.name for path in tmp_path.iterdir()] == ["page-token"]
+    assert file.read_text() == ""
+    assert len(token_of(file)) == 32
+
+
+def test_processes_that_start_together_agree_on_one_token(tmp_path: Path) -> None:
+    file, found, together = tmp_path / "page-token", list[str](), threading.Barrier(8)
+    file.touch()
+
+    def start() -> None:
+        together.wait()
+        found.append(token_of(file))
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [file.read_text()] * 8
