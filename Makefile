@@ -75,18 +75,19 @@ demo: $(DEMO_VENV)/.ready ## registry, publish, edge on the sample clip; ONCE=1 
 pipeline: setup ## both models: train a little on made data, convert, gate, publish, activate, infer
 	$(BIN)/pytest -m pipeline -s tests/e2e/test_pipeline.py
 
-retrain: setup ## train, convert, gate, publish as CI does: VERSION=0.2.1 RUNS=folder DATA_ROOT=… [DATA= RECIPE= STAGES= PRECISION= REGISTRY= KEYS= REASON= CONTAINERS=1 JUDGE=1 RECORDED=]
-	$(BIN)/python -m infra.retrain --version "$(VERSION)" --out "$(RUNS)/$(VERSION)" --reason "$(or $(REASON),retrained)" \
-	  $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(if $(DATA),--data "$(DATA)") $(if $(RECIPE),--recipe $(RECIPE)) $(if $(STAGES),--stages $(STAGES)) \
-	  $(if $(or $(PRECISION),$(JUDGE)),--precision $(or $(PRECISION),dynamic)) $(if $(CONTAINERS),--containers) \
-	  $(if $(JUDGE),--judge) $(if $(RECORDED),--recorded "$(RECORDED)") \
-	  $(if $(REGISTRY),--registry "$(REGISTRY)" --keys "$(KEYS)")
+# Workflows hand inputs to these three in the environment. The shell reads them there: make would expand them, $(shell …) and all.
+retrain: setup ## train, convert, gate, publish as CI does: VERSION=0.5.1 RUNS=folder DATA_ROOT=… [DATA= RECIPE= STAGES= PRECISION= REGISTRY= KEYS= REASON= CONTAINERS=1 JUDGE=1 RECORDED=]
+	precision=$${PRECISION:-$${JUDGE:+dynamic}}; \
+	$(BIN)/python -m infra.retrain --version "$${VERSION:?}" --out "$${RUNS:?}/$$VERSION" --reason "$${REASON:-retrained}" \
+	  $${DATA_ROOT:+--data-root "$$DATA_ROOT"} $${DATA:+--data "$$DATA"} $${RECIPE:+--recipe "$$RECIPE"} $${STAGES:+--stages "$$STAGES"} \
+	  $${precision:+--precision "$$precision"} $${CONTAINERS:+--containers} $${JUDGE:+--judge} $${RECORDED:+--recorded "$$RECORDED"} \
+	  $${REGISTRY:+--registry "$$REGISTRY" $${KEYS:+--keys "$$KEYS"}}
 
 promote: setup ## give a published version to a channel: BUNDLE= VERSION= CHANNEL= REASON= REGISTRY= KEYS=
-	$(BIN)/plumbline-registry promote "$(BUNDLE)" "$(VERSION)" "$(CHANNEL)" --reason "$(REASON)" --url "$(REGISTRY)" --keys "$(KEYS)"
+	$(BIN)/plumbline-registry promote "$${BUNDLE:?}" "$${VERSION:?}" "$${CHANNEL:?}" --reason "$${REASON:?}" --url "$${REGISTRY:?}" --keys "$${KEYS:?}"
 
 roll-out: setup ## the fleet by deploy.yml, canary first: INVENTORY=inventory.yml
-	cd infra/ansible && "$(CURDIR)/$(BIN)/ansible-playbook" -i "$(INVENTORY)" deploy.yml
+	cd infra/ansible && "$(CURDIR)/$(BIN)/ansible-playbook" -i "$${INVENTORY:?}" deploy.yml
 
 dist: setup ## wheels of every part, their digests, and a bill of materials of the edge, into dist/
 	rm -rf dist && mkdir dist
@@ -105,8 +106,8 @@ image-boms: build/bom/.ready ## bills of materials of the images that are built,
 images: ## build the images that docker-compose.yml names; IMAGES=registry.example/plumbline TAG=v0.2.0 pushes them there too
 	docker compose --profile train --profile convert build
 	$(if $(IMAGES),for part in $(IMAGE_PARTS); do \
-	  docker tag plumbline/$$part "$(IMAGES)/$$part:$(TAG)" && docker push "$(IMAGES)/$$part:$(TAG)"; done && mkdir -p dist && \
-	  docker image inspect --format '{{index .RepoDigests 0}}' $(foreach part,$(IMAGE_PARTS),"$(IMAGES)/$(part):$(TAG)") | \
+	  docker tag plumbline/$$part "$(IMAGES)/$$part:$$TAG" && docker push "$(IMAGES)/$$part:$$TAG"; done && mkdir -p dist && \
+	  docker image inspect --format '{{index .RepoDigests 0}}' $(foreach part,$(IMAGE_PARTS),"$(IMAGES)/$(part):$$TAG") | \
 	  sed -E 's/(.*)@sha256:(.*)/\2  \1/' >dist/pushed-images.sha256)
 
 bench: setup ## what a frame costs here, stage by stage

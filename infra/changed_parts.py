@@ -24,6 +24,7 @@ NEEDED_BY: Final = {
     "docker-compose": ("infra",),
     "models": ("edge", "registry", "infra"),
     "samples": ("edge", "conversion"),
+    "docs": ("training", "edge", "infra"),
     "tests/contract": ("contract",),
     "tests/training": ("training",),
     "tests/conversion": ("conversion",),
@@ -39,9 +40,6 @@ def parts_of(paths: Iterable[str]) -> list[str]:
     """The parts to test after these paths changed, in their order."""
     wanted: set[str] = set()
     for path in paths:
-        if path.startswith("docs/"):
-            wanted.add("infra")
-            continue
         owners = [owner for owner in NEEDED_BY if path.startswith((f"{owner}/", f"{owner}."))]
         wanted.update(part for owner in owners for part in NEEDED_BY[owner])
         wanted.update(() if owners else PARTS)

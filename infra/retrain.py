@@ -38,6 +38,8 @@ SERVICES: Final = {
 """Program -> service of docker-compose.yml that holds it."""
 REFUSED: Final = 3
 """Exit code when the gates refused the bundle."""
+GATE_REFUSED: Final = "(gate_refused)"
+"""The registry's error code, as plumbline-registry prints it."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,7 @@ class Programs:
 
     def run(self, name: str, *arguments: object) -> str:
         """One of them, what it says shown and given back. Raises SystemExit when it fails."""
-        done = self.attempt(name, *arguments)
-        if done.returncode != 0:
-            sys.exit(f"error: {name} ended with {done.returncode}; what it said is above")
-        return done.stdout
+        return said_by(name, self.attempt(name, *arguments))
 
     def attempt(self, name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         """The same without raising."""
@@ -72,6 +71,13 @@ class Programs:
         # Relative paths, such as the converter's own default, are the checkout's.
         run = ["docker", "compose", "run", "--rm", "--no-TTY", "--user", user, "--workdir", str(ROOT)]
         return [*run, "--entrypoint", name, SERVICES[name]]
+
+
+def said_by(name: str, done: subprocess.CompletedProcess[str]) -> str:
+    """What the program printed. Raises SystemExit when it failed."""
+    if done.returncode != 0:
+        sys.exit(f"error: {name} ended with {done.returncode}; what it said is above")
+    return done.stdout
 
 
 def programs(arguments: argparse.Namespace) -> Programs:
@@ -119,14 +125,18 @@ def make_judge(arguments: argparse.Namespace, of: Programs) -> Path:
 
 
 def release(arguments: argparse.Namespace, of: Programs, bundle: Path, manifest: dict[str, Any]) -> str | None:
-    """Publish and promote to dev, then to canary; why the gates refused, None if they did not."""
+    """Publish and promote to dev, then to canary; why the gates refused, None if they did not. Raises SystemExit."""
     server = ["--url", arguments.registry]
     what = [manifest["name"], manifest["version"]]
     promote = ["--reason", arguments.reason, "--keys", arguments.keys, *server]
     of.run("plumbline-registry", "publish", bundle, *server)
     of.run("plumbline-registry", "promote", *what, "dev", *promote)
     done = of.attempt("plumbline-registry", "promote", *what, "canary", *promote)
-    return None if done.returncode == 0 else done.stdout.strip().splitlines()[-1]
+    refused = [line for line in done.stdout.splitlines() if GATE_REFUSED in line]
+    if done.returncode != 0 and refused:
+        return refused[-1].strip()
+    said_by("plumbline-registry", done)
+    return None
 
 
 def summary(manifest: dict[str, Any], epochs: list[dict[str, float]], outcome: str) -> str:
@@ -162,7 +172,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--golden", type=Path, default=ROOT / "samples/squats.mp4", help="pictures for golden.npz")
     parser.add_argument("--judge", action="store_true", help="the judge of form instead of the pose model")
     parser.add_argument("--recorded", type=Path, metavar="NPZ", help="with --judge: sequences called right or wrong")
-    parser.add_argument("--version", required=True, help="of the bundle, such as 0.2.17")
+    parser.add_argument("--version", required=True, help="of the bundle, such as 0.5.17")
     parser.add_argument("--out", type=Path, required=True, help="folder that keeps the run; resumed when it is there")
     parser.add_argument("--registry", metavar="URL", help="publish there")
     parser.add_argument("--keys", type=Path, help="folder with the keys of dev and canary")

@@ -17,7 +17,7 @@ from tests.infra.machine import ROOT
         (["edge/plumbline_edge/tracker.py"], ["edge", "infra"]),
         (["tests/edge/test_slot.py"], ["edge"]),
         (["services/registry/Dockerfile"], ["registry", "infra"]),
-        (["docs/alerts.md"], ["infra"]),
+        (["docs/alerts.md"], ["training", "edge", "infra"]),
         (["conversion/README.md", "tests/training/test_crops.py"], ["training", "conversion"]),
         (["contract/plumbline_contract/box.py"], list(PARTS)),
         (["requirements/edge-py311.txt"], list(PARTS)),

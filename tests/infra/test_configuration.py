@@ -230,3 +230,19 @@ def test_images_are_built_in_stages_and_run_as_nobody(path: Path) -> None:
     assert len(re.findall(r"^FROM python:3\.11-slim-bookworm\b", text, re.MULTILINE)) == 2
     assert re.findall(r"^USER (\S+)$", text, re.MULTILINE) == ["10001:10001"]
     assert "# syntax=" not in text
+
+
+def test_what_containers_keep_belongs_to_the_user_of_their_image() -> None:
+    """A named volume begins with the owner of its folder in the image; of a folder that is not there it is root's."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    built = {service["image"]: service["build"]["dockerfile"] for service in services.values() if "build" in service}
+    kept = set()
+    for service in (service for service in services.values() if service["image"] in built):
+        for volume in service["volumes"]:
+            found = re.fullmatch(r"(?:\$\{\w+:-)?(\w+)\}?:(?:\$\{\w+:-)?(/[\w/]+)\}?", volume)
+            if found is not None:
+                dockerfile = (ROOT / built[service["image"]]).read_text()
+                folder = rf"install -d (?:-m 700 )?-o plumbline -g plumbline {found[2]}( |$)"
+                assert re.search(folder, dockerfile, re.MULTILINE), volume
+                kept.add(found[1])
+    assert kept == {"registry", "edge", "runs", "keys"}

@@ -114,14 +114,14 @@ def test_a_good_model_reaches_canary_a_worse_one_and_changed_data_are_stopped(
     assert code != 0
     assert "Stopped by the gates, in dev." in said
     assert "ap: -0." in said, "the run says by how much it is worse"
-    assert "against hrnet-tiny 0.2.1" in said
+    assert "against hrnet-tiny 0.5.1" in said
 
     labels = tmp_path / "data/person_keypoints.json"
     labels.write_text(labels.read_text().replace("person", "Person", 1))
     code, said = retrain(3, "64x64:1")
     assert code != 0
     assert "the data are not those that the repository knows" in said
-    assert not (tmp_path / "runs/0.2.3/run").exists()
+    assert not (tmp_path / "runs/0.5.3/run").exists()
 
     lock = [sys.executable, "-m", "infra.dataset_lock", str(tmp_path / "data/data.yaml")]
     assert subprocess.run(lock, cwd=ROOT, check=False).returncode == 1

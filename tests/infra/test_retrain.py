@@ -1,0 +1,71 @@
+"""What `make retrain` makes of a promotion that the registry does not take."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+from infra.retrain import Programs, release
+from tests.infra.machine import ROOT
+
+MANIFEST = {"name": "hrnet-tiny", "version": "0.5.1"}
+REFUSAL = "error: the registry refused (gate_refused): hrnet-tiny 0.5.1 does not pass into canary: ap: -0.2"
+
+
+@dataclass(frozen=True)
+class Scripted(Programs):
+    """Every command goes well but the promotion to canary, which ends and speaks as told."""
+
+    code: int = 0
+    said: str = ""
+    commands: list[str] = field(default_factory=list)
+
+    def attempt(self, name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        self.commands.append(str(arguments[0]))
+        to_canary = "canary" in arguments
+        return subprocess.CompletedProcess([], self.code if to_canary else 0, self.said if to_canary else "")
+
+
+def _release(code: int, said: str) -> str | None:
+    arguments = argparse.Namespace(registry="http://127.0.0.1:1", keys=Path("keys"), reason="retrained")
+    programs = Scripted(False, code=code, said=said)
+    refused = release(arguments, programs, Path("bundle"), MANIFEST)
+    assert programs.commands == ["publish", "promote", "promote"]
+    return refused
+
+
+def test_a_promotion_that_goes_well_is_no_refusal() -> None:
+    assert _release(0, "hrnet-tiny canary gives 0.5.1\n") is None
+
+
+def test_the_gates_refusal_is_told_whatever_is_printed_around_it() -> None:
+    assert _release(2, f"Container plumbline-registry-1  Running\n{REFUSAL}\n\n") == REFUSAL
+    assert _release(2, f"{REFUSAL}\nexit status 2\n") == REFUSAL
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "error: no registry answers at 'http://127.0.0.1:1' (refused); start one with `plumbline-registry serve`",
+        "error: the registry refused (forbidden): token 'publisher' has no scope 'promote'",
+        "error: canary 3 was accepted, but no signer published it within 30 s",
+        "",
+    ],
+)
+def test_another_failure_is_no_refusal_of_the_gates(said: str) -> None:
+    with pytest.raises(SystemExit, match="error: plumbline-registry ended with 2"):
+        _release(2, said)
+
+
+def test_versions_of_the_workflow_are_above_the_shipped_one() -> None:
+    job = yaml.safe_load((ROOT / ".github/workflows/retrain.yml").read_text("utf-8"))["jobs"]["retrain"]
+    prefix = re.fullmatch(r"(\d+)\.(\d+)\.\$\{\{ github\.run_number \}\}", job["env"]["VERSION"])
+    assert prefix
+    shipped = json.loads((ROOT / "models/hrnet-edge-s/manifest.json").read_text())["version"]
+    assert (int(prefix[1]), int(prefix[2])) > tuple(map(int, shipped.split(".")[:2]))
