@@ -20,7 +20,7 @@ from plumbline_training.form.net import FormNet
 from plumbline_training.form.recorded import Recorded, folds, load_recorded
 from plumbline_training.form.rendered import Performed, Troupe, load_performed, save_performed
 from plumbline_training.form.samples import rendered_batch
-from plumbline_training.form.train import FORM_FILE, FormConfig, train_form
+from plumbline_training.form.train import FORM_FILE, FormConfig, load_form, train_form
 from plumbline_training.lineage import git_commit, tool_versions
 
 TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 11, 12, 13
@@ -97,6 +97,7 @@ def train_main() -> None:
         epilog="examples:\n"
         "  plumbline-train-form --out runs/form\n"
         "  plumbline-train-form --out runs/form --recorded form.npz --cross-validate\n"
+        "  plumbline-train-form --out runs/longer --init runs/form/form.pt --seed 1\n"
         "  plumbline-train-form --out /tmp/form --performances 55 --rounds 2",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -104,6 +105,8 @@ def train_main() -> None:
     parser.add_argument("--performances", type=int, default=2200, help="to learn from (default 2200)")
     parser.add_argument("--tests", type=int, default=550, help="to measure on, other people (default 550)")
     parser.add_argument("--rounds", type=int, default=FormConfig.rounds, help=f"default {FormConfig.rounds}")
+    parser.add_argument("--init", type=Path, metavar="FORM.pt", help="begin with the weights of another run's judge")
+    parser.add_argument("--seed", type=int, default=0, help="of what a round looks at (default 0)")
     parser.add_argument("--tuning-rounds", type=int, default=40, help="on recorded sequences too (default 40)")
     parser.add_argument("--recorded", type=Path, metavar="NPZ", help="sequences called right or wrong")
     parser.add_argument("--cross-validate", action="store_true", help="measure on recorded sequences that are held out")
@@ -121,7 +124,9 @@ def _train(arguments: argparse.Namespace) -> None:
     folder = out / "performed"
     performed = performed_in(folder, TRAIN_SEED, arguments.performances, quiet)
     validation = performed_in(folder, VALIDATION_SEED, arguments.tests, quiet)
-    weights = train_form(FormConfig(arguments.rounds), performed, [], out / "rendered", quiet=quiet)
+    config = FormConfig(arguments.rounds, seed=arguments.seed)
+    initial = load_form(arguments.init)[0].state_dict() if arguments.init else None
+    weights = train_form(config, performed, [], out / "rendered", initial, quiet)
     tuning = FormConfig(arguments.tuning_rounds, performances=110, passes=1, learning_rate=5e-4)
     figures, scores = list[str](), list[dict[str, Any]]()
     if recorded and arguments.cross_validate:
