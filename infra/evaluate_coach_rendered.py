@@ -18,6 +18,7 @@ from plumbline_contract.exercise import Exercise, View
 from plumbline_contract.sequence import torso_length
 from plumbline_contract.skeleton import NUM_KEYPOINTS
 from plumbline_edge.coach import Coach, CoachState, load_exercise
+from plumbline_edge.coach.judge import FormJudge
 from plumbline_edge.coach.view import FRONT_FROM, SIDE_BELOW
 
 Keypoints = npt.NDArray[np.floating]
@@ -159,9 +160,14 @@ def noisy_keypoints(clip: dict[str, Any], noise: Noise, seed: int) -> Keypoints:
     return np.concatenate([truth_TK3[..., :2] + torso_px * error_TK2, score_TK[..., None]], axis=-1)
 
 
-def follow(keypoints_TK3: Keypoints, rate_hz: float, coach: Coach) -> list[CoachState]:
-    """The coach's state after each frame."""
-    return [coach.update(frame / rate_hz, keypoints_K3) for frame, keypoints_K3 in enumerate(keypoints_TK3)]
+def follow(keypoints_TK3: Keypoints, rate_hz: float, coach: Coach, judge: FormJudge | None = None) -> list[CoachState]:
+    """The coach's state after each frame, with what a judge answers."""
+    states = []
+    for frame, keypoints_K3 in enumerate(keypoints_TK3):
+        seconds = frame / rate_hz
+        verdict = None if judge is None else judge.update(seconds, keypoints_K3)
+        states.append(coach.update(seconds, keypoints_K3, verdict))
+    return states
 
 
 def true_view(azimuth_degrees: float) -> View:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,10 +20,12 @@ from infra.evaluate_coach_rendered import (
     Told,
     clip_paths,
     exercise_of,
+    follow,
     matched,
     noisy_keypoints,
     share,
     spells_of,
+    told_in,
 )
 
 from plumbline_contract.form import FAULT_NAMES
@@ -102,37 +104,16 @@ def _injected(exercise: str, rule: str) -> str:
     return next((injected for injected, rules in names.items() if rule in rules.split()), rule)
 
 
-def events(spoken: Iterable[tuple[float, Sequence[str]]]) -> list[Told]:
-    """Each time that a fault begins to be spoken of, once in three seconds."""
-    told: list[Told] = []
-    last: dict[str, float] = {}
-    for seconds, names in spoken:
-        for name in names:
-            if seconds - last.get(name, -10.0) > 3.0:
-                told.append(Told(name, seconds))
-            last[name] = seconds
-    return told
-
-
 def listen(clip: dict[str, Any], bundle: FormBundle, keypoints_TK3: np.ndarray[Any, Any]) -> dict[str, list[Told]]:
-    """What rules, judge and both would speak of."""
+    """What rules, judge and both tell of."""
     exercise, fps = exercise_of(clip), float(clip["fps"])
     thresholds = dict(zip(FAULT_NAMES, bundle.manifest.thresholds, strict=True))
-    judge = FormJudge(bundle.load_model())
     agreements = {"judge": Agreement(exercise, thresholds, rules=False), "both": Agreement(exercise, thresholds)}
-    spoken: dict[str, list[tuple[float, list[str]]]] = {name: [] for name in HEARD}
-    coach = Coach(exercise)
-    for frame, keypoints_K3 in enumerate(keypoints_TK3):
-        seconds = frame / fps
-        verdict = judge.update(seconds, keypoints_K3)
-        coach.update(seconds, keypoints_K3)
-        ruled = coach.faults_spoken_of()
-        spoken["rules"].append((seconds, [fault.name for fault in ruled]))
-        for name, agreement in agreements.items():
-            if verdict is not None:
-                agreement.take(seconds, verdict)
-            spoken[name].append((seconds, [fault.name for fault in agreement.spoken_of(ruled)]))
-    return {name: events(heard) for name, heard in spoken.items()}
+    told = {}
+    for name in HEARD:
+        coach, judge = Coach(exercise, agreement=agreements.get(name)), FormJudge(bundle.load_model())
+        told[name] = told_in(follow(keypoints_TK3, fps, coach, judge if name in agreements else None), fps)
+    return told
 
 
 def main() -> None:

@@ -44,6 +44,8 @@ FAULTS: Final[dict[str, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 """By exercise, what can be wrong; called as the coach's rules are where one tells of it."""
+TOLD_AS: Final[dict[tuple[str, str], str]] = {("sitting", "leaning_sideways"): "tilted_shoulders"}
+"""(exercise, fault) of which the coach speaks by another of its rules: who leans to a side has a shoulder higher."""
 EXERCISES: Final[tuple[str, ...]] = tuple(FAULTS)
 PHASES: Final[tuple[str, ...]] = ("rest", "out", "full", "back", "hold")
 FAULT_NAMES: Final[tuple[tuple[str, str], ...]] = tuple((name, fault) for name in FAULTS for fault in FAULTS[name])

@@ -43,7 +43,7 @@ class Coach:
         cue_timing: CueTiming | None = None,
         agreement: Agreement | None = None,
     ) -> None:
-        """`min_score`: a keypoint scored lower counts as not seen. `agreement`: with a judge, what is spoken of."""
+        """`min_score`: a keypoint scored lower counts as not seen. `agreement`: what a judge says too."""
         self.exercise = exercise
         self.cue_timing = cue_timing
         self.state = CoachState(holds=exercise.hold is not None)
@@ -56,6 +56,8 @@ class Coach:
         self._judge = FaultJudge(exercise.faults, by_occasion=exercise.hold is not None)
         self._cues = CuePolicy(exercise.praise, cue_timing)
         self.agreement = agreement
+        self._ruled: dict[str, int] = {}
+        self._fault_counts: dict[str, int] = {}
         self._corrector = Corrector(exercise, self._judge.watches, self._progress)
         self._ghost = Ghost()
         self._seconds: float | None = None
@@ -103,6 +105,15 @@ class Coach:
         """The faults that the rules alone would speak of now, the most severe first."""
         return () if self._seconds is None else self._judge.spoken_of(self._seconds)
 
+    def _count_faults(self, now: float) -> dict[str, int]:
+        ruled = self._judge.times_found()
+        newly = {name: count - self._ruled.get(name, 0) for name, count in ruled.items()}
+        self._ruled = ruled
+        if self.agreement is not None:
+            newly = self.agreement.newly_found(now, newly)
+        self._fault_counts = {name: self._fault_counts.get(name, 0) + count for name, count in newly.items()}
+        return dict(self._fault_counts)
+
     def _next_state(self, now: float, pose: Pose) -> CoachState:
         torso_px = self._torso_px(now, pose)
         view = self._view.update(now, pose, torso_px)
@@ -129,7 +140,7 @@ class Coach:
             ghost_K3=self._ghost_K3(now, pose, shown, torso_px, view),
             view=view,
             progress=step.progress,
-            fault_counts=self._judge.times_found(),
+            fault_counts=self._count_faults(now),
             attempt=step.attempt,
             attempt_faults=tuple(fault.name for fault in ended_with or ()),
             holds=self.exercise.hold is not None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,47 @@ def test_without_rules_the_judge_alone_speaks() -> None:
 def test_a_fault_that_the_judge_does_not_know_is_left_to_the_rules() -> None:
     known = {name: value for name, value in THRESHOLDS.items() if name != ("squat", "too_shallow")}
     assert heard(Agreement(SQUAT, known), (SHALLOW,), verdict()) == ("too_shallow",)
+
+
+def test_a_fault_that_the_coach_has_no_rule_for_is_told_by_the_rule_that_is_apt() -> None:
+    sitting = load_exercise("sitting")
+    thresholds = dict.fromkeys(FAULT_NAMES, 0.5)
+    leans = replace(verdict("sitting"), faults={name: float(name[1] == "leaning_sideways") for name in FAULT_NAMES})
+    assert heard(Agreement(sitting, thresholds), (), leans) == ("tilted_shoulders",)
+
+
+def counted(agreement: Agreement, given: Verdict, ruled: dict[int, int], seconds: float = 4.0) -> dict[str, int]:
+    """Faults counted while the judge says the same, with how often the rules find too_shallow in which frames."""
+    total = {"too_shallow": 0, "knees_caving_in": 0}
+    for number in range(round(seconds * RATE_HZ)):
+        agreement.take(number / RATE_HZ, given)
+        newly = {"too_shallow": ruled.get(number, 0), "knees_caving_in": 0}
+        for name, count in agreement.newly_found(number / RATE_HZ, newly).items():
+            total[name] += count
+    return total
+
+
+def test_what_the_judge_adds_counts_once_an_occasion_and_what_it_silences_not_at_all() -> None:
+    sure = verdict(knees_caving_in=0.9)
+    assert counted(Agreement(SQUAT, THRESHOLDS), sure, {20: 1}) == {"too_shallow": 0, "knees_caving_in": 1}
+    assert counted(Agreement(SQUAT, THRESHOLDS, rules=False), sure, {20: 1}) == {"too_shallow": 0, "knees_caving_in": 1}
+
+
+def test_what_both_find_counts_as_often_as_the_rules_find_it() -> None:
+    sure = verdict(too_shallow=0.9)
+    assert counted(Agreement(SQUAT, THRESHOLDS), sure, {2: 1, 20: 1, 35: 1})["too_shallow"] == 3
+    # Sure after five verdicts, and the rule tells of it half a second later.
+    assert counted(Agreement(SQUAT, THRESHOLDS), sure, {9: 1})["too_shallow"] == 1
+
+
+def test_counts_stay_when_another_judge_is_heard() -> None:
+    clip = film([Squat(thigh_degrees=60)] * 2, "side", 15.0)
+    coach = Coach(SQUAT, agreement=Agreement(SQUAT, THRESHOLDS))
+    for frame, keypoints_K3 in enumerate(clip.keypoints_TK3):
+        if frame == len(clip.keypoints_TK3) - 5:
+            coach.agreement = Agreement(SQUAT, THRESHOLDS)
+        coach.update(frame / 15, keypoints_K3)
+    assert coach.state.fault_counts == follow(clip)[-1].fault_counts
 
 
 def test_a_coach_with_a_silent_judge_is_the_coach() -> None:
