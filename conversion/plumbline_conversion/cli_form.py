@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("onnx", type=Path, help="a file that plumbline-export-form wrote")
     parser.add_argument("--version", required=True, help="semantic version of the bundles")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="bundles go to DIR/PRECISION")
-    parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=["fp32", "int8"], help="default fp32 and int8")
+    parser.add_argument(
+        "--precision", nargs="+", choices=PRECISIONS, default=["fp32", "int8"], help="default fp32 and int8"
+    )
     options = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from plumbline_conversion.form import convert_form

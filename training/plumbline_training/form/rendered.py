@@ -126,7 +126,7 @@ class Troupe:
         regressor_KV, weights_VS = self.model.regressor_KV[:, used], self.model.weights_VS[used]
         # One product of matrices: einsum over all three factors at once takes twenty times as long.
         shares_K3V = regressor_KV[:, None] * body.vertices_V3[used].T[None]
-        rest_KS3 = (shares_K3V @ weights_VS).transpose(0, 2, 1)
+        rest_KS3 = np.asarray(shares_K3V @ weights_VS, dtype=np.float32).transpose(0, 2, 1)
         points_TK3 = _skinned(rest_KS3, self._shares_KS, body, rotations_TS33, positions_TS3)
         rest_VS3 = self._skin_VS[..., None] * body.vertices_V3[::EVERY_VERTEX, None]
         floor_T = _skinned(rest_VS3, self._skin_VS, body, rotations_TS33, positions_TS3)[..., 2].min(axis=1)
