@@ -15,15 +15,22 @@ from plumbline_contract.manifest import parse_manifest
 from plumbline_contract.preprocess import to_tensor
 
 CRASHES = """
-def _crash_soon() -> None:
+def _crash_once_ready() -> None:
     import os
     import time
+    import urllib.request
 
-    time.sleep(4)
-    os._exit(1)
+    while True:
+        time.sleep(0.5)
+        try:
+            urllib.request.urlopen("http://127.0.0.1:8080/readyz").close()
+        except OSError:
+            continue
+        time.sleep(3)
+        os._exit(1)
 
 
-threading.Thread(target=_crash_soon, daemon=True).start()
+threading.Thread(target=_crash_once_ready, daemon=True).start()
 """
 """Appended to service.py: frames flow and /readyz says 200, and then the process ends, again and again: sooner than the
 fleet's gate, which here watches for five seconds, could call it well."""
