@@ -11,6 +11,7 @@ from typing import Final
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from plumbline_contract.errors import PlumblineError
+from plumbline_edge.state import sync_folder
 
 MAX_REMEMBERED: Final = 20
 FILE: Final = "updates.json"
@@ -84,11 +85,7 @@ def write_journal(folder: Path, journal: Journal) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(folder / FILE)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder)
 
 
 def reason_of(error: PlumblineError) -> str:

@@ -7,16 +7,15 @@ import importlib.util
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from tests.infra.machine import ROOT
+from tests.infra.servers import answering
 
 GATE = ROOT / "infra/ansible/roles/edge_gate/files/gate.py"
 MANIFEST = b'{"version": "1.2.3", "golden": {"latency_budget_seconds": 0.05}}'
@@ -52,25 +51,13 @@ def metrics(frames: int, latency_bucket: float, started: float = 100.0, sha256: 
 def service(answer: Answer) -> Iterator[str]:
     scrapes = 0
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            nonlocal scrapes
-            scrapes += self.path == "/metrics"
-            status, text = answer(self.path, scrapes)
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(text.encode())
+    def respond(path: str) -> tuple[int, str]:
+        nonlocal scrapes
+        scrapes += path == "/metrics"
+        return answer(path, scrapes)
 
-        def log_message(self, *arguments: object) -> None:
-            """Nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(respond) as url:
+        yield url
 
 
 def run(url: str, tmp_path: Path, *arguments: str) -> dict[str, Any]:

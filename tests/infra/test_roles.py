@@ -6,16 +6,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from tests.infra.machine import ROOT, program
+from tests.infra.servers import answering
 
 ANSIBLE = ROOT / "infra/ansible"
 
@@ -87,36 +84,12 @@ def test_the_pis_own_camera_needs_its_program(tmp_path: Path) -> None:
     assert code == 0, said
 
 
-@contextmanager
-def _registry(status: int, body: dict[str, Any]) -> Iterator[str]:
-    """Answers every question with this."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *arguments: object) -> None:
-            """Nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 @pytest.mark.parametrize("code", ["channel_empty", "unknown_bundle"])
 def test_a_channel_that_gives_nothing_is_told_before_the_updater_runs(tmp_path: Path, code: str) -> None:
     include = {"ansible.builtin.include_role": {"name": "edge_bundle"}}
     place = {"edge_bundle_state_dir": str(tmp_path), "edge_bundle_channel": "canary"}
-    with _registry(404, {"error": {"code": code, "message": "nothing"}}) as url:
+    body = json.dumps({"error": {"code": code, "message": "nothing"}})
+    with answering(lambda path: (404, body), "application/json") as url:
         failed, said = _play(tmp_path, [include], edge_bundle_registry=url, **place)
         dry, said_dry = _play(tmp_path, [include], "--check", edge_bundle_registry=url, **place)
     text = " ".join(said.split())

@@ -46,6 +46,8 @@ class Agreement:
         self._rules = rules
         self._verdicts: deque[tuple[float, Verdict]] = deque()
         self._differing: dict[Disagreement, frozenset[str]] = dict.fromkeys(DISAGREEMENTS, frozenset())
+        self._unlikely: frozenset[str] = frozenset()
+        self._sure: frozenset[str] = frozenset()
         self._found_at: dict[str, float] = {}
         self._added_at: dict[str, float] = {}
         self.disagreements: dict[Disagreement, int] = dict.fromkeys(DISAGREEMENTS, 0)
@@ -60,12 +62,15 @@ class Agreement:
         self._verdicts.append((seconds, verdict))
         while seconds - self._verdicts[0][0] > REMEMBERED_SECONDS:
             self._verdicts.popleft()
+        known = self._limits if self._has_say() else {}
+        self._unlikely = frozenset(name for name in known if self._is_unlikely(name))
+        self._sure = frozenset(name for name in known if self._is_sure_of(name))
 
     def spoken_of(self, faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
         """Which faults to speak of, the most severe first, when the rules would speak of `faults`."""
-        silenced = frozenset(fault.name for fault in faults if self._is_unlikely(fault.name))
+        silenced = self._unlikely.intersection(fault.name for fault in faults)
         kept = {fault.name for fault in faults} - silenced if self._rules else set()
-        added = frozenset(name for name in self._limits if self._is_sure_of(name) and name not in kept)
+        added = self._sure - kept
         self._note("judge_silences", silenced)
         self._note("judge_adds", added)
         heard = [fault for fault in self._exercise.faults if fault.name in kept | added]
@@ -79,10 +84,10 @@ class Agreement:
         found = dict.fromkeys(ruled, 0)
         for name, count in ruled.items():
             is_same = seconds - self._added_at.get(name, -math.inf) <= SAME_SECONDS
-            if count > 0 and self._rules and not is_same and not self._is_unlikely(name):
+            if count > 0 and self._rules and not is_same and name not in self._unlikely:
                 found[name] = count
                 self._found_at[name] = seconds
-            if self._is_sure_of(name):
+            if name in self._sure:
                 if seconds - self._found_at.get(name, -math.inf) > REMEMBERED_SECONDS:
                     found[name] = 1
                     self._added_at[name] = seconds
@@ -94,16 +99,14 @@ class Agreement:
         self._differing[kind] = names
 
     def _is_unlikely(self, name: str) -> bool:
-        limits = self._limits.get(name)
-        if not limits or not self._has_say():
-            return False
-        return all(
+        limits = self._limits[name]
+        return bool(limits) and all(
             max(self._probabilities(fault, REMEMBERED_SECONDS)) < SILENCES_BELOW * limit
             for fault, limit in limits.items()
         )
 
     def _is_sure_of(self, name: str) -> bool:
-        return self._has_say() and any(
+        return any(
             min(self._probabilities(fault, SURE_SECONDS)) >= limit + SPEAKS_ABOVE * (1 - limit)
             for fault, limit in self._limits[name].items()
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from plumbline_registry.blobs import blob_key
+from plumbline_registry.disk import sync_folder
 from plumbline_registry.errors import UnknownBlob
 from plumbline_registry.stores.staging import StagedFile, Staging, storage_errors
 
@@ -77,8 +78,8 @@ class FolderBlobStore:
         target.parent.mkdir(exist_ok=True)
         # Replaces an equal blob with itself: a copy that rotted on the disk is whole again after a publish.
         staged.path.replace(target)
-        _sync_folder(target.parent)
-        _sync_folder(target.parent.parent)
+        sync_folder(target.parent)
+        sync_folder(target.parent.parent)
 
 
 @contextmanager
@@ -101,12 +102,3 @@ def _pieces(file: BinaryIO, begin: int, end: int) -> Iterator[bytes]:
 
 def _is_older(path: Path, age: timedelta) -> bool:
     return time.time() - path.stat().st_mtime > age.total_seconds()
-
-
-def _sync_folder(path: Path) -> None:
-    """A rename survives a power cut only once its folder is on the disk too."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.signer import CryptoSigner
 
+from plumbline_registry.disk import sync_folder
 from plumbline_registry.errors import RegistryError
 
 ROOT_FILE: Final = "root.json"
@@ -121,8 +122,8 @@ class KeysFolder:
     def _make_private(self) -> None:
         if not self._private.is_dir():
             self._private.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _sync_folder(self.folder)
-            _sync_folder(self.folder.parent)
+            sync_folder(self.folder)
+            sync_folder(self.folder.parent)
 
     def _unwritable(self, role: str, error: OSError) -> KeysUnusable:
         return KeysUnusable(f"key of {role} cannot be written to {str(self._private)!r}: {error.strerror}")
@@ -137,16 +138,7 @@ def write_atomically(path: Path, content: bytes, mode: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    """A rename survives a power cut only once its folder is on the disk too."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)
 
 
 def _next(role: str) -> str:
