@@ -37,14 +37,21 @@ def require_root_and(*names: str) -> None:
 
 
 def wait_for(what: str, condition: Callable[[], Any], timeout_seconds: float = 180) -> Any:
-    """The first true value of `condition`; connection errors count as not yet."""
+    """The first true value of `condition`; a server that can't be reached or is not ready (5xx) counts as not yet."""
     deadline = time.monotonic() + timeout_seconds
+    last: httpx.HTTPError | None = None
     while time.monotonic() < deadline:
-        with contextlib.suppress(httpx.TransportError):
+        try:
             if value := condition():
                 return value
+        except httpx.TransportError as error:
+            last = error
+        except httpx.HTTPStatusError as error:
+            if not error.response.is_server_error:
+                raise
+            last = error
         time.sleep(0.5)
-    raise AssertionError(f"waited {timeout_seconds:.0f} s in vain for {what}")
+    raise AssertionError(f"waited {timeout_seconds:.0f} s in vain for {what}") from last
 
 
 def free_port(address: str) -> int:
