@@ -2,7 +2,8 @@
 
 python -m infra.find_keypoints CLIPS OUT [--bundle DIR]: CLIPS is what `plumbline-render clips` wrote, with videos. OUT
 gets NAME.npy (T, 17, 3), which `infra.evaluate_coach_clips --found OUT` judges; printed is the noise that
-`infra.evaluate_coach_rendered` adds to exact keypoints in place of pixels.
+`infra.evaluate_coach_rendered` adds to exact keypoints in place of pixels. OUT/errors.npz is what
+`plumbline-train-form --errors` learns with.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from infra.bench_tracking import follow
-from infra.evaluate_coach_rendered import Noise, clip_torso_px
+from infra.evaluate_coach_rendered import Noise, clip_torso_px, exercise_of
 from tqdm import tqdm
 
+from plumbline_contract.form import RATE_HZ
+from plumbline_contract.sequence import resample
 from plumbline_edge.bundle import open_bundle
 from plumbline_edge.estimator import PoseEstimator
+from plumbline_training.form.errors import ErrorTrack, error_track, save_error_tracks
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 VISIBLE: Final = 2
@@ -50,6 +54,16 @@ def errors_of(clip: dict[str, Any], found_TK3: npt.NDArray[np.floating]) -> Erro
     error_TK2 = (found_TK3[..., :2] - truth_TK3[..., :2]) / clip_torso_px(truth_TK3)
     there_TK = (truth_TK3[..., 2] == VISIBLE) & (found_TK3[..., 2] > 0)
     return Errors(np.where(there_TK[..., None], error_TK2, np.nan))
+
+
+def error_track_of(clip: dict[str, Any], found_TK3: npt.NDArray[np.floating]) -> ErrorTrack:
+    """The same at the judge's rate, of all keypoints in the picture."""
+    truth_TK3, times_T = np.array(clip["keypoints"], dtype=np.float64), np.arange(len(found_TK3)) / float(clip["fps"])
+    truth_TK3[..., 2] = truth_TK3[..., 2] > 0
+    truth_tK3, found_tK3 = (resample(points, times_T, RATE_HZ)[0] for points in (truth_TK3, found_TK3))
+    true_tK2 = np.where(truth_tK3[..., 2:] > 0, truth_tK3[..., :2], np.nan)
+    exercise, azimuth = exercise_of(clip).name, float(clip["camera"]["azimuth_degrees"])
+    return error_track(exercise, azimuth, true_tK2, found_tK3, clip_torso_px(truth_TK3))
 
 
 def noise_of(clips: Sequence[Errors]) -> Noise:
@@ -88,7 +102,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=ROOT / "models/hrnet-edge-s", help="default: the shipped model")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    bundle, errors = open_bundle(arguments.bundle), []
+    bundle, errors, tracks = open_bundle(arguments.bundle), list[Errors](), list[ErrorTrack]()
     for path in tqdm(sorted(arguments.clips.glob("*_*.json")), unit="clip", disable=None):
         clip, saved = json.loads(path.read_bytes()), arguments.out / f"{path.stem}.npy"
         if clip["video"] is None:
@@ -97,8 +111,10 @@ def main() -> None:
             estimator = PoseEstimator(bundle.load_model(1), lambda stage, seconds: None)
             np.save(saved, follow(estimator, path.parent / clip["video"]).keypoints_TK3)
         errors.append(errors_of(clip, np.load(saved)))
+        tracks.append(error_track_of(clip, np.load(saved)))
     if not errors:
         parser.error(f"{arguments.clips} holds no clips; make some: plumbline-render clips --out DIR --count 20")
+    save_error_tracks(tracks, arguments.out / "errors.npz")
     distances = np.concatenate([clip.distances for clip in errors])
     print(f"{len(errors)} clips: median error {np.median(distances):.3f} torso lengths, mean {distances.mean():.3f}")
     print(noise_of(errors))

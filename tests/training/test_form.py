@@ -14,6 +14,15 @@ from plumbline_contract.form import ANSWER, EXERCISES, FAULT_NAMES, LAG_FRAMES, 
 from plumbline_contract.skeleton import KEYPOINT_NAMES
 from plumbline_training.errors import InvalidCheckpoint, InvalidDataset
 from plumbline_training.form import evaluate
+from plumbline_training.form.errors import (
+    ErrorBank,
+    ErrorTrack,
+    error_track,
+    hip_centred,
+    load_error_tracks,
+    parted,
+    save_error_tracks,
+)
 from plumbline_training.form.net import FormNet
 from plumbline_training.form.recorded import Recorded, folds, load_recorded
 from plumbline_training.form.rendered import (
@@ -27,7 +36,7 @@ from plumbline_training.form.rendered import (
     without_faults,
 )
 from plumbline_training.form.samples import film, is_held_out_view, mirrored, rendered_batch, windows_of
-from plumbline_training.form.train import FormConfig, train_form
+from plumbline_training.form.train import FormConfig, train_form, what_is_left
 from plumbline_training.render.body import SEGMENT_INDEX
 from plumbline_training.render.motion import known_motions
 from plumbline_training.render.performance import Performance
@@ -186,6 +195,84 @@ def test_recorded_sequences_are_named_by_what_they_show(tmp_path: Path) -> None:
     np.savez(tmp_path / "bad.npz", squat__bad__here__one=np.zeros((5, 17, 3)))
     with pytest.raises(InvalidDataset, match="EXERCISE__LABEL__SOURCE__NAME"):
         load_recorded(tmp_path / "bad.npz")
+
+
+def a_track(exercise: str = "squat", azimuth_degrees: float = 80.0) -> ErrorTrack:
+    """A squat whose deepest pose is found a tenth of a torso length too high, and whose nose is not seen."""
+    true_TK2 = SQUATS[0].points_TK3[..., [0, 2]].astype(float) * (100.0, -100.0)
+    low_T = true_TK2[:, 11, 1] > np.median(true_TK2[:, 11, 1])
+    found_TK3 = np.concatenate([true_TK2, np.full_like(true_TK2[..., :1], 0.9)], axis=-1)
+    found_TK3[low_T, :, 1] -= 5.0
+    found_TK3[:, 0, 2] = 0.1
+    return error_track(exercise, azimuth_degrees, true_TK2, found_TK3, torso_px=50.0)
+
+
+def test_errors_are_those_of_the_pose_and_not_of_the_moment() -> None:
+    track = a_track()
+    error_TK2, seen_TK = ErrorBank([track]).sample(track.exercise, 80.0, track.pose_BK2[::-1], np.random.default_rng(0))
+    usual_B = track.error_BK2[::-1, 5, 1]
+    assert usual_B.min() == pytest.approx(-0.1)
+    assert np.corrcoef(error_TK2[:, 5, 1], usual_B)[0, 1] > 0.8
+    assert not seen_TK[:, 0].any()
+    assert seen_TK[:, 1:].all()
+
+
+def test_errors_come_from_the_like_view_in_a_looking_glass_too() -> None:
+    right, front = a_track(azimuth_degrees=-80.0), replace(a_track(azimuth_degrees=0.0), error_BK2=np.ones((1, 17, 2)))
+    front = replace(front, pose_BK2=front.pose_BK2[:1], seen_BK=front.seen_BK[:1])
+    bank, rng = ErrorBank([right, front]), np.random.default_rng(1)
+    drawn = [bank.sample(right.exercise, 80.0, right.pose_BK2, rng)[0] for _ in range(20)]
+    assert max(np.abs(error_TK2[..., 1]).max() for error_TK2 in drawn) < 0.5, "those of the front were taken"
+    drawn = [bank.sample(right.exercise, 0.0, right.pose_BK2, rng)[0] for _ in range(20)]
+    assert min(error_TK2[..., 1].min() for error_TK2 in drawn) == 1.0, "those of the side were taken"
+
+
+def test_what_is_far_off_is_somebody_else_and_what_is_not_known_no_error() -> None:
+    true_TK2, found_TK3 = np.zeros((3, 17, 2)), np.full((3, 17, 3), 10.0)
+    true_TK2[0, 3], found_TK3[1, 4] = np.nan, 999.0
+    track = error_track("plank", 0.0, true_TK2, found_TK3, torso_px=10.0)
+    assert (track.error_BK2[0, 3] == 0).all()
+    assert (track.error_BK2[1, 4] == 0).all()
+    assert (~track.seen_BK).sum() == 2
+    assert (track.error_BK2[2] == 1).all()
+    np.testing.assert_array_equal(hip_centred(true_TK2, 10.0)[1], 0)
+
+
+def test_error_tracks_are_kept_and_parted_by_exercise(tmp_path: Path) -> None:
+    tracks = [a_track(name) for name in ("squat",) * 5 + ("plank",) * 6]
+    save_error_tracks(tracks, tmp_path / "errors.npz")
+    kept = load_error_tracks(tmp_path / "errors.npz")
+    np.testing.assert_allclose(kept[7].error_BK2, tracks[7].error_BK2, atol=1e-6)
+    assert [each.exercise for each in kept] == [each.exercise for each in tracks]
+    learnt, measured = parted(kept)
+    assert len(learnt) == 9
+    assert {each.exercise for each in measured} == {tracks[0].exercise, tracks[-1].exercise}
+    (tmp_path / "bad.npz").write_bytes(b"nothing")
+    with pytest.raises(InvalidDataset, match="find_keypoints"):
+        load_error_tracks(tmp_path / "bad.npz")
+    with pytest.raises(InvalidDataset, match="more clips"):
+        ErrorBank([])
+
+
+def test_a_look_with_a_banks_errors_has_them_and_only_them() -> None:
+    bank, rng = ErrorBank([a_track()]), np.random.default_rng(3)
+    filmed = film(SQUATS[0], rng, augmented=False, bank=bank)
+    off_TK2 = (filmed.found_TK3[..., :2] - filmed.true_TK2) / filmed.torso_px
+    assert -0.21 < off_TK2[..., 1].min() < -0.05
+    assert np.abs(off_TK2[..., 0]).max() < 1e-6
+    batch = rendered_batch(SQUATS, rng, 4, bank)
+    assert np.isfinite(batch.windows_NWC).all()
+
+
+def test_true_offsets_leave_nothing_and_none_leave_all() -> None:
+    wrong = SQUATS[1]
+    batch = windows_of(wrong, film(wrong, np.random.default_rng(0), augmented=False), evaluate.moments_asked(wrong))
+    true_NX = torch.from_numpy(batch.offsets_NK2).flatten(1)
+    left_N, seen_N = what_is_left(true_NX, batch)
+    assert seen_N.any()
+    assert left_N.abs().max() < 1e-5
+    untouched_N, _ = what_is_left(torch.zeros_like(true_NX), batch)
+    torch.testing.assert_close(untouched_N, torch.from_numpy(batch.strength_N) * seen_N, atol=1e-4, rtol=1e-4)
 
 
 def test_macro_f1_is_that_of_the_confusion_matrix() -> None:

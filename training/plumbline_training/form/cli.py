@@ -16,6 +16,7 @@ from plumbline_training.checkpoint import save_atomically
 from plumbline_training.cli import run_command
 from plumbline_training.errors import InvalidDataset
 from plumbline_training.form import evaluate, export
+from plumbline_training.form.errors import ErrorBank, load_error_tracks, parted
 from plumbline_training.form.net import FormNet
 from plumbline_training.form.recorded import Recorded, folds, load_recorded
 from plumbline_training.form.rendered import Performed, Troupe, load_performed, save_performed
@@ -69,6 +70,7 @@ def cross_validated(
     recorded: Sequence[Recorded],
     out: Path,
     quiet: bool,
+    bank: ErrorBank | None,
 ) -> npt.NDArray[np.bool_]:
     """Train once for each fold from the rendered judge; of each sequence, whether it was called wrong when held out.
 
@@ -78,7 +80,7 @@ def cross_validated(
     exercises, wrong = (np.array([getattr(each, name) for each in recorded]) for name in ("exercise", "wrong"))
     for number, (train, test) in enumerate(folds(recorded, FOLDS)):
         kept = [recorded[each] for each in train]
-        weights = train_form(config, performed, kept, out / f"fold-{number}", base, quiet)
+        weights = train_form(config, performed, kept, out / f"fold-{number}", base, quiet, bank=bank)
         net = FormNet()
         net.load_state_dict(weights)
         logits = evaluate.sequence_logits(net.eval(), recorded)
@@ -98,6 +100,7 @@ def train_main() -> None:
         "  plumbline-train-form --out runs/form\n"
         "  plumbline-train-form --out runs/form --recorded form.npz --cross-validate\n"
         "  plumbline-train-form --out runs/longer --init runs/form/form.pt --seed 1\n"
+        "  plumbline-train-form --out runs/form --errors errors.npz\n"
         "  plumbline-train-form --out /tmp/form --performances 55 --rounds 2",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -107,6 +110,12 @@ def train_main() -> None:
     parser.add_argument("--rounds", type=int, default=FormConfig.rounds, help=f"default {FormConfig.rounds}")
     parser.add_argument("--init", type=Path, metavar="FORM.pt", help="begin with the weights of another run's judge")
     parser.add_argument("--seed", type=int, default=0, help="of what a round looks at (default 0)")
+    parser.add_argument(
+        "--errors",
+        type=Path,
+        metavar="NPZ",
+        help="the pose model's errors in pictures, of python -m infra.find_keypoints",
+    )
     parser.add_argument("--tuning-rounds", type=int, default=40, help="on recorded sequences too (default 40)")
     parser.add_argument("--recorded", type=Path, metavar="NPZ", help="sequences called right or wrong")
     parser.add_argument("--cross-validate", action="store_true", help="measure on recorded sequences that are held out")
@@ -124,26 +133,30 @@ def _train(arguments: argparse.Namespace) -> None:
     folder = out / "performed"
     performed = performed_in(folder, TRAIN_SEED, arguments.performances, quiet)
     validation = performed_in(folder, VALIDATION_SEED, arguments.tests, quiet)
-    config = FormConfig(arguments.rounds, seed=arguments.seed)
+    learnt, measured, digest = _banks(arguments.errors)
+    config = FormConfig(arguments.rounds, seed=arguments.seed, errors=digest)
     initial = load_form(arguments.init)[0].state_dict() if arguments.init else None
-    weights = train_form(config, performed, [], out / "rendered", initial, quiet)
-    tuning = FormConfig(arguments.tuning_rounds, performances=110, passes=1, learning_rate=5e-4)
+    weights = train_form(config, performed, [], out / "rendered", initial, quiet, bank=learnt)
+    tuning = FormConfig(arguments.tuning_rounds, performances=110, passes=1, learning_rate=5e-4, errors=digest)
     figures, scores = list[str](), list[dict[str, Any]]()
     if recorded and arguments.cross_validate:
-        told = cross_validated(weights, tuning, performed, recorded, out, quiet)
+        told = cross_validated(weights, tuning, performed, recorded, out, quiet, learnt)
         for name, numbers in evaluate.sources(recorded).items():
             wrong = np.array([recorded[each].wrong for each in numbers])
             figures.append(evaluate.sequence_row(name, told[numbers], wrong))
             value = evaluate.macro_f1(told[numbers], wrong)
             scores.append(_score("wrong macro F1, cross-validated", name, len(numbers), value))
     if recorded:
-        weights = train_form(tuning, performed, recorded, out / "tuned", weights, quiet)
+        weights = train_form(tuning, performed, recorded, out / "tuned", weights, quiet, bank=learnt)
     net = FormNet()
     net.load_state_dict(weights)
-    thresholds = evaluate.best_thresholds(evaluate.ask(net.eval(), validation, VALIDATION_SEED))
+    asked = [
+        evaluate.ask(net.eval(), validation, VALIDATION_SEED, bank=bank) for bank in dict.fromkeys((None, measured))
+    ]
+    thresholds = evaluate.best_thresholds(evaluate.Moments.joined(asked))
     tests = performed_in(folder, TEST_SEED, arguments.tests, quiet)
-    asked, rows = evaluate.rendered_rows(net, tests, thresholds)
-    scores += [_score(name, f"rendered-form-{TEST_SEED}", n, value) for name, (value, n) in asked.items()]
+    summary, rows = evaluate.rendered_rows(net, tests, thresholds, measured)
+    scores += [_score(name, f"rendered-form-{TEST_SEED}", n, value) for name, (value, n) in summary.items()]
     figures += rows
     state = {"net": weights, "thresholds": thresholds.tolist(), "scores": scores}
     data = lineage(folder, TRAIN_SEED, arguments.performances, arguments.recorded, len(recorded))
@@ -151,6 +164,14 @@ def _train(arguments: argparse.Namespace) -> None:
     (out / "figures.md").write_text("\n".join(figures) + "\n", encoding="utf-8")
     print("\n".join(figures))
     print(f"judge: {out / FORM_FILE}")
+
+
+def _banks(path: Path | None) -> tuple[ErrorBank | None, ErrorBank | None, str]:
+    """Errors to learn with and others to measure with, and the file's digest. Raises InvalidDataset."""
+    if path is None:
+        return None, None, ""
+    learnt, measured = parted(load_error_tracks(path))
+    return ErrorBank(learnt), ErrorBank(measured), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _score(name: str, dataset: str, samples: int, value: float) -> dict[str, Any]:

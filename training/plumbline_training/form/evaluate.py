@@ -15,6 +15,7 @@ import torch
 
 from plumbline_contract.form import ANSWER, EXERCISES, FAULT_NAMES, LAG_FRAMES, OFFSET_UNIT, sigmoid
 from plumbline_contract.skeleton import NUM_KEYPOINTS
+from plumbline_training.form.errors import ErrorBank
 from plumbline_training.form.net import FormNet, as_input
 from plumbline_training.form.recorded import Recorded, all_windows
 from plumbline_training.form.rendered import Performed
@@ -39,6 +40,11 @@ class Moments:
 
     logits_NL: npt.NDArray[np.float32]
     truth: Batch
+
+    @staticmethod
+    def joined(parts: Sequence[Moments]) -> Moments:
+        """One after another."""
+        return Moments(np.concatenate([part.logits_NL for part in parts]), Batch.joined([part.truth for part in parts]))
 
     @property
     def seen_N(self) -> Flags:
@@ -68,10 +74,16 @@ def moments_asked(performed: Performed) -> npt.NDArray[np.int64]:
     return np.asarray(moments[near >= AMBIGUOUS_FRAMES])
 
 
-def ask(net: FormNet, performed: Sequence[Performed], seed: int, held_out_view: bool | None = None) -> Moments:
-    """Each performance before one camera, with the shipped pose model's errors."""
+def ask(
+    net: FormNet,
+    performed: Sequence[Performed],
+    seed: int,
+    held_out_view: bool | None = None,
+    bank: ErrorBank | None = None,
+) -> Moments:
+    """Each performance before one camera, with the shipped pose model's errors, made-up or a bank's."""
     rng = np.random.default_rng(seed)
-    filmed = [film(each, rng, held_out_view, augmented=False) for each in performed]
+    filmed = [film(each, rng, held_out_view, augmented=False, bank=bank) for each in performed]
     parts = [windows_of(each, seen, moments_asked(each)) for each, seen in zip(performed, filmed, strict=True)]
     truth = Batch.joined([part for part in parts if len(part.exercise_N)])
     return Moments(answer(net, truth.windows_NWC), truth)
@@ -189,14 +201,25 @@ Figures = dict[str, tuple[float, int]]
 
 
 def rendered_rows(
-    net: FormNet, performed: Sequence[Performed], thresholds_F: npt.NDArray[np.float64]
+    net: FormNet,
+    performed: Sequence[Performed],
+    thresholds_F: npt.NDArray[np.float64],
+    bank: ErrorBank | None = None,
 ) -> tuple[Figures, list[str]]:
-    """The figures on views as in training, and rows of Markdown of these and of the views that training left out."""
+    """The figures on views as in training, and rows of Markdown: of these, of the views that training left out, and
+    with a bank's errors."""
     seed = 20
-    known, new = (summary(ask(net, performed, seed, held_out), thresholds_F) for held_out in (False, True))
-    rows = [f"| {len(performed)} performances by others | views as in training | views left out |", "|---|---|---|"]
-    cells = {name: [f"{value:.3f} ({n})" for value, n in (known[name], new[name])] for name in known}
-    return known, rows + [f"| {name} | {' | '.join(cells[name])} |" for name in known]
+    columns: dict[str, tuple[bool, ErrorBank | None]] = {
+        "views as in training": (False, None),
+        "views left out": (True, None),
+    }
+    if bank is not None:
+        columns["errors as in pictures"] = (False, bank)
+    figures = [summary(ask(net, performed, seed, *how), thresholds_F) for how in columns.values()]
+    rows = [f"| {len(performed)} performances by others | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for name in figures[0]:
+        rows.append(f"| {name} | {' | '.join(f'{column[name][0]:.3f} ({column[name][1]})' for column in figures)} |")
+    return figures[0], rows
 
 
 def summary(moments: Moments, thresholds_F: npt.NDArray[np.float64]) -> Figures:

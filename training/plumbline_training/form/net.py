@@ -13,7 +13,7 @@ from torch import nn
 
 from plumbline_contract.form import CHANNELS, LAG_FRAMES, LOGITS, WINDOW_FRAMES
 
-WIDTH: Final = 96
+WIDTH: Final = 128
 STRIDE: Final = 2
 """The stem halves the rate to 5 Hz: half the time of everything after it."""
 DILATIONS: Final = (1, 2, 4, 1, 2)

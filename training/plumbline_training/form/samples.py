@@ -16,6 +16,7 @@ import numpy.typing as npt
 from plumbline_contract.form import LAG_FRAMES, OFFSET_UNIT, RATE_HZ, form_windows
 from plumbline_contract.sequence import TORSO_PERCENTILE, torso_length
 from plumbline_contract.skeleton import MIRROR, NUM_KEYPOINTS
+from plumbline_training.form.errors import ErrorBank, hip_centred
 from plumbline_training.form.rendered import Performed
 from plumbline_training.render.camera import Camera
 from plumbline_training.render.clips import Aim, sample_aim
@@ -26,6 +27,10 @@ HELD_OUT_DEGREES: Final = (40.0, 50.0)
 """How far from straight ahead no camera stands in training, so that an evaluation may ask about new views."""
 CONSTANT, SLOW, SLOW_SECONDS, WHITE = 0.036, 0.012, 0.5, 0.002
 """Errors on each axis in torso lengths as measured of the shipped pose model (docs/coach.md)."""
+BANK_SHARE: Final = 0.75
+"""Of all looks, those with errors as in pictures, where these are given; the others have made-up ones."""
+BESIDES: Final = 0.4
+"""How much of the made-up errors comes on top of those: no two persons' are the same, and the tracks are few."""
 WINDOWS_A_CLIP: Final = 8
 
 
@@ -113,9 +118,16 @@ class Filmed:
 
 
 def film(
-    performed: Performed, rng: np.random.Generator, held_out: bool | None = False, augmented: bool = True
+    performed: Performed,
+    rng: np.random.Generator,
+    held_out: bool | None = False,
+    augmented: bool = True,
+    bank: ErrorBank | None = None,
 ) -> Filmed:
-    """Look at a performance; not `augmented`, the errors are the shipped model's and no keypoint is lost."""
+    """Look at a performance, with the shipped model's errors: made-up ones, or a bank's.
+
+    `augmented`, there are more or fewer of them, keypoints are lost, and a bank's are not in every look.
+    """
     aim = aim_at(performed, rng, held_out)
     true_TK3 = seen_by(aim.camera, performed.points_TK3)
     right_TK2 = seen_by(aim.camera, performed.right_TK3)[..., :2]
@@ -123,7 +135,14 @@ def film(
     torso_px = float(np.percentile(torso_length(known_TK3), TORSO_PERCENTILE))
     found_TK3 = true_TK3.copy()
     share = float(rng.uniform(0.4, 1.3)) if augmented else 1.0
-    found_TK3[..., :2] += torso_px * noise(len(true_TK3), rng, share)
+    if bank is not None and (not augmented or rng.random() < BANK_SHARE):
+        pose_TK2 = hip_centred(true_TK3[..., :2], torso_px)
+        error_TK2, seen_TK = bank.sample(performed.exercise, aim.azimuth_degrees, pose_TK2, rng)
+        found_TK3[~seen_TK, 2] = 0.0
+        error_TK2 = share * error_TK2 + (noise(len(true_TK3), rng, BESIDES * share) if augmented else 0.0)
+    else:
+        error_TK2 = noise(len(true_TK3), rng, share)
+    found_TK3[..., :2] += torso_px * error_TK2
     if augmented:
         found_TK3[dropped_out(len(true_TK3), rng), 2] = 0.0
     return Filmed(found_TK3, true_TK3[..., :2], right_TK2, torso_px, aim.azimuth_degrees)
@@ -162,9 +181,14 @@ def moments_of(performed: Performed, count: int, rng: np.random.Generator) -> np
     return moments
 
 
-def rendered_batch(performed: Sequence[Performed], rng: np.random.Generator, count: int = WINDOWS_A_CLIP) -> Batch:
+def rendered_batch(
+    performed: Sequence[Performed],
+    rng: np.random.Generator,
+    count: int = WINDOWS_A_CLIP,
+    bank: ErrorBank | None = None,
+) -> Batch:
     """`count` windows of each performance, each performance before a camera of its own."""
-    parts = [windows_of(each, film(each, rng), moments_of(each, count, rng)) for each in performed]
+    parts = [windows_of(each, film(each, rng, bank=bank), moments_of(each, count, rng)) for each in performed]
     batch = Batch.joined(parts)
     return mirrored(batch, rng.random(len(batch.exercise_N)) < 0.5)
 

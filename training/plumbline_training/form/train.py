@@ -17,9 +17,10 @@ from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from plumbline_contract.form import ANSWER, EXERCISES, FAULT_NAMES
+from plumbline_contract.form import ANSWER, EXERCISES, FAULT_NAMES, OFFSET_UNIT
 from plumbline_training.checkpoint import load_checkpoint, save_atomically
 from plumbline_training.errors import InvalidCheckpoint, TrainingDiverged
+from plumbline_training.form.errors import ErrorBank
 from plumbline_training.form.net import FormNet, as_input
 from plumbline_training.form.recorded import Recorded, varied_windows
 from plumbline_training.form.rendered import Performed
@@ -27,6 +28,8 @@ from plumbline_training.form.samples import Batch, rendered_batch
 
 EXERCISE_F: Final = torch.tensor([EXERCISES.index(exercise) for exercise, _ in FAULT_NAMES])
 """The exercise of each fault."""
+LEAST_SEEN: Final = 0.05
+"""Torso lengths in the picture that a fault must move a keypoint for its correction to be asked for."""
 STATE_FILE: Final = "state.pt"
 FORM_FILE: Final = "form.pt"
 
@@ -46,6 +49,8 @@ class FormConfig:
     """In each step, where there are recorded sequences."""
     recorded_windows: int = 4
     recorded_weight: float = 1.0
+    errors: str = ""
+    """The digest of the bank of errors that the run learns with."""
 
 
 def losses(logits_NL: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
@@ -60,6 +65,7 @@ def losses(logits_NL: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
     ).mean(dim=1)
     # Where a fault may be, what it would take to put it right is asked for, and not how likely it is.
     offsets_weight_N = known_N * (wrong_N + 0.02)
+    left_N, moved_N = what_is_left(part["offsets"], batch)
     return {
         "exercise": functional.cross_entropy(part["exercise"], torch.from_numpy(batch.exercise_N)),
         "phase": 0.5 * functional.cross_entropy(part["phase"], torch.from_numpy(batch.phase_N)),
@@ -67,7 +73,21 @@ def losses(logits_NL: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
         "faults": (faults_NF * (0.7 * own_NF + 0.02)).sum(dim=1).mean(),
         "keypoints": 4 * binary(part["keypoints"], torch.from_numpy(batch.keypoints_NK)),
         "offsets": 2 * (offsets_N * offsets_weight_N).sum() / offsets_weight_N.sum().clamp(min=1.0),
+        "left": 0.3 * (functional.huber_loss(left_N, torch.zeros_like(left_N), reduction="none") * moved_N).mean(),
     }
+
+
+def what_is_left(offsets_NX: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the fault after the offsets, in its mildest form (N,); and 1 (N,) where a fault is there to be seen.
+
+    Each coordinate's own loss asks for what is likeliest there and so for too little; this one asks for all of it along
+    the way that the fault moved the pose, which is how `evaluate.remaining` measures.
+    """
+    away_NX = torch.from_numpy(batch.fault_px_NK2).flatten(1)
+    strength_N, length_N = torch.from_numpy(batch.strength_N), (away_NX**2).sum(dim=1)
+    seen_N = ((strength_N > 0) & (away_NX.abs().max(dim=1).values > LEAST_SEEN)).float()
+    share_N = ((away_NX + OFFSET_UNIT * offsets_NX) * away_NX).sum(dim=1) / length_N.clamp(min=LEAST_SEEN**2)
+    return share_N * strength_N * seen_N, seen_N
 
 
 def recorded_loss(net: nn.Module, chosen: Sequence[Recorded], count: int, rng: np.random.Generator) -> torch.Tensor:
@@ -99,6 +119,7 @@ def train_form(
     initial: dict[str, torch.Tensor] | None = None,
     quiet: bool = False,
     stop_after: int | None = None,
+    bank: ErrorBank | None = None,
 ) -> dict[str, torch.Tensor]:
     """Train, going on from OUT/state.pt where it is; the weights. Raises InvalidCheckpoint or TrainingDiverged."""
     out.mkdir(parents=True, exist_ok=True)
@@ -115,7 +136,7 @@ def train_form(
         torch.manual_seed(config.seed + 1000 * number)
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * _rate(number / config.rounds)
-        means = _round(config, net, optimiser, performed, recorded, rng)
+        means = _round(config, net, optimiser, performed, recorded, rng, bank)
         if not np.isfinite(sum(means.values())):
             raise TrainingDiverged(f"round {number}: the loss is no finite number; lower the learning rate")
         bar.set_postfix({name: f"{value:.3f}" for name, value in means.items()})
@@ -150,9 +171,10 @@ def _round(
     performed: Sequence[Performed],
     recorded: Sequence[Recorded],
     rng: np.random.Generator,
+    bank: ErrorBank | None,
 ) -> dict[str, float]:
     count = min(config.performances, len(performed))
-    seen = rendered_batch([performed[n] for n in rng.choice(len(performed), count, replace=False)], rng)
+    seen = rendered_batch([performed[n] for n in rng.choice(len(performed), count, replace=False)], rng, bank=bank)
     sums: dict[str, float] = {}
     net.train()
     steps = 0
