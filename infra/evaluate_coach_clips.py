@@ -9,7 +9,6 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
 from infra.evaluate_coach_ghosts import GhostScore
 from infra.evaluate_coach_rendered import (
     HEAD,
@@ -19,7 +18,7 @@ from infra.evaluate_coach_rendered import (
     details,
     exercise_of,
     follow,
-    noisy_keypoints,
+    keypoints_of,
     score_clip,
 )
 
@@ -33,10 +32,7 @@ def evaluate(paths: list[Path], noise: str, found: Path | None, with_details: bo
     for number, path in enumerate(paths):
         clip = json.loads(path.read_bytes())
         exercise, fps = exercise_of(clip), float(clip["fps"])
-        if found is None:
-            keypoints_TK3 = noisy_keypoints(clip, NOISES[noise], number)
-        else:
-            keypoints_TK3 = np.load(found / f"{path.stem}.npy").astype(np.float64)
+        keypoints_TK3 = keypoints_of(path, clip, NOISES[noise], number, found)
         states = follow(keypoints_TK3, fps, Coach(exercise))
         ghosts.take(exercise, keypoints_TK3, states, fps)
         scores.setdefault(exercise.name, Score()).add(score_clip(clip, exercise, states))
@@ -63,9 +59,7 @@ def main() -> None:
     parser.add_argument("--except-exercise", default="", help="an exercise to leave out")
     parser.add_argument("--details", action="store_true", help="what was missed, told falsely and miscounted")
     arguments = parser.parse_args()
-    paths = clip_paths(arguments.folders)
-    if arguments.found is not None:
-        paths = [path for path in paths if (arguments.found / f"{path.stem}.npy").is_file()]
+    paths = clip_paths(arguments.folders, arguments.found)
     if arguments.except_exercise:
         paths = [path for path in paths if json.loads(path.read_bytes())["exercise"] != arguments.except_exercise]
     evaluate(paths, arguments.noise, arguments.found, arguments.details)

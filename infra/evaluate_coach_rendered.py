@@ -6,7 +6,7 @@ T frames, K the 17 keypoints, 3 = x, y, score.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -136,12 +136,17 @@ class Spell:
         return max(self.start - told.seconds, told.seconds - self.end, 0.0)
 
 
-def clip_paths(folders: Sequence[Path]) -> list[Path]:
-    """What plumbline-render wrote of each clip in these folders."""
-    return sorted(path for folder in folders for path in folder.glob("*_*.json"))
+def clip_paths(folders: Sequence[Path], found: Path | None = None) -> list[Path]:
+    """What plumbline-render wrote of each clip in these folders; with `found`, of those whose keypoints are there."""
+    paths = sorted(path for folder in folders for path in folder.glob("*_*.json"))
+    return [path for path in paths if found is None or _found_of(path, found).is_file()]
 
 
-def exercise_of(clip: dict[str, Any]) -> Exercise:
+def _found_of(path: Path, found: Path) -> Path:
+    return found / f"{path.stem}.npy"
+
+
+def exercise_of(clip: Mapping[str, Any]) -> Exercise:
     """The coach's exercise that a clip shows."""
     return load_exercise({"desk_sitting": "sitting"}.get(clip["exercise"], clip["exercise"]))
 
@@ -151,13 +156,20 @@ def clip_torso_px(truth_TK3: Keypoints) -> float:
     return float(np.nanpercentile(torso_length(np.where(truth_TK3 > 0, truth_TK3, 0.0)), 75))
 
 
-def noisy_keypoints(clip: dict[str, Any], noise: Noise, seed: int) -> Keypoints:
+def noisy_keypoints(clip: Mapping[str, Any], noise: Noise, seed: int) -> Keypoints:
     """A clip's keypoints (T, 17, 3) as a model would find them; hidden ones score low, those outside nothing."""
     truth_TK3 = np.array(clip["keypoints"], dtype=np.float64)
     torso_px = clip_torso_px(truth_TK3)
     error_TK2 = noise.sample(len(truth_TK3), float(clip["fps"]), np.random.default_rng(seed))
     score_TK = np.select([truth_TK3[..., 2] == 2, truth_TK3[..., 2] == 1], [0.9, 0.5], 0.0)
     return np.concatenate([truth_TK3[..., :2] + torso_px * error_TK2, score_TK[..., None]], axis=-1)
+
+
+def keypoints_of(path: Path, clip: Mapping[str, Any], noise: Noise, seed: int, found: Path | None) -> Keypoints:
+    """A clip's keypoints (T, 17, 3) as `found` in its pixels, else true ones with made-up errors."""
+    if found is None:
+        return noisy_keypoints(clip, noise, seed)
+    return np.asarray(np.load(_found_of(path, found)), dtype=np.float64)
 
 
 def follow(keypoints_TK3: Keypoints, rate_hz: float, coach: Coach, judge: FormJudge | None = None) -> list[CoachState]:
@@ -186,7 +198,7 @@ def told_in(states: Sequence[CoachState], fps: float) -> list[Told]:
     return told
 
 
-def spells_of(clip: dict[str, Any], exercise: Exercise) -> list[Spell]:
+def spells_of(clip: Mapping[str, Any], exercise: Exercise) -> list[Spell]:
     """What was injected."""
     rules, view = {fault.name: fault for fault in exercise.faults}, true_view(clip["camera"]["azimuth_degrees"])
     spells = []
@@ -238,14 +250,18 @@ class Score:
         missed = self.missed + (self.hidden - self.hidden_found + self.without_rule if everything else 0)
         return 2 * found / max(2 * found + missed + self.false, 1)
 
+    @property
+    def false_cue_rate(self) -> float:
+        """False cues in two minutes of correct exercise."""
+        return self.false_cues / max(self.right_seconds / 120, 1e-9)
+
     def row(self, name: str) -> str:
         """A row of a table in Markdown."""
-        cues = self.false_cues / max(self.right_seconds / 120, 1e-9)
         counts = f"{share(self.exact, self.counted)} | {self.off_by_more}" if self.counted else "held | "
         return (
             f"| {name} | {self.clips} | {counts} | {self.f_score(False):.2f} ({self.found}, {self.missed},"
             f" {self.false}) | {self.f_score(True):.2f} ({self.hidden_found} of {self.hidden}; {self.without_rule}) |"
-            f" {cues:.2f} in {self.right_seconds / 60:.1f} min |"
+            f" {self.false_cue_rate:.2f} in {self.right_seconds / 60:.1f} min |"
         )
 
 
@@ -269,14 +285,14 @@ def share(hits: int, n: int) -> str:
     return f"{hits} of {n} ({100 * low:.0f} to {100 * high:.0f}%)" if n else "none"
 
 
-def count_error(clip: dict[str, Any], repetitions: int) -> int:
+def count_error(clip: Mapping[str, Any], repetitions: int) -> int:
     """By how many the count is wrong."""
     most, least = (sum(rep["depth"] >= depth for rep in clip["repetitions"]) for depth in EITHER_WAY)
     off: int = max(least - repetitions, repetitions - most, 0)
     return off
 
 
-def score_clip(clip: dict[str, Any], exercise: Exercise, states: Sequence[CoachState]) -> Score:
+def score_clip(clip: Mapping[str, Any], exercise: Exercise, states: Sequence[CoachState]) -> Score:
     """Counts and faults against what was done."""
     fps, score, spells = float(clip["fps"]), Score(clips=1), spells_of(clip, exercise)
     if not states[-1].holds:
@@ -299,7 +315,7 @@ def score_clip(clip: dict[str, Any], exercise: Exercise, states: Sequence[CoachS
     return score
 
 
-def details(path: Path, clip: dict[str, Any], exercise: Exercise, states: Sequence[CoachState]) -> str:
+def details(path: Path, clip: Mapping[str, Any], exercise: Exercise, states: Sequence[CoachState]) -> str:
     """What was missed, told falsely or miscounted in one clip."""
     fps, spells = float(clip["fps"]), spells_of(clip, exercise)
     found, false = matched(spells, told_in(states, fps))
