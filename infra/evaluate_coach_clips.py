@@ -1,6 +1,6 @@
 """Prints docs/coach.md's tables of rendered clips: with noise as measured of the shipped model, or through its pixels.
 
-python -m infra.evaluate_coach_clips FOLDER [--noise shipped|white|none] [--found FOLDER of NAME.npy] [--details]
+python -m infra.evaluate_coach_clips FOLDER [--noise KIND | --errors NPZ | --found FOLDER of NAME.npy] [--details]
 """
 
 from __future__ import annotations
@@ -9,30 +9,29 @@ import argparse
 import json
 from pathlib import Path
 
+from infra.coach_eyes import Eye, add_eye, eye_of
 from infra.evaluate_coach_ghosts import GhostScore
 from infra.evaluate_coach_rendered import (
     HEAD,
-    NOISES,
     Score,
     clip_paths,
     details,
     exercise_of,
     follow,
-    keypoints_of,
     score_clip,
 )
 
 from plumbline_edge.coach import Coach, load_exercise
 
 
-def evaluate(paths: list[Path], noise: str, found: Path | None, with_details: bool) -> None:
+def evaluate(paths: list[Path], eye: Eye, with_details: bool) -> None:
     """Print counts, faults and correct poses by exercise."""
     scores: dict[str, Score] = {}
     ghosts = GhostScore()
     for number, path in enumerate(paths):
         clip = json.loads(path.read_bytes())
         exercise, fps = exercise_of(clip), float(clip["fps"])
-        keypoints_TK3 = keypoints_of(path, clip, NOISES[noise], number, found)
+        keypoints_TK3 = eye(path, clip, number)
         states = follow(keypoints_TK3, fps, Coach(exercise))
         ghosts.take(exercise, keypoints_TK3, states, fps)
         scores.setdefault(exercise.name, Score()).add(score_clip(clip, exercise, states))
@@ -54,15 +53,14 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="evaluate_coach_clips", description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="clips of plumbline-render")
-    parser.add_argument("--noise", choices=NOISES, default="shipped")
-    parser.add_argument("--found", type=Path, metavar="DIR", help="NAME.npy (T, 17, 3) found in the videos")
+    add_eye(parser)
     parser.add_argument("--except-exercise", default="", help="an exercise to leave out")
     parser.add_argument("--details", action="store_true", help="what was missed, told falsely and miscounted")
     arguments = parser.parse_args()
     paths = clip_paths(arguments.folders, arguments.found)
     if arguments.except_exercise:
         paths = [path for path in paths if json.loads(path.read_bytes())["exercise"] != arguments.except_exercise]
-    evaluate(paths, arguments.noise, arguments.found, arguments.details)
+    evaluate(paths, eye_of(arguments), arguments.details)
 
 
 if __name__ == "__main__":

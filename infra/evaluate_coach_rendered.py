@@ -11,17 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
+from infra.coach_eyes import Keypoints, found_file
 
 from plumbline_contract.exercise import Exercise, View
-from plumbline_contract.sequence import torso_length
-from plumbline_contract.skeleton import NUM_KEYPOINTS
 from plumbline_edge.coach import Coach, CoachState, load_exercise
 from plumbline_edge.coach.judge import FormJudge
 from plumbline_edge.coach.view import FRONT_FROM, SIDE_BELOW
-
-Keypoints = npt.NDArray[np.floating]
 
 RULES_OF: Final[dict[str, dict[str, str]]] = {
     "squat": {
@@ -78,39 +73,6 @@ WITHIN_SECONDS: Final[float] = 1.0
 
 
 @dataclass(frozen=True)
-class Noise:
-    """Errors of keypoints on each axis, in torso lengths."""
-
-    constant: float
-    """Of a keypoint throughout a clip: this person's knee is always seen a little too high."""
-    slow: float
-    """Changing over `slow_seconds`, as the pose does."""
-    slow_seconds: float
-    white: float
-    """Of each frame by itself."""
-
-    def sample(self, frames: int, rate_hz: float, rng: np.random.Generator) -> Keypoints:
-        """Errors (T, 17, 2)."""
-        shape = (frames, NUM_KEYPOINTS, 2)
-        slow_TK2 = rng.normal(0, self.slow, shape)
-        kept = math.exp(-1 / (rate_hz * self.slow_seconds))
-        for frame in range(1, frames):
-            slow_TK2[frame] = kept * slow_TK2[frame - 1] + math.sqrt(1 - kept**2) * slow_TK2[frame]
-        return slow_TK2 + rng.normal(0, self.constant, shape[1:]) + rng.normal(0, self.white, shape)
-
-
-SHIPPED: Final = Noise(constant=0.036, slow=0.012, slow_seconds=0.5, white=0.002)
-"""As `infra.find_keypoints` measured it of version 0.4.0 of the model on 22 rendered clips through their pixels
-(docs/coach.md): a median error of 0.055 torso lengths in all, most of it the same from frame to frame."""
-NOISES: Final = {
-    "shipped": SHIPPED,
-    "white": Noise(constant=0.0, slow=0.0, slow_seconds=1.0, white=0.03),
-    "none": Noise(constant=0.0, slow=0.0, slow_seconds=1.0, white=0.0),
-}
-"""None is what the rules could do with a perfect eye."""
-
-
-@dataclass(frozen=True)
 class Told:
     """A fault that the coach found, and when."""
 
@@ -139,37 +101,12 @@ class Spell:
 def clip_paths(folders: Sequence[Path], found: Path | None = None) -> list[Path]:
     """What plumbline-render wrote of each clip in these folders; with `found`, of those whose keypoints are there."""
     paths = sorted(path for folder in folders for path in folder.glob("*_*.json"))
-    return [path for path in paths if found is None or _found_of(path, found).is_file()]
-
-
-def _found_of(path: Path, found: Path) -> Path:
-    return found / f"{path.stem}.npy"
+    return [path for path in paths if found is None or found_file(path, found).is_file()]
 
 
 def exercise_of(clip: Mapping[str, Any]) -> Exercise:
     """The coach's exercise that a clip shows."""
     return load_exercise({"desk_sitting": "sitting"}.get(clip["exercise"], clip["exercise"]))
-
-
-def clip_torso_px(truth_TK3: Keypoints) -> float:
-    """How long the torso of a clip's person looks where it is not foreshortened; outside the picture is at 0."""
-    return float(np.nanpercentile(torso_length(np.where(truth_TK3 > 0, truth_TK3, 0.0)), 75))
-
-
-def noisy_keypoints(clip: Mapping[str, Any], noise: Noise, seed: int) -> Keypoints:
-    """A clip's keypoints (T, 17, 3) as a model would find them; hidden ones score low, those outside nothing."""
-    truth_TK3 = np.array(clip["keypoints"], dtype=np.float64)
-    torso_px = clip_torso_px(truth_TK3)
-    error_TK2 = noise.sample(len(truth_TK3), float(clip["fps"]), np.random.default_rng(seed))
-    score_TK = np.select([truth_TK3[..., 2] == 2, truth_TK3[..., 2] == 1], [0.9, 0.5], 0.0)
-    return np.concatenate([truth_TK3[..., :2] + torso_px * error_TK2, score_TK[..., None]], axis=-1)
-
-
-def keypoints_of(path: Path, clip: Mapping[str, Any], noise: Noise, seed: int, found: Path | None) -> Keypoints:
-    """A clip's keypoints (T, 17, 3) as `found` in its pixels, else true ones with made-up errors."""
-    if found is None:
-        return noisy_keypoints(clip, noise, seed)
-    return np.asarray(np.load(_found_of(path, found)), dtype=np.float64)
 
 
 def follow(keypoints_TK3: Keypoints, rate_hz: float, coach: Coach, judge: FormJudge | None = None) -> list[CoachState]:

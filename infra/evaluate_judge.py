@@ -1,6 +1,6 @@
 """Rules, judge and both on clips of plumbline-render: the tables of docs/judge.md.
 
-python -m infra.evaluate_judge BUNDLE FOLDER... [--noise shipped|white|none] [--found FOLDER of NAME.npy]
+python -m infra.evaluate_judge BUNDLE FOLDER... [--noise KIND | --errors NPZ | --found FOLDER of NAME.npy]
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from infra.coach_eyes import Keypoints, add_eye, eye_of
 from infra.evaluate_coach_rendered import (
-    NOISES,
     RULES_OF,
-    Keypoints,
     Score,
     clip_paths,
     exercise_of,
     follow,
-    keypoints_of,
     matched,
     score_clip,
     share,
@@ -104,15 +102,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="evaluate_judge", description=__doc__)
     parser.add_argument("bundle", type=Path, help="a sealed judge")
     parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="clips of plumbline-render")
-    parser.add_argument("--noise", choices=NOISES, default="shipped")
-    parser.add_argument("--found", type=Path, metavar="DIR", help="NAME.npy (T, 17, 3) found in the videos")
+    add_eye(parser)
     arguments = parser.parse_args()
-    bundle = open_form_bundle(arguments.bundle)
+    bundle, eye = open_form_bundle(arguments.bundle), eye_of(arguments)
     heard = {name: Heard() for name in HEARD}
     for number, path in enumerate(clip_paths(arguments.folders, arguments.found)):
         clip = json.loads(path.read_bytes())
-        keypoints_TK3 = keypoints_of(path, clip, NOISES[arguments.noise], number, arguments.found)
-        for name, states in listen(clip, bundle, keypoints_TK3).items():
+        for name, states in listen(clip, bundle, eye(path, clip, number)).items():
             heard[name].add(clip, states)
     print(HEAD)
     for name, each in heard.items():

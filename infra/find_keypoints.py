@@ -2,7 +2,7 @@
 
 python -m infra.find_keypoints CLIPS OUT [--bundle DIR]: CLIPS is what `plumbline-render clips` wrote, with videos. OUT
 gets NAME.npy (T, 17, 3), which `infra.evaluate_coach_clips --found OUT` judges; printed is the noise that
-`infra.evaluate_coach_rendered` adds to exact keypoints in place of pixels. OUT/errors.npz is what
+`infra.coach_eyes` adds to exact keypoints in place of pixels. OUT/errors.npz is what
 `plumbline-train-form --errors` learns with.
 """
 
@@ -18,7 +18,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from infra.bench_tracking import follow
-from infra.evaluate_coach_rendered import Noise, clip_torso_px, exercise_of
+from infra.coach_eyes import Noise, clip_torso_px
+from infra.evaluate_coach_rendered import exercise_of
 from tqdm import tqdm
 
 from plumbline_contract.form import RATE_HZ

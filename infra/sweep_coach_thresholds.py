@@ -1,6 +1,6 @@
 """Prints how well each rule of the coach tells rendered faults at thresholds around its own.
 
-python -m infra.sweep_coach_thresholds CLIPS... [--exercise NAME] [--noise shipped|white|none] [--draws N]
+python -m infra.sweep_coach_thresholds CLIPS [--exercise NAME] [--noise KIND | --errors NPZ | --found DIR] [--draws N]
 
 CLIPS are of `plumbline-render clips --keypoints-only`, of seeds that no table of docs/coach.md is of. The rules do not
 depend on one another, so one run of an exercise moves them all.
@@ -15,15 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from infra.coach_eyes import Keypoints, add_eye, eye_of
 from infra.evaluate_coach_rendered import (
-    NOISES,
-    Keypoints,
     Score,
     clip_paths,
     exercise_of,
     follow,
     matched,
-    noisy_keypoints,
     spells_of,
     told_in,
 )
@@ -77,16 +75,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="sweep_coach_thresholds", description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="clips of plumbline-render")
     parser.add_argument("--exercise", help="this one alone, by the coach's name")
-    parser.add_argument("--noise", choices=NOISES, default="shipped")
+    add_eye(parser)
     parser.add_argument("--draws", type=int, default=1, help="how often noise is drawn for a clip (default 1)")
     arguments = parser.parse_args()
-    clips = [json.loads(path.read_bytes()) for path in clip_paths(arguments.folders)]
-    clips = [clip for clip in clips if arguments.exercise in (None, exercise_of(clip).name)]
+    eye, paths = eye_of(arguments), clip_paths(arguments.folders, arguments.found)
+    clips = [(path, json.loads(path.read_bytes())) for path in paths]
+    clips = [(path, clip) for path, clip in clips if arguments.exercise in (None, exercise_of(clip).name)]
     scores: dict[tuple[str, str, int], Score] = defaultdict(Score)
-    for number, clip in enumerate(tqdm(clips, unit="clip")):
+    for number, (path, clip) in enumerate(tqdm(clips, unit="clip")):
         exercise = exercise_of(clip)
         for draw in range(arguments.draws):
-            keypoints_TK3 = noisy_keypoints(clip, NOISES[arguments.noise], number + draw * len(clips))
+            keypoints_TK3 = eye(path, clip, number + draw * len(clips))
             for step in range(-STEPS, STEPS + 1):
                 for rule, score in by_rule(clip, keypoints_TK3, moved(exercise, step)):
                     scores[exercise.name, rule, step].add(score)

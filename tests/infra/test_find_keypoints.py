@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from infra.evaluate_coach_rendered import Noise
-from infra.find_keypoints import Errors, errors_of, noise_of
+from infra.coach_eyes import Noise, keypoints_with_errors
+from infra.find_keypoints import Errors, error_track_of, errors_of, noise_of
 from tests.conftest import STANDING_K2
+
+from plumbline_contract.form import RATE_HZ
+from plumbline_training.form.errors import ErrorBank
 
 
 def test_noise_is_measured_as_it_was_put_in() -> None:
@@ -30,3 +33,24 @@ def test_errors_are_in_torso_lengths_and_of_visible_keypoints_alone() -> None:
     errors = errors_of({"keypoints": truth_TK3.tolist()}, found_TK3)
     assert len(errors.distances) == 3 * 16 - 1
     assert errors.distances == pytest.approx(0.1)
+
+
+def test_a_clip_seen_with_its_own_errors_is_as_it_was_found() -> None:
+    """A hand that goes up and down and is found too low the higher it is, at another rate than the judge's."""
+    frames, fps = 90, 15.0
+    truth_TK3 = np.tile(np.concatenate([STANDING_K2 * 200, np.full((17, 1), 2)], axis=1), (frames, 1, 1))
+    torso = np.linalg.norm(truth_TK3[0, [5, 6], :2].mean(axis=0) - truth_TK3[0, [11, 12], :2].mean(axis=0))
+    up_T = torso * (1 - np.cos(np.arange(frames) / 15 * 2)) / 2
+    truth_TK3[:, 9, 1] -= up_T
+    found_TK3 = truth_TK3.copy()
+    found_TK3[..., 2] = 0.9
+    found_TK3[:, 9, 1] += 0.2 * up_T
+    camera = {"azimuth_degrees": 90.0}
+    clip = {"keypoints": truth_TK3.tolist(), "fps": fps, "exercise": "desk_sitting", "camera": camera}
+    track = error_track_of(clip, found_TK3)
+    assert len(track.pose_BK2) == frames / fps * RATE_HZ
+    seen_TK3 = keypoints_with_errors(clip, ErrorBank([track]), seed=0)
+    error_T = (seen_TK3[:, 9, 1] - truth_TK3[:, 9, 1]) / torso
+    assert np.corrcoef(error_T, up_T)[0, 1] > 0.9
+    assert np.abs(error_T - 0.2 * up_T / torso).max() < 0.08
+    assert np.abs(seen_TK3[:, :9, :2] - truth_TK3[:, :9, :2]).max() < 1e-6

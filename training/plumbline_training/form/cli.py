@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -116,6 +117,7 @@ def train_main() -> None:
         metavar="NPZ",
         help="the pose model's errors in pictures, of python -m infra.find_keypoints",
     )
+    parser.add_argument("--bfloat16", action="store_true", help="half the time on a processor with AMX")
     parser.add_argument("--tuning-rounds", type=int, default=40, help="on recorded sequences too (default 40)")
     parser.add_argument("--recorded", type=Path, metavar="NPZ", help="sequences called right or wrong")
     parser.add_argument("--cross-validate", action="store_true", help="measure on recorded sequences that are held out")
@@ -134,10 +136,11 @@ def _train(arguments: argparse.Namespace) -> None:
     performed = performed_in(folder, TRAIN_SEED, arguments.performances, quiet)
     validation = performed_in(folder, VALIDATION_SEED, arguments.tests, quiet)
     learnt, measured, digest = _banks(arguments.errors)
-    config = FormConfig(arguments.rounds, seed=arguments.seed, errors=digest)
+    config = FormConfig(arguments.rounds, seed=arguments.seed, errors=digest, bfloat16=arguments.bfloat16)
     initial = load_form(arguments.init)[0].state_dict() if arguments.init else None
     weights = train_form(config, performed, [], out / "rendered", initial, quiet, bank=learnt)
     tuning = FormConfig(arguments.tuning_rounds, performances=110, passes=1, learning_rate=5e-4, errors=digest)
+    tuning = replace(tuning, bfloat16=arguments.bfloat16)
     figures, scores = list[str](), list[dict[str, Any]]()
     if recorded and arguments.cross_validate:
         told = cross_validated(weights, tuning, performed, recorded, out, quiet, learnt)

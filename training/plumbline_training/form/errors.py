@@ -24,8 +24,9 @@ from plumbline_training.errors import InvalidDataset
 Points = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-LIKE_POSES: Final = 0.08
-"""How far poses in which a model errs alike are apart, as the root of the mean square over keypoints."""
+LIKE_POSES: Final = 0.03
+"""How far poses in which a model errs alike are apart, as the root of the mean square over keypoints: one wrist by an
+eighth of a torso length, say."""
 LIKE_VIEWS_DEGREES: Final = 15.0
 ANY_EXERCISE_SHARE: Final = 0.2
 """Of all draws, those from tracks of whatever exercise: there are few of each."""

@@ -30,7 +30,7 @@ class Block(nn.Module):
             nn.Conv2d(width, width, (3, 1), padding=(dilation, 0), dilation=(dilation, 1), bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
-            nn.Dropout(DROPOUT),
+            nn.Dropout2d(DROPOUT),
             nn.Conv2d(width, width, 1),
         )
 
@@ -61,4 +61,4 @@ class FormNet(nn.Module):
 
 def as_input(windows_NWC: torch.Tensor) -> torch.Tensor:
     """The contract's windows as the network takes them."""
-    return windows_NWC.transpose(1, 2).unsqueeze(-1)
+    return windows_NWC.transpose(1, 2).unsqueeze(-1).contiguous(memory_format=torch.channels_last)

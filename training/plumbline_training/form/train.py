@@ -41,7 +41,7 @@ class FormConfig:
     rounds: int = 120
     performances: int = 440
     passes: int = 1
-    batch_size: int = 128
+    batch_size: int = 256
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     seed: int = 0
@@ -49,6 +49,8 @@ class FormConfig:
     """In each step, where there are recorded sequences."""
     recorded_windows: int = 4
     recorded_weight: float = 1.0
+    bfloat16: bool = False
+    """Half the time on a processor with AMX, more on any other."""
     errors: str = ""
     """The digest of the bank of errors that the run learns with."""
 
@@ -124,7 +126,7 @@ def train_form(
     """Train, going on from OUT/state.pt where it is; the weights. Raises InvalidCheckpoint or TrainingDiverged."""
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    net = FormNet()
+    net: FormNet = FormNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if initial is not None:
         net.load_state_dict(initial)
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -182,7 +184,9 @@ def _round(
         order = rng.permutation(len(seen.exercise_N))
         for start in range(0, len(order), config.batch_size):
             batch = seen.rows(order[start : start + config.batch_size])
-            parts = losses(net(as_input(torch.from_numpy(batch.windows_NWC))).flatten(1), batch)
+            with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
+                logits_NL = net(as_input(torch.from_numpy(batch.windows_NWC))).flatten(1)
+            parts = losses(logits_NL.float(), batch)
             if recorded:
                 chosen = balanced(recorded, config.recorded_sequences, rng)
                 loss = recorded_loss(net, chosen, config.recorded_windows, rng)
