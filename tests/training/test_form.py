@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,22 @@ import pytest
 import torch
 from tests.training.stick_body import stick_skeleton
 
-from plumbline_contract.form import ANSWER, EXERCISES, FAULT_NAMES, LAG_FRAMES, LOGITS, PHASES, RATE_HZ
+from plumbline_contract.form import (
+    ANSWER,
+    CHANNELS,
+    EXERCISES,
+    FAULT_NAMES,
+    LAG_FRAMES,
+    LOGITS,
+    PHASES,
+    RATE_HZ,
+    WINDOW_FRAMES,
+)
 from plumbline_contract.skeleton import KEYPOINT_NAMES
+from plumbline_training.checkpoint import save_atomically
 from plumbline_training.errors import InvalidCheckpoint, InvalidDataset
 from plumbline_training.form import evaluate
+from plumbline_training.form.cli import read_data
 from plumbline_training.form.errors import (
     ErrorBank,
     ErrorTrack,
@@ -24,7 +37,7 @@ from plumbline_training.form.errors import (
     save_error_tracks,
 )
 from plumbline_training.form.net import FormNet
-from plumbline_training.form.recorded import Recorded, folds, load_recorded
+from plumbline_training.form.recorded import Recorded, folds, load_recorded, require_folds
 from plumbline_training.form.rendered import (
     FAULTS_NAMED,
     NAMED,
@@ -36,7 +49,7 @@ from plumbline_training.form.rendered import (
     without_faults,
 )
 from plumbline_training.form.samples import film, is_held_out_view, mirrored, rendered_batch, windows_of
-from plumbline_training.form.train import FormConfig, train_form, what_is_left
+from plumbline_training.form.train import FormConfig, load_form, train_form, what_is_left
 from plumbline_training.render.body import SEGMENT_INDEX
 from plumbline_training.render.motion import known_motions
 from plumbline_training.render.performance import Performance
@@ -170,6 +183,46 @@ def test_training_learns_stops_and_goes_on_as_if_it_had_not(tmp_path: Path) -> N
         train_form(replace(config, seed=1), SQUATS, [], tmp_path / "begun", quiet=True)
 
 
+def asked(out: Path, **options: Path | None) -> Namespace:
+    """What plumbline-train-form was asked for, with the squats as its performances."""
+    (out / "performed").mkdir(parents=True, exist_ok=True)
+    save_performed(SQUATS, out / "performed/11-00000-6.npz")
+    paths: dict[str, Path | None] = {"recorded": None, "errors": None, "init": None}
+    return Namespace(out=out, performances=6, quiet=True, **(paths | options))
+
+
+def test_other_data_is_another_run_and_stands_in_the_lineage(tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", squat__wrong__here__one=np.ones((5, 17, 3)))
+    save_error_tracks([a_track()] * 5, tmp_path / "errors.npz")
+    first = read_data(asked(tmp_path, recorded=tmp_path / "mine.npz"))
+    net = FormNet(96).state_dict()
+    save_atomically({"net": net, "datasets": first.datasets}, tmp_path / "form.pt")
+    then = read_data(asked(tmp_path, errors=tmp_path / "errors.npz", init=tmp_path / "form.pt"))
+    assert [each["id"] for each in then.datasets] == ["rendered-form-11", "rendered-pose-errors", "mine"]
+    assert then.learnt is not None
+    assert then.initial is not None
+    assert len({first.part("x"), then.part("x"), then.part("y"), read_data(asked(tmp_path)).part("x")}) == 4
+    config = FormConfig(rounds=1, performances=2, batch_size=8, data=first.part("rendered"))
+    weights = train_form(config, SQUATS, [], tmp_path / "run", then.initial, quiet=True)
+    assert weights["stem.weight"].shape[0] == 96, "it goes on with the width that the weights have"
+    with pytest.raises(InvalidCheckpoint, match="another run"):
+        train_form(replace(config, data=then.part("rendered")), SQUATS, [], tmp_path / "run", quiet=True)
+
+
+def test_damaged_performances_are_named(tmp_path: Path) -> None:
+    arguments = asked(tmp_path)
+    path = tmp_path / "performed/11-00000-6.npz"
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(InvalidDataset, match="delete it"):
+        read_data(arguments)
+
+
+def test_shipped_weights_can_be_gone_on_with() -> None:
+    net, state = load_form(Path(__file__).resolve().parents[2] / "models/form-judge.pt")
+    assert len(state["thresholds"]) == len(FAULT_NAMES)
+    assert net(torch.zeros(1, CHANNELS, WINDOW_FRAMES, 1)).shape == (1, LOGITS, 1, 1)
+
+
 def test_every_figure_is_a_number(tmp_path: Path) -> None:
     moments = evaluate.ask(FormNet().eval(), SQUATS, seed=3)
     figures = evaluate.summary(moments, evaluate.best_thresholds(moments))
@@ -186,6 +239,13 @@ def test_a_source_is_held_out_whole_and_single_sequences_where_there_is_one() ->
         assert len({(several + one)[n].source for n in test if n < len(several)}) == 1
     tested = sorted(number for _, test in folds([*several, *one], 2) for number in test)
     assert tested == list(range(2 * len(several)))
+
+
+def test_too_few_sequences_to_hold_out_are_refused_before_training() -> None:
+    two = [replace(each, source="studio") for each in sequences()[:2]]
+    with pytest.raises(InvalidDataset, match="all sequences of squat"):
+        require_folds(two, 6)
+    require_folds([*two, *two], 2)
 
 
 def test_recorded_sequences_are_named_by_what_they_show(tmp_path: Path) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +16,13 @@ from plumbline_training.checkpoint import save_atomically
 from plumbline_training.cli import run_command
 from plumbline_training.errors import InvalidDataset
 from plumbline_training.form import evaluate, export
-from plumbline_training.form.errors import ErrorBank, load_error_tracks, parted
-from plumbline_training.form.net import FormNet
-from plumbline_training.form.recorded import Recorded, folds, load_recorded
+from plumbline_training.form.errors import ErrorBank, ErrorTrack, load_error_tracks, parted
+from plumbline_training.form.net import net_of
+from plumbline_training.form.recorded import Recorded, folds, load_recorded, require_folds
 from plumbline_training.form.rendered import Performed, Troupe, load_performed, save_performed
 from plumbline_training.form.samples import rendered_batch
 from plumbline_training.form.train import FORM_FILE, FormConfig, load_form, train_form
-from plumbline_training.lineage import git_commit, tool_versions
+from plumbline_training.lineage import git_commit, merged_datasets, tool_versions
 
 TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 11, 12, 13
 """Nobody of one seed appears in another."""
@@ -52,39 +51,73 @@ def _chunks(folder: Path, seed: int, count: int) -> list[tuple[Path, range]]:
     return [(folder / f"{seed}-{part.start:05d}-{len(part)}.npz", part) for part in parts]
 
 
-def lineage(folder: Path, seed: int, count: int, recorded: Path | None, sequences: int) -> list[dict[str, Any]]:
-    """The data behind a judge, as the manifest names it."""
-    digest = hashlib.sha256()
-    for path, _ in _chunks(folder, seed, count):
-        digest.update(path.read_bytes())
-    datasets = [{"id": f"rendered-form-{seed}", "sha256": digest.hexdigest(), "images": count, "terms": "made by us"}]
-    if recorded is not None:
-        sha256 = hashlib.sha256(recorded.read_bytes()).hexdigest()
-        datasets.append({"id": recorded.stem, "sha256": sha256, "images": sequences, "terms": "the user's"})
-    return datasets
+@dataclass(frozen=True)
+class Data:
+    """All that a judge learns from, and how the manifest names it."""
+
+    performed: list[Performed]
+    recorded: list[Recorded]
+    learnt: ErrorBank | None
+    """Errors to learn with."""
+    measured: ErrorBank | None
+    """Errors of other clips, to measure with."""
+    initial: dict[str, torch.Tensor] | None
+    datasets: list[dict[str, Any]]
+    """With those behind the initial weights."""
+    digest: str
+
+    def part(self, *names: str) -> str:
+        """The digest of this data and of what else decides what a run learns from."""
+        return hashlib.sha256("\n".join((self.digest, *names)).encode()).hexdigest()
+
+
+def read_data(arguments: argparse.Namespace) -> Data:
+    """Everything that the command names. Raises InvalidDataset or InvalidCheckpoint."""
+    folder, count = arguments.out / "performed", arguments.performances
+    performed = performed_in(folder, TRAIN_SEED, count, arguments.quiet)
+    chunks = hashlib.sha256()
+    for path, _ in _chunks(folder, TRAIN_SEED, count):
+        chunks.update(path.read_bytes())
+    datasets = [_dataset(f"rendered-form-{TRAIN_SEED}", chunks.hexdigest(), count, "made by us")]
+    recorded, tracks, initial = list[Recorded](), list[ErrorTrack](), None
+    if arguments.recorded is not None:
+        recorded = load_recorded(arguments.recorded)
+        datasets.append(_dataset(arguments.recorded.stem, _sha256(arguments.recorded), len(recorded), "the user's"))
+    if arguments.errors is not None:
+        tracks = load_error_tracks(arguments.errors)
+        datasets.append(_dataset("rendered-pose-errors", _sha256(arguments.errors), len(tracks), "made by us"))
+    digest = [each["sha256"] for each in datasets]
+    if arguments.init is not None:
+        net, state = load_form(arguments.init)
+        initial, digest = net.state_dict(), [*digest, _sha256(arguments.init)]
+        datasets = merged_datasets({"datasets": datasets, "initial": state})
+    learnt, measured = (ErrorBank(part) if tracks else None for part in parted(tracks))
+    return Data(performed, recorded, learnt, measured, initial, datasets, " ".join(digest))
+
+
+def _dataset(name: str, sha256: str, images: int, terms: str) -> dict[str, Any]:
+    return {"id": name, "sha256": sha256, "images": images, "terms": terms}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def cross_validated(
-    base: dict[str, torch.Tensor],
-    config: FormConfig,
-    performed: Sequence[Performed],
-    recorded: Sequence[Recorded],
-    out: Path,
-    quiet: bool,
-    bank: ErrorBank | None,
+    base: dict[str, torch.Tensor], config: FormConfig, data: Data, out: Path, quiet: bool
 ) -> npt.NDArray[np.bool_]:
     """Train once for each fold from the rendered judge; of each sequence, whether it was called wrong when held out.
 
     How sure the judge must be is set by the other sequences of the exercise, those that it was trained on.
     """
+    recorded = data.recorded
     told = np.zeros(len(recorded), bool)
     exercises, wrong = (np.array([getattr(each, name) for each in recorded]) for name in ("exercise", "wrong"))
     for number, (train, test) in enumerate(folds(recorded, FOLDS)):
         kept = [recorded[each] for each in train]
-        weights = train_form(config, performed, kept, out / f"fold-{number}", base, quiet, bank=bank)
-        net = FormNet()
-        net.load_state_dict(weights)
-        logits = evaluate.sequence_logits(net.eval(), recorded)
+        own_config = replace(config, data=data.part(config.data, *(each.name for each in kept)))
+        weights = train_form(own_config, data.performed, kept, out / f"fold-{number}", base, quiet, bank=data.learnt)
+        logits = evaluate.sequence_logits(net_of(weights).eval(), recorded)
         for exercise in set(exercises[test]):
             own, asked = (np.array([n for n in which if exercises[n] == exercise]) for which in (train, test))
             told[asked] = logits[asked] > evaluate.wrong_threshold(logits[own], wrong[own])
@@ -131,50 +164,39 @@ def _train(arguments: argparse.Namespace) -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     out, quiet = arguments.out, arguments.quiet
-    recorded = load_recorded(arguments.recorded) if arguments.recorded else []
-    folder = out / "performed"
-    performed = performed_in(folder, TRAIN_SEED, arguments.performances, quiet)
-    validation = performed_in(folder, VALIDATION_SEED, arguments.tests, quiet)
-    learnt, measured, digest = _banks(arguments.errors)
-    config = FormConfig(arguments.rounds, seed=arguments.seed, errors=digest, bfloat16=arguments.bfloat16)
-    initial = load_form(arguments.init)[0].state_dict() if arguments.init else None
-    weights = train_form(config, performed, [], out / "rendered", initial, quiet, bank=learnt)
-    tuning = FormConfig(arguments.tuning_rounds, performances=110, passes=1, learning_rate=5e-4, errors=digest)
-    tuning = replace(tuning, bfloat16=arguments.bfloat16)
+    data = read_data(arguments)
+    recorded = data.recorded
+    if arguments.cross_validate:
+        require_folds(recorded, FOLDS)
+    validation = performed_in(out / "performed", VALIDATION_SEED, arguments.tests, quiet)
+    config = FormConfig(arguments.rounds, seed=arguments.seed, bfloat16=arguments.bfloat16, data=data.part("rendered"))
+    weights = train_form(config, data.performed, [], out / "rendered", data.initial, quiet, bank=data.learnt)
+    # Longer or shorter training on performances is another beginning.
+    tuned = data.part("tuned", str(arguments.rounds))
+    tuning = replace(config, rounds=arguments.tuning_rounds, performances=110, learning_rate=5e-4, data=tuned)
     figures, scores = list[str](), list[dict[str, Any]]()
     if recorded and arguments.cross_validate:
-        told = cross_validated(weights, tuning, performed, recorded, out, quiet, learnt)
+        told = cross_validated(weights, tuning, data, out, quiet)
         for name, numbers in evaluate.sources(recorded).items():
             wrong = np.array([recorded[each].wrong for each in numbers])
             figures.append(evaluate.sequence_row(name, told[numbers], wrong))
             value = evaluate.macro_f1(told[numbers], wrong)
             scores.append(_score("wrong macro F1, cross-validated", name, len(numbers), value))
     if recorded:
-        weights = train_form(tuning, performed, recorded, out / "tuned", weights, quiet, bank=learnt)
-    net = FormNet()
-    net.load_state_dict(weights)
-    asked = [
-        evaluate.ask(net.eval(), validation, VALIDATION_SEED, bank=bank) for bank in dict.fromkeys((None, measured))
-    ]
+        weights = train_form(tuning, data.performed, recorded, out / "tuned", weights, quiet, bank=data.learnt)
+    net, banks = net_of(weights).eval(), dict.fromkeys((None, data.measured))
+    asked = [evaluate.ask(net, validation, VALIDATION_SEED, bank=bank) for bank in banks]
     thresholds = evaluate.best_thresholds(evaluate.Moments.joined(asked))
-    tests = performed_in(folder, TEST_SEED, arguments.tests, quiet)
-    summary, rows = evaluate.rendered_rows(net, tests, thresholds, measured)
+    tests = performed_in(out / "performed", TEST_SEED, arguments.tests, quiet)
+    summary, rows = evaluate.rendered_rows(net, tests, thresholds, data.measured)
     scores += [_score(name, f"rendered-form-{TEST_SEED}", n, value) for name, (value, n) in summary.items()]
     figures += rows
     state = {"net": weights, "thresholds": thresholds.tolist(), "scores": scores}
-    data = lineage(folder, TRAIN_SEED, arguments.performances, arguments.recorded, len(recorded))
-    save_atomically({**state, "datasets": data, "git_commit": git_commit(), "tools": tool_versions()}, out / FORM_FILE)
+    state |= {"config": asdict(config), "datasets": data.datasets}
+    save_atomically({**state, "git_commit": git_commit(), "tools": tool_versions()}, out / FORM_FILE)
     (out / "figures.md").write_text("\n".join(figures) + "\n", encoding="utf-8")
     print("\n".join(figures))
     print(f"judge: {out / FORM_FILE}")
-
-
-def _banks(path: Path | None) -> tuple[ErrorBank | None, ErrorBank | None, str]:
-    """Errors to learn with and others to measure with, and the file's digest. Raises InvalidDataset."""
-    if path is None:
-        return None, None, ""
-    learnt, measured = parted(load_error_tracks(path))
-    return ErrorBank(learnt), ErrorBank(measured), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _score(name: str, dataset: str, samples: int, value: float) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def save_error_tracks(tracks: Sequence[ErrorTrack], path: Path) -> None:
 def load_error_tracks(path: Path) -> list[ErrorTrack]:
     """Read what `save_error_tracks` wrote. Raises InvalidDataset."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             ends = np.cumsum(archive["lengths"])[:-1]
             parts = [np.split(archive[name], ends) for name in ("pose", "error", "seen")]
             heads = zip(archive["exercise"].tolist(), archive["azimuth_degrees"].tolist(), strict=True)

@@ -59,6 +59,15 @@ class FormNet(nn.Module):
         return logits
 
 
+def net_of(weights: dict[str, torch.Tensor]) -> FormNet:
+    """The net that has these weights, as wide as they are. Raises KeyError or RuntimeError for others."""
+    net = FormNet(weights["stem.weight"].shape[0])
+    net.load_state_dict(
+        {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+    )
+    return net
+
+
 def as_input(windows_NWC: torch.Tensor) -> torch.Tensor:
     """The contract's windows as the network takes them."""
     return windows_NWC.transpose(1, 2).unsqueeze(-1).contiguous(memory_format=torch.channels_last)

@@ -36,7 +36,7 @@ class Recorded:
 def load_recorded(path: Path) -> list[Recorded]:
     """Read sequences. Raises InvalidDataset."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return [_read(key, archive[key], path) for key in archive.files]
     except (OSError, ValueError, BadZipFile) as error:
         raise InvalidDataset(f"{str(path)!r} is no npz of sequences ({error})") from error
@@ -100,3 +100,15 @@ def folds(recorded: Sequence[Recorded], count: int) -> list[tuple[list[int], lis
                 tests[place % count].add(number)
     everything = range(len(recorded))
     return [([n for n in everything if n not in test], sorted(test)) for test in tests]
+
+
+def require_folds(recorded: Sequence[Recorded], count: int) -> None:
+    """Raises InvalidDataset when a fold would hold out all sequences of an exercise."""
+    for train, test in folds(recorded, count):
+        left = {recorded[number].exercise for number in train}
+        for number in test:
+            if recorded[number].exercise not in left:
+                raise InvalidDataset(
+                    f"--cross-validate would hold out all sequences of {EXERCISES[recorded[number].exercise]} at once;"
+                    " give some of another source, or two right and two wrong ones"
+                )

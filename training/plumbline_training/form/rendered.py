@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from plumbline_contract.form import EXERCISES, FAULT_NAMES, PHASES, RATE_HZ
 from plumbline_contract.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS
+from plumbline_training.errors import InvalidDataset
 from plumbline_training.render.body import Body, BodyModel
 from plumbline_training.render.clips import LYING
 from plumbline_training.render.look import sample_look
@@ -213,10 +215,15 @@ def save_performed(performed: list[Performed], path: Path) -> None:
 
 
 def load_performed(path: Path) -> list[Performed]:
-    """What save_performed wrote."""
-    with np.load(path) as archive:
-        data = {name: archive[name] for name in archive.files}
-    ends = np.cumsum(data["frames"])
+    """What save_performed wrote. Raises InvalidDataset."""
+    try:
+        with path.open("rb") as file, np.load(file) as archive:
+            data = {name: archive[name] for name in archive.files}
+        ends = np.cumsum(data["frames"])
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise InvalidDataset(
+            f"{str(path)!r} holds no performances ({error}); delete it, and it is made again"
+        ) from error
     return [
         Performed(
             int(data["exercise"][number]),

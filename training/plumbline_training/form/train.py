@@ -21,7 +21,7 @@ from plumbline_contract.form import ANSWER, EXERCISES, FAULT_NAMES, OFFSET_UNIT
 from plumbline_training.checkpoint import load_checkpoint, save_atomically
 from plumbline_training.errors import InvalidCheckpoint, TrainingDiverged
 from plumbline_training.form.errors import ErrorBank
-from plumbline_training.form.net import FormNet, as_input
+from plumbline_training.form.net import FormNet, as_input, net_of
 from plumbline_training.form.recorded import Recorded, varied_windows
 from plumbline_training.form.rendered import Performed
 from plumbline_training.form.samples import Batch, rendered_batch
@@ -51,8 +51,8 @@ class FormConfig:
     recorded_weight: float = 1.0
     bfloat16: bool = False
     """Half the time on a processor with AMX, more on any other."""
-    errors: str = ""
-    """The digest of the bank of errors that the run learns with."""
+    data: str = ""
+    """The digest of all that the run learns from, and of the weights that it begins with."""
 
 
 def losses(logits_NL: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
@@ -126,9 +126,8 @@ def train_form(
     """Train, going on from OUT/state.pt where it is; the weights. Raises InvalidCheckpoint or TrainingDiverged."""
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    net: FormNet = FormNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if initial is not None:
-        net.load_state_dict(initial)
+    net = FormNet() if initial is None else net_of(initial)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     begun = _resume(out / STATE_FILE, config, net, optimiser)
     last = stop_after or config.rounds
@@ -203,10 +202,8 @@ def _round(
 
 def load_form(path: Path) -> tuple[FormNet, dict[str, Any]]:
     """The net in evaluation mode and its checkpoint. Raises InvalidCheckpoint."""
-    state, net = load_checkpoint(path), FormNet()
+    state = load_checkpoint(path)
     try:
-        weights = {name: value.float() if value.is_floating_point() else value for name, value in state["net"].items()}
-        net.load_state_dict(weights)
-    except (KeyError, RuntimeError, AttributeError) as error:
+        return net_of(state["net"]).eval(), state
+    except (KeyError, RuntimeError, AttributeError, TypeError, IndexError) as error:
         raise InvalidCheckpoint(f"{str(path)!r} holds no judge of form; name a run's {FORM_FILE}") from error
-    return net.eval(), state
