@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import sqlalchemy
 import uvicorn
 from pydantic import SecretStr
 from tests.registry import s3
@@ -45,9 +46,11 @@ from plumbline_contract.manifest import (
 from plumbline_registry.app import create_app
 from plumbline_registry.blobs import blob_key
 from plumbline_registry.client import RegistryClient, RequestRefused
+from plumbline_registry.database import transaction
 from plumbline_registry.server import listen
 from plumbline_registry.settings import ENV_PREFIX, Settings
 from plumbline_registry.stores.opening import open_store
+from plumbline_registry.tables import LeaseRow
 from plumbline_registry.trust.acceptance import Entry
 from plumbline_registry.trust.keys import KeysFolder
 from plumbline_registry.trust.operator import initialise, promote
@@ -148,6 +151,13 @@ class Operator:
         with pytest.raises(RequestRefused) as refusal:
             self.promote(channel, bundle, waive=waive, token=token)
         return str(refusal.value)
+
+
+def age_leases(engine: sqlalchemy.Engine, by: timedelta) -> None:
+    """As if what holds blobs now had begun so long ago."""
+    with transaction(engine, write=True) as session:
+        for lease in session.scalars(sqlalchemy.select(LeaseRow)):
+            lease.begun_at -= by
 
 
 def tar_of(members: list[tuple[str, bytes]]) -> bytes:

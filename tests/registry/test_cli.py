@@ -57,6 +57,7 @@ def test_publish_promote_list(make_bundle: MakeBundle, server: Server, run: Run,
     code, out, _ = run("promote", "test-net", "1.2.0", "stable", "--reason", "first", *keys)
     assert (code, out) == (0, f"test-net stable gives 1.2.0, manifest sha256 {bundle.manifest_sha256}\n")
     assert run("sign", *keys)[1] == "nothing to sign\n"
+    assert run("renew", *keys)[1] == "nothing to renew with the keys that are here\n"
     assert run("list", "--url", server.url)[1] == "test-net  1 version(s), latest 1.2.0  stable=1.2.0\n"
     listed = run("list", "test-net", "--url", server.url)[1]
     assert listed.startswith("1.2.0  ")

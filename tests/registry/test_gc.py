@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from tests.registry.conftest import environment_of
+from tests.registry.conftest import age_leases, environment_of
 
 from plumbline_registry.catalogue import Catalogue
 from plumbline_registry.cli import main
@@ -131,6 +131,9 @@ def test_kill_during_100_publishes_keeps_every_acknowledged_version(
             acknowledged.append(bundle)
         require_whole(client, acknowledged)
         assert server.unfinished() == []
+        engine = open_engine(server.settings.database_url)
+        age_leases(engine, timedelta(hours=2))
+        engine.dispose()
         collect(server.settings, NOW)
         require_whole(client, acknowledged)
         listed = client.get("/v1/bundles/test-net/versions").json()["versions"]

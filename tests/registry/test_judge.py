@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from plumbline_contract.manifest import FormManifest, FormScore, parse_form_manifest
-from plumbline_registry.gates.rules import FORM_RULES, Limits, MeasuredForm
+from plumbline_registry.gates.rules import FORM_RULES, Limits, MeasuredForm, form_parity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +83,13 @@ def test_each_gate_alone(changes: dict[str, Any], gate: str) -> None:
     current = MeasuredForm(judge())
     verdicts = [rule(MeasuredForm(judge("1.1.0", **changes)), current, LIMITS) for rule in FORM_RULES.values()]
     assert [verdict.gate for verdict in verdicts if not verdict.passed] == ([gate] if gate else [])
+
+
+def test_parity_holds_corrections_too() -> None:
+    moved = [item.model_copy(update={"offset_p99": 0.06}) for item in judge().metrics.parity]
+    verdict = form_parity(MeasuredForm(judge(parity=moved)), None, LIMITS)
+    assert not verdict.passed
+    assert "offsets by 0.06 torso lengths" in verdict.says
 
 
 def test_the_shipped_judge_passes() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import Engine
-from tests.registry.conftest import settings_in
+from tests.registry.conftest import age_leases, settings_in
 
 from plumbline_registry.catalogue import Catalogue
 from plumbline_registry.database import open_engine
@@ -46,11 +46,14 @@ def test_held_blob_is_left_alone_until_the_publish_ends(engine: Engine) -> None:
     assert is_free(leases, DIGEST)
 
 
-def test_lease_of_a_dead_process_ends_with_what_is_spared_anyway(engine: Engine) -> None:
+def test_lease_of_a_dead_process_ends_with_its_own_age_and_what_is_spared(engine: Engine) -> None:
     leases = Leases(engine)
     holding = leases.held({DIGEST})
     holding.__enter__()  # and never left, as by a kill
-    assert not is_free(leases, DIGEST)
+    for spared in (timedelta(seconds=-1), HOUR):
+        assert not is_free(leases, DIGEST, spared)
+    age_leases(engine, 2 * HOUR)
+    assert not is_free(leases, DIGEST, 3 * HOUR)
     assert is_free(leases, DIGEST, timedelta(seconds=-1))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
@@ -35,6 +37,15 @@ def test_metrics_count_what_happened(make_bundle: MakeBundle, server: Server, cl
     assert sample(client, "plumbline_registry_channel_bundles", channel="dev") == 1
     assert sample(client, "plumbline_registry_channel_bundles", channel="stable") == 0
     assert sample(client, "plumbline_registry_database_up") == 1
+
+
+def test_the_end_of_every_signature_is_told(server: Server, client: httpx.Client) -> None:
+    name = "plumbline_registry_metadata_expiry_timestamp_seconds"
+    with pytest.raises(AssertionError, match="no sample"):
+        sample(client, name, role="root")
+    server.operator()
+    days = {role: (sample(client, name, role=role) - time.time()) / 86_400 for role in ("root", "stable", "timestamp")}
+    assert days == pytest.approx({"root": 365, "stable": 365, "timestamp": 7}, abs=0.1)
 
 
 def test_durations_are_by_route_not_by_address(make_bundle: MakeBundle, client: httpx.Client) -> None:

@@ -22,7 +22,7 @@ from plumbline_registry.tokens import create_token
 from plumbline_registry.trust.acceptance import Entry
 from plumbline_registry.trust.documents import Document, parse, signed_as
 from plumbline_registry.trust.keys import KeysFolder, KeysUnusable
-from plumbline_registry.trust.operator import initialise, promote, rotate
+from plumbline_registry.trust.operator import initialise, promote, renew, rotate
 from plumbline_registry.trust.roles import ROLES
 from plumbline_registry.trust.signer import sign_once
 from plumbline_registry.trust.signing import sign, with_entry
@@ -387,6 +387,70 @@ def test_signer_renews_what_is_past_half_its_life(operator: Operator, registry: 
     registry.send_metadata([parse("timestamp", timestamp.to_bytes())])
     assert sign_once(registry, operator.keys)
     assert parse("timestamp", registry.metadata("timestamp", 0)).version == before + 2
+
+
+def shorten(registry: RegistryClient, keys: KeysFolder, role: str, days: int) -> Document:
+    """Its next version, which ends so many days from now; published."""
+    document = parse(role, registry.metadata(role, registry.metadata_versions()[role]))
+    document.metadata.signed.version += 1
+    document.metadata.signed.expires = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=days)
+    document.metadata.sign(keys.signer(role))
+    short = parse(role, document.metadata.to_bytes())
+    registry.send_metadata([short])
+    sign_once(registry, keys)
+    return short
+
+
+def days_left(registry: RegistryClient, role: str) -> float:
+    signed = parse(role, registry.metadata(role, registry.metadata_versions()[role])).metadata.signed
+    return float((signed.expires - datetime.now(timezone.utc)) / timedelta(days=1))
+
+
+def test_promoting_the_same_again_renews_what_is_past_half_its_life(
+    operator: Operator, registry: RegistryClient, tmp_path: Path
+) -> None:
+    again = entry_of(registry, "1.0.0", reason="to renew it")
+    assert promote(registry, operator.keys, again) == 2
+    before = [shorten(registry, operator.keys, role, 90) for role in ("targets", "stable")]
+    assert promote(registry, operator.keys, again) == before[1].version + 1
+    assert min(days_left(registry, role) for role in ("targets", "stable")) > 360
+    after = parse("stable", registry.metadata("stable", before[1].version + 1))
+    assert signed_as(after, Targets).targets == signed_as(before[1], Targets).targets
+    sign_once(registry, operator.keys)
+    assert given(registry, operator.keys, tmp_path / "device") == "1.0.0"
+    history = httpx.get(f"{registry.url}/v1/bundles/test-net/channels/stable/history").json()["history"]
+    assert [move["reason"] for move in history] == ["a test"]
+
+
+def test_a_token_for_channels_alone_still_promotes_where_targets_is_due(
+    operator: Operator, registry: RegistryClient
+) -> None:
+    shorten(registry, operator.keys, "targets", 90)
+    token = create_token(operator.server.settings.tokens_file, "releases", ("promote",))
+    with RegistryClient(registry.url, token) as limited:
+        assert promote(limited, operator.keys, entry_of(registry, "1.1.0")) == 3
+    assert days_left(registry, "targets") < 91
+
+
+def test_what_expired_is_renewed_by_who_holds_its_key(
+    operator: Operator, registry: RegistryClient, tmp_path: Path
+) -> None:
+    for role in ("root", "targets", "stable"):
+        shorten(registry, operator.keys, role, -1)
+    with pytest.raises(UntrustedMetadata, match="plumbline-registry renew"):
+        promote(registry, operator.keys, entry_of(registry, "1.1.0"))
+    assert renew(registry, operator.keys) == ["root", "targets", "stable"]
+    assert renew(registry, operator.keys) == []
+    assert operator.keys.root() == registry.metadata("root", registry.metadata_versions()["root"])
+    sign_once(registry, operator.keys)
+    promote(registry, operator.keys, entry_of(registry, "1.1.0"))
+    sign_once(registry, operator.keys)
+    assert given(registry, operator.keys, tmp_path / "device") == "1.1.0"
+    without = KeysFolder(tmp_path / "without")
+    without.folder.mkdir()
+    without.keep_root(operator.keys.root())
+    shorten(registry, operator.keys, "stable", 90)
+    assert renew(registry, without) == []
 
 
 def test_missing_key_is_named(operator: Operator, registry: RegistryClient, tmp_path: Path) -> None:

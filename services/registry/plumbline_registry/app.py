@@ -61,7 +61,8 @@ def open_services(settings: Settings) -> Services:
     """Everything the application works with. Raises StorageUnavailable, StorageFull."""
     engine = open_engine(settings.database_url)
     blobs = open_store(settings)
-    catalogue, manifests = Catalogue(engine, settings.quota_bytes), Manifests(blobs)
+    catalogue, metadata_store = Catalogue(engine, settings.quota_bytes), MetadataStore(engine)
+    manifests = Manifests(blobs)
     write_token = settings.write_token.get_secret_value() if settings.write_token else None
     return Services(
         settings=settings,
@@ -71,9 +72,9 @@ def open_services(settings: Settings) -> Services:
         leases=Leases(engine),
         manifests=manifests,
         gates=Gatekeeper(settings, manifests),
-        metadata=MetadataStore(engine),
+        metadata=metadata_store,
         audit=AuditLog(engine),
         devices=DeviceStore(engine),
         tokens=TokenVerifier(settings.tokens_file, write_token),
-        metrics=Metrics(catalogue),
+        metrics=Metrics(catalogue, metadata_store),
     )

@@ -97,7 +97,10 @@ def _add_gc(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--database-url", help="SQLAlchemy URL (sqlite:///var/registry/registry.sqlite3)")
     parser.add_argument("--blob-dir", help="folder of the blobs (var/registry/blobs)")
     parser.add_argument(
-        "--min-age-seconds", type=float, default=MIN_AGE.total_seconds(), help="spare younger ones (%(default)s)"
+        "--min-age-seconds",
+        type=float,
+        default=MIN_AGE.total_seconds(),
+        help="spare younger ones (%(default)s); those of a publish under way are spared always",
     )
     parser.set_defaults(command=_gc)
 

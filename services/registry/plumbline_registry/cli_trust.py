@@ -1,4 +1,4 @@
-"""The commands that sign: init, promote, sign, rotate. They run where the keys are, never inside the registry."""
+"""The commands that sign: init, promote, sign, renew, rotate. They run where keys are, never inside the registry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from plumbline_registry.errors import ERRORS, InvalidRequest, MetadataConflict, 
 from plumbline_registry.settings import ENV_PREFIX
 from plumbline_registry.trust.acceptance import MAX_REASON, Entry
 from plumbline_registry.trust.keys import ROOT_FILE, KeysFolder
-from plumbline_registry.trust.operator import initialise, promote, rotate
+from plumbline_registry.trust.operator import initialise, promote, renew, rotate
 from plumbline_registry.trust.roles import ROLES, SNAPSHOT, TIMESTAMP
 from plumbline_registry.trust.signer import sign_once
 
@@ -38,6 +38,7 @@ def add_trust_commands(commands: Any) -> None:
     _add_init(commands.add_parser("init", help="make the keys of every role and the first signed metadata"))
     _add_promote(commands.add_parser("promote", help="sign that a channel gives a version from now on"))
     _add_sign(commands.add_parser("sign", help="publish what was signed: new snapshot and timestamp"))
+    _add_renew(commands.add_parser("renew", help="sign again what is past half its life, with the keys that are here"))
     _add_rotate(commands.add_parser("rotate", help="give a role a new key and end its old one"))
 
 
@@ -63,6 +64,11 @@ def _add_sign(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--every", type=float, metavar="SECONDS", help="go on, looking this often; else once")
     _add_keys(parser)
     parser.set_defaults(command=_sign)
+
+
+def _add_renew(parser: argparse.ArgumentParser) -> None:
+    _add_keys(parser)
+    parser.set_defaults(command=_renew)
 
 
 def _add_rotate(parser: argparse.ArgumentParser) -> None:
@@ -167,6 +173,14 @@ def _sign(arguments: argparse.Namespace) -> None:
             if arguments.every is None:
                 return
             time.sleep(arguments.every)
+
+
+def _renew(arguments: argparse.Namespace) -> None:
+    keys = KeysFolder(arguments.keys)
+    with _connect(arguments) as client:
+        renewed = renew(client, keys)
+        _publish_if_able(client, keys)
+    print(f"signed again: {', '.join(renewed)}" if renewed else "nothing to renew with the keys that are here")
 
 
 def _rotate(arguments: argparse.Namespace) -> None:

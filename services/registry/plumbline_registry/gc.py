@@ -9,7 +9,7 @@ from plumbline_registry.catalogue import Catalogue
 from plumbline_registry.leases import Leases
 
 MIN_AGE = timedelta(hours=1)
-"""A publish holds leases on its blobs until its version is recorded; beyond this age a lease is a dead process's."""
+"""Of blobs. Those of a publish under way are held besides, by leases with a least age of their own."""
 
 
 def collect_garbage(

@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 from plumbline_registry.database import transaction
 from plumbline_registry.tables import FileRow, LeaseRow, VersionRow
 
+LEAST_AGE: Final = timedelta(hours=1)
+"""No publish takes so long: an older lease is a dead process's. However young the blobs are that a collection takes."""
 _LOCK: Final = 0x706C756D63
 
 
@@ -27,7 +29,7 @@ class Leases:
     def held(self, digests: Collection[str]) -> Iterator[None]:
         """Hold these blobs from before they are stored until their version is recorded, or the publish failed.
 
-        A killed process leaves its leases; collection heeds none that is older than what it spares anyway.
+        A killed process leaves its leases; collection heeds none that is older than LEAST_AGE and than what it spares.
         """
         publish, now = secrets.token_hex(16), datetime.now(timezone.utc)
         with transaction(self._engine, write=True) as session:
@@ -42,7 +44,7 @@ class Leases:
     @contextmanager
     def removing(self, sha256: str, min_age: timedelta) -> Iterator[bool]:
         """Whether nobody names or holds the blob; nobody can begin to while the block lasts, so keep it short."""
-        limit = datetime.now(timezone.utc) - min_age
+        limit = datetime.now(timezone.utc) - max(min_age, LEAST_AGE)
         with transaction(self._engine, write=True) as session:
             _lock(session)
             session.execute(delete(LeaseRow).where(LeaseRow.begun_at < limit))

@@ -84,6 +84,11 @@ class MetadataStore:
             newest = select(MetadataRow.role, func.max(MetadataRow.version)).group_by(MetadataRow.role)
             return {row[0]: row[1] for row in session.execute(newest)}
 
+    def expiries(self) -> dict[str, datetime]:
+        """When each role's newest document ends; empty before the first set."""
+        with transaction(self._engine) as session:
+            return {role: document.metadata.signed.expires for role, document in _current(session).items()}
+
     def content(self, role: str, version: int | None = None) -> bytes:
         """A document; the newest one without a version. Raises UnknownMetadata."""
         of_role = select(MetadataRow.content).where(MetadataRow.role == role)

@@ -1,21 +1,32 @@
-"""What an operator or CI does with keys: set up, promote, rotate. Each trusts root.json and what that vouches for."""
+"""What an operator or CI does with keys: set up, promote, renew, rotate.
+
+Each trusts root.json and what that vouches for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from securesystemslib.signer import CryptoSigner, Key
 from tuf.api.exceptions import DownloadError, ExpiredMetadataError, RepositoryError
 from tuf.api.metadata import Targets
 
 from plumbline_contract.channel import CHANNELS, target_path
-from plumbline_registry.client import RegistryClient
-from plumbline_registry.errors import MetadataConflict, UntrustedMetadata
+from plumbline_registry.client import RegistryClient, RequestRefused
+from plumbline_registry.errors import ERRORS, Forbidden, MetadataConflict, UntrustedMetadata
 from plumbline_registry.trust.acceptance import Entry
 from plumbline_registry.trust.documents import Document, delegator_of, parse, signed_as, verify
 from plumbline_registry.trust.keys import KeysFolder, KeysUnusable
 from plumbline_registry.trust.roles import ROLES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
-from plumbline_registry.trust.signer import adopt_next, live_documents, read_documents, refresh_live, trusted_root
+from plumbline_registry.trust.signer import (
+    adopt_next,
+    is_half_over,
+    live_documents,
+    read_documents,
+    refresh_live,
+    refuse_rollback,
+    trusted_root,
+)
 from plumbline_registry.trust.signing import (
     first_root,
     first_targets,
@@ -71,25 +82,71 @@ def _public(signers: Mapping[str, CryptoSigner]) -> dict[str, Key]:
 def promote(client: RegistryClient, keys: KeysFolder, entry: Entry) -> int:
     """Sign and send the channel's next version on top of what devices see; gives its version.
 
-    Raises KeysUnusable, UntrustedMetadata, and RequestRefused (`metadata_conflict`) if another came first.
+    What the channel gives already is signed again only where its document is past half its life; so is that of targets,
+    whose key may be here. Raises KeysUnusable, UntrustedMetadata, and RequestRefused (`metadata_conflict`) if another
+    came first.
     """
     if keys.next_signer(entry.channel) is not None:
         adopt_next(keys, read_documents(client, trusted_root(client, keys)))
     signer = keys.signer(entry.channel)
-    current = signed_as(_seen(client, keys, entry.channel), Targets)
+    seen = _seen(client, keys, entry.channel)
+    current = signed_as(seen, Targets)
     known = current.targets.get(target_path(entry.channel, entry.name))
-    if known is not None and known.hashes.get("sha256") == entry.manifest_sha256:
-        return current.version
-    document = sign(entry.channel, with_entry(current, entry), signer)
-    client.send_metadata([document])
+    if known is None or known.hashes.get("sha256") != entry.manifest_sha256:
+        document = sign(entry.channel, with_entry(current, entry), signer)
+    elif is_half_over(seen):
+        document = _signed_again(seen, signer)
+    else:
+        document = seen
+    if document is not seen:
+        client.send_metadata([document])
+    if keys.holds(TARGETS):
+        _renew_targets_if_able(client, keys)
     return document.version
+
+
+def _renew_targets_if_able(client: RegistryClient, keys: KeysFolder) -> None:
+    try:
+        renew(client, keys, (TARGETS,))
+    except RequestRefused as error:
+        # CI promotes with a token that is good for channels alone; `renew` with another is still to come.
+        if error.code != ERRORS[Forbidden].code:
+            raise
+
+
+def renew(client: RegistryClient, keys: KeysFolder, roles: Iterable[str] = (ROOT, TARGETS, *CHANNELS)) -> list[str]:
+    """Sign again, unchanged, what is past half its life or expired, of the roles whose keys are here; gives these.
+
+    Each is sent by itself, as tokens differ in what they may send. Raises KeysUnusable, UntrustedMetadata and
+    RequestRefused.
+    """
+    documents = read_documents(client, trusted_root(client, keys))
+    adopt_next(keys, documents)
+    refuse_rollback(documents)
+    due = [role for role in roles if keys.holds(role) and is_half_over(documents[role])]
+    for role in due:
+        documents[role] = _signed_again(documents[role], keys.signer(role))
+        client.send_metadata([documents[role]])
+    if ROOT in due:
+        keys.keep_root(documents[ROOT].content)
+    return due
+
+
+def _signed_again(document: Document, signer: CryptoSigner) -> Document:
+    """Its next version, which says the same for longer."""
+    signed = parse(document.role, document.content).metadata.signed
+    signed.version += 1
+    return sign(document.role, signed, signer)
 
 
 def _seen(client: RegistryClient, keys: KeysFolder, channel: str) -> Document:
     try:
         return SeenRepository(client, keys).document(channel)
     except ExpiredMetadataError as error:
-        raise UntrustedMetadata(f"{error}; run the signer (`plumbline-registry sign`) first") from error
+        raise UntrustedMetadata(
+            f"{error}; nothing was signed. Where the role's key is, run `plumbline-registry renew`, or for snapshot and"
+            " timestamp `plumbline-registry sign`"
+        ) from error
     except (RepositoryError, DownloadError) as error:
         raise UntrustedMetadata(f"the registry's metadata cannot be trusted: {error}; nothing was signed") from error
 

@@ -85,24 +85,25 @@ def live_documents(
 ) -> list[Document]:
     """A new snapshot and timestamp, each where it is due. Raises UntrustedMetadata for an older state."""
     snapshot, timestamp = documents[SNAPSHOT], documents[TIMESTAMP]
-    _refuse_rollback(documents)
+    refuse_rollback(documents)
     due = []
     if always or _is_stale(snapshot, documents):
         snapshot = next_snapshot(documents, snapshot.version + 1, signer_of(SNAPSHOT))
         due.append(snapshot)
-    if due or _is_half_over(timestamp):
+    if due or is_half_over(timestamp):
         due.append(next_timestamp(snapshot, timestamp.version + 1, signer_of(TIMESTAMP)))
     return due
 
 
 def _is_stale(snapshot: Document, documents: Mapping[str, Document]) -> bool:
     listed = {name: file.version for name, file in signed_as(snapshot, Snapshot).meta.items()}
-    return _is_half_over(snapshot) or listed != {
+    return is_half_over(snapshot) or listed != {
         f"{role}.json": documents[role].version for role in (TARGETS, *CHANNELS)
     }
 
 
-def _refuse_rollback(documents: Mapping[str, Document]) -> None:
+def refuse_rollback(documents: Mapping[str, Document]) -> None:
+    """Raise UntrustedMetadata where the registry gives an older document than its snapshot lists."""
     for name, file in signed_as(documents[SNAPSHOT], Snapshot).meta.items():
         role = name.removesuffix(".json")
         if role in documents and documents[role].version < file.version:
@@ -112,7 +113,8 @@ def _refuse_rollback(documents: Mapping[str, Document]) -> None:
             )
 
 
-def _is_half_over(document: Document) -> bool:
+def is_half_over(document: Document) -> bool:
+    """Whether it is time to sign it again."""
     left = document.metadata.signed.expires - datetime.now(timezone.utc)
     return bool(left < LIFETIMES[document.role] / 2)
 
