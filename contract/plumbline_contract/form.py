@@ -72,6 +72,10 @@ ANSWER: Final[dict[str, slice]] = _slices(
 )
 """Where each answer lies among the logits."""
 LOGITS: Final[int] = ANSWER["offsets"].stop
+CHOICES: Final[tuple[slice, ...]] = (ANSWER["exercise"], ANSWER["phase"])
+"""Of each one is right: their probabilities add up to 1."""
+PROBABILITIES: Final[slice] = slice(ANSWER["wrong"].start, ANSWER["keypoints"].stop)
+"""Each by itself."""
 
 
 def form_windows(keypoints_TK3: Array, ends: Sequence[int]) -> npt.NDArray[np.float32]:
@@ -152,3 +156,23 @@ def softmax(logits: Array) -> npt.NDArray[np.float64]:
     """Over the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float64)
+
+
+def probability_changes(reference_NL: Array, candidate_NL: Array) -> list[npt.NDArray[np.float64]]:
+    """How far probabilities move: of exercise and of phase the most in each window (N,), and each other one (N, P).
+
+    Apart, so that a percentile of the one is not hidden by how many there are of the other. NaN where an answer is.
+    """
+    pairs = [(reference_NL[:, part], candidate_NL[:, part]) for part in CHOICES]
+    chosen = [np.abs(softmax(reference) - softmax(candidate)).max(axis=1) for reference, candidate in pairs]
+    return [*chosen, np.abs(sigmoid(reference_NL[:, PROBABILITIES]) - sigmoid(candidate_NL[:, PROBABILITIES]))]
+
+
+def largest(changes: Sequence[npt.NDArray[np.float64]]) -> float:
+    """Of all of them; NaN when any is."""
+    return float(np.max([part.max() for part in changes]))
+
+
+def offset_changes(reference_NL: Array, candidate_NL: Array) -> npt.NDArray[np.float64]:
+    """How far the corrections move, in torso lengths."""
+    return np.asarray(OFFSET_UNIT * np.abs(reference_NL - candidate_NL)[:, ANSWER["offsets"]], np.float64)

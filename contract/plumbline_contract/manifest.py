@@ -284,7 +284,7 @@ class FormParity(_Model):
     candidate: Stage
     precision: Precision
     samples: int = Field(ge=1)
-    probability_max_abs: float = Field(ge=0, le=1, description="of wrong, faults and keypoints")
+    probability_max_abs: float = Field(ge=0, le=1, description="of any probability")
     probability_p99: float = Field(ge=0, le=1)
     offset_p99: float = Field(ge=0, description="torso lengths")
 

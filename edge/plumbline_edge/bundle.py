@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from plumbline_contract.decode import DECODERS
 from plumbline_contract.errors import DigestMismatch
-from plumbline_contract.form import ANSWER, sigmoid
+from plumbline_contract.form import largest, probability_changes
 from plumbline_contract.manifest import (
     BUNDLE_FILES,
     MANIFEST_FILE,
@@ -31,7 +31,6 @@ from plumbline_edge.coach.judge import FormModel
 from plumbline_edge.errors import BundleUnusable, GoldenMismatch, TooSlowHere
 from plumbline_edge.runtime import LiteRTFormModel, LiteRTModel, PoseModel
 
-_PROBABILITIES: Final = slice(ANSWER["wrong"].start, ANSWER["keypoints"].stop)
 _Parsed = TypeVar("_Parsed", Manifest, FormManifest)
 
 
@@ -132,8 +131,7 @@ def replay_form_golden(bundle: FormBundle, model: FormModel) -> float:
         begun_at = time.perf_counter()
         found_NL = np.stack([model.infer(window_WC) for window_WC in windows_NWC])
         latency_seconds = (time.perf_counter() - begun_at) / len(windows_NWC)
-        expected, found = (sigmoid(logits[:, _PROBABILITIES]) for logits in (expected_NL, found_NL))
-        changed = float(np.abs(expected - found).max())
+        changed = largest(probability_changes(expected_NL, found_NL))
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise BundleUnusable(f"{str(path)!r}: cannot be read ({error}); convert the judge again") from error
     manifest = bundle.manifest

@@ -16,6 +16,9 @@ from plumbline_contract.form import (
     OFFSET_UNIT,
     WINDOW_FRAMES,
     form_windows,
+    largest,
+    offset_changes,
+    probability_changes,
     read_answer,
 )
 from plumbline_contract.skeleton import Keypoint
@@ -90,3 +93,18 @@ def test_every_logit_has_one_meaning() -> None:
     assert (taken == 1).all()
     with pytest.raises(InvalidSequence, match="logits"):
         read_answer(np.zeros(LOGITS + 1))
+
+
+def test_changes_are_of_exercise_and_phase_too_and_nothing_that_is_no_number_is_lost() -> None:
+    reference_NL = np.random.default_rng(0).normal(size=(6, LOGITS)).astype(np.float32)
+    assert largest(probability_changes(reference_NL, reference_NL)) == 0
+    for name in ("exercise", "phase", "wrong", "faults", "keypoints"):
+        other_NL = reference_NL.copy()
+        other_NL[:, ANSWER[name]] *= -5
+        assert largest(probability_changes(reference_NL, other_NL)) > 0.2, name
+        other_NL[3, ANSWER[name].start] = np.nan
+        assert np.isnan(largest(probability_changes(reference_NL, other_NL))), name
+    moved_NL = reference_NL.copy()
+    moved_NL[2, ANSWER["offsets"].start] += 3
+    assert largest([offset_changes(reference_NL, moved_NL)]) == pytest.approx(3 * OFFSET_UNIT, rel=1e-5)
+    assert largest(probability_changes(reference_NL, moved_NL)) == 0

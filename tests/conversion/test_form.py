@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from plumbline_contract.form import CHANNELS, FAULT_NAMES, LOGITS, WINDOW_FRAMES
+from plumbline_contract.form import ANSWER, CHANNELS, FAULT_NAMES, LOGITS, WINDOW_FRAMES
 from plumbline_contract.manifest import (
     ONNX_METADATA_KEY,
     FormManifest,
@@ -22,6 +23,8 @@ from plumbline_conversion import cli_form
 from plumbline_conversion.errors import GoldenMismatch, InvalidRecord, OutputExists, ParityLost, UnreadableModel
 from plumbline_conversion.form import (
     LIMITS,
+    Logits,
+    check_form,
     convert_form,
     measured_parity,
     read_form_record,
@@ -33,9 +36,8 @@ from plumbline_conversion.litert import TFLiteModel
 from plumbline_conversion.onnx_file import load_onnx
 from plumbline_conversion.seal import seal
 
-SHIPPED = parse_form_manifest(
-    (Path(__file__).parents[2] / "models" / "form-judge" / "manifest.json").read_text(encoding="utf-8")
-)
+MODELS = Path(__file__).parents[2] / "models"
+SHIPPED = parse_form_manifest((MODELS / "form-judge" / "manifest.json").read_text(encoding="utf-8"))
 WIDTH = 12
 
 
@@ -143,12 +145,59 @@ def test_what_is_no_judge_is_refused_by_name(tmp_path: Path, capsys: pytest.Capt
     assert "no such file" in capsys.readouterr().err
 
 
+def test_archives_that_end_early_are_refused(converted: Path, tmp_path: Path) -> None:
+    path, bundle = write_judge(tmp_path), tmp_path / "fp32"
+    shutil.copytree(converted / "bundles" / "fp32", bundle)
+    for archive in (tmp_path / "form.npz", bundle / "golden.npz"):
+        archive.write_bytes(archive.read_bytes()[:-40])
+    with pytest.raises(UnreadableModel, match="no windows"):
+        convert_form(path, tmp_path / "out", "1.0.0", ("fp32",))
+    with pytest.raises(GoldenMismatch, match=r"no valid golden\.npz"):
+        seal(bundle)
+
+
 def test_answers_that_moved_stop_the_conversion() -> None:
     logits = np.zeros((20, LOGITS), np.float32)
     with pytest.raises(ParityLost, match="99th percentile"):
         require_parity(measured_parity(logits, logits + 2, "int8"))
     with pytest.raises(ParityLost, match="not finite"):
         measured_parity(logits, logits * np.nan, "int8")
+
+
+def shifted(part: str, count: int, by: float = 3.0) -> Logits:
+    """What the judge said of 20 windows, with the first answer of a part moved in so many."""
+    logits = np.zeros((20, LOGITS), np.float32)
+    logits[:count, ANSWER[part].start] += by
+    return logits
+
+
+@pytest.mark.parametrize(
+    ("part", "says"), [("exercise", "probabilities"), ("phase", "probabilities"), ("offsets", "offsets")]
+)
+def test_every_part_of_an_answer_is_held_to_parity(part: str, says: str) -> None:
+    require_parity(measured_parity(shifted(part, 0), shifted(part, 0), "int8"))
+    with pytest.raises(ParityLost, match=f"{says} move"):
+        require_parity(measured_parity(shifted(part, 0), shifted(part, 4 if part != "offsets" else 20), "int8"))
+
+
+@pytest.mark.parametrize(
+    ("part", "says"), [("exercise", "probabilities"), ("phase", "probabilities"), ("offsets", "offsets")]
+)
+def test_golden_samples_hold_every_part_of_an_answer(converted: Path, tmp_path: Path, part: str, says: str) -> None:
+    bundle = tmp_path / "fp32"
+    shutil.copytree(converted / "bundles" / "fp32", bundle)
+    seal(bundle)
+    with np.load(bundle / "golden.npz") as archive:
+        windows, logits = archive["windows"], archive["logits"]
+    logits[0, ANSWER[part].start] += 3
+    np.savez(bundle / "golden.npz", windows=windows, logits=logits)
+    with pytest.raises(GoldenMismatch, match=f"{says} differ"):
+        seal(bundle)
+
+
+def test_the_shipped_judge_is_within_the_limits() -> None:
+    check_form(MODELS / "form-judge", SHIPPED)
+    require_parity(SHIPPED.metrics.parity[-1])
 
 
 def test_a_judge_is_no_pose_model(converted: Path) -> None:

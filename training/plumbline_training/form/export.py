@@ -19,7 +19,7 @@ import onnxruntime
 import torch
 from pydantic import ValidationError
 
-from plumbline_contract.form import ANSWER, CHANNELS, OFFSET_UNIT, WINDOW_FRAMES, sigmoid
+from plumbline_contract.form import CHANNELS, WINDOW_FRAMES, largest, offset_changes, probability_changes
 from plumbline_contract.manifest import (
     ONNX_METADATA_KEY,
     Dataset,
@@ -38,7 +38,6 @@ from plumbline_training.form.train import load_form
 
 NAME: Final = "form-judge"
 MAX_PROBABILITY_DIFFERENCE: Final = 1e-3
-PROBABILITIES: Final = slice(ANSWER["wrong"].start, ANSWER["keypoints"].stop)
 
 Logits = npt.NDArray[np.float32]
 
@@ -101,16 +100,15 @@ def run_onnx(model: onnx.ModelProto, windows_NWC: npt.NDArray[np.float32]) -> Lo
 
 def measured_parity(reference_NL: Logits, candidate_NL: Logits) -> FormParity:
     """How far ONNX's answers are from torch's."""
-    expected, found = (sigmoid(logits[:, PROBABILITIES]) for logits in (reference_NL, candidate_NL))
-    moved = OFFSET_UNIT * np.abs(reference_NL - candidate_NL)[:, ANSWER["offsets"]]
+    changed = probability_changes(reference_NL, candidate_NL)
     return FormParity(
         reference="torch",
         candidate="onnx",
         precision="fp32",
         samples=len(reference_NL),
-        probability_max_abs=float(np.abs(expected - found).max()),
-        probability_p99=float(np.percentile(np.abs(expected - found), 99)),
-        offset_p99=float(np.percentile(moved, 99)),
+        probability_max_abs=largest(changed),
+        probability_p99=max(float(np.percentile(part, 99)) for part in changed),
+        offset_p99=float(np.percentile(offset_changes(reference_NL, candidate_NL), 99)),
     )
 
 
