@@ -21,9 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
 from infra.dataset_lock import require
 
 ROOT: Final = Path(__file__).parent.parent
+SAMPLE_CLIP: Final = ROOT / "samples/squats.mp4"
 SERVICES: Final = {
     "plumbline-train": "train",
     "plumbline-export": "train",
@@ -101,12 +103,34 @@ def make_bundle(arguments: argparse.Namespace, of: Programs) -> Path:
     bundle: Path = out / "bundles" / arguments.precision
     if not (bundle / "manifest.json").exists():
         convert = ["--precision", *dict.fromkeys(("fp32", arguments.precision)), "--golden", arguments.golden]
-        convert += ["--version", arguments.version, *arguments.options]
-        of.run("plumbline-convert", out / "model.onnx", "--out", out / "bundles", *convert)
+        convert += ["--version", arguments.version, *calibration(arguments), *arguments.options]
+        # A run that was stopped between its bundles left the first.
+        of.run("plumbline-convert", out / "model.onnx", "--out", out / "bundles", "--overwrite", *convert)
     if not json.loads((bundle / "manifest.json").read_bytes())["files"]:
         of.run("plumbline-evaluate", *data, bundle, "--into-manifest")
         of.run("plumbline-seal", bundle)
     return bundle
+
+
+def calibration(arguments: argparse.Namespace) -> list[str | Path]:
+    """What int8 is calibrated on, unless the options say: the labelled training set that the list repeats most.
+
+    Raises SystemExit for the sample clip, whose one rendered person is like none that a camera sees.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--calibration", type=Path)
+    given = parser.parse_known_args(arguments.options)[0].calibration
+    if given is not None:
+        if (ROOT / given).resolve() == SAMPLE_CLIP.resolve():
+            sys.exit(f"error: --calibration {given}: shows one rendered person; leave it out, or name real pictures")
+        return []
+    listed = yaml.safe_load(arguments.data.read_text(encoding="utf-8"))["train"]
+    labelled = [entry for entry in listed if not entry.get("unlabelled")]
+    if not labelled:
+        sys.exit(f"error: {arguments.data} labels no training set; name pictures with `-- --calibration`")
+    entry = max(labelled, key=lambda each: int(each.get("repeat", 1)))
+    root = arguments.data_root or arguments.data.parent
+    return ["--calibration", root / entry["annotations"], "--calibration-images", root / entry["images"]]
 
 
 def make_judge(arguments: argparse.Namespace, of: Programs) -> Path:
@@ -169,7 +193,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--stages", help="instead of the recipe's, see plumbline-train --help")
     parser.add_argument("--init", type=Path, help="weights to start from")
     parser.add_argument("--precision", default="int8")
-    parser.add_argument("--golden", type=Path, default=ROOT / "samples/squats.mp4", help="pictures for golden.npz")
+    parser.add_argument("--golden", type=Path, default=SAMPLE_CLIP, help="pictures for golden.npz")
     parser.add_argument("--judge", action="store_true", help="the judge of form instead of the pose model")
     parser.add_argument("--recorded", type=Path, metavar="NPZ", help="with --judge: sequences called right or wrong")
     parser.add_argument("--version", required=True, help="of the bundle, such as 0.5.17")

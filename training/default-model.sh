@@ -27,7 +27,7 @@ train longer real-and-rendered --init "$out/settled/best.pt" --stages 128x96:6:1
 plumbline-export --data-root "$data" --data "$here/datasets/real.yaml" "$out/longer/best.pt" --out "$out/model.onnx" \
   --half "$out/hrnet-edge-s.pt"
 # A young net has two nearly equal peaks where left and right look alike, and int8 may choose the other: AP is the judge.
-plumbline-convert "$out/model.onnx" --out "$out/bundles" --version 0.4.0 --precision fp32 int8 --limit-p99-px int8=40 \
+plumbline-convert "$out/model.onnx" --out "$out/bundles" --overwrite --version 0.4.0 --precision fp32 int8 --limit-p99-px int8=40 \
   --calibration "$data/coco/person_keypoints_train2017_subset.json" --calibration-images "$data/coco/train" \
   --golden "$here/../samples/squats.mp4" --model-card "$here/../docs/model-card.md"
 plumbline-evaluate --data-root "$data" --data "$here/datasets/real.yaml" --into-manifest "$out/bundles/int8"

@@ -21,6 +21,11 @@ from plumbline_conversion.plan import ImageSource
 IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 VIDEO_SUFFIXES: Final = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm"})
 
+JPEG_START: Final = b"\xff\xd8"
+JPEG_END: Final = b"\xff\xd9"
+JPEG_TAIL_BYTES: Final = 4096
+"""Cameras may write something after the end marker; inside the picture's data it cannot occur."""
+
 Item = TypeVar("Item")
 
 
@@ -73,10 +78,21 @@ def cut_out(sightings: Iterable[Sighting], spec: InputSpec) -> Iterator[Image]:
 def _decoded(sightings: Iterable[Sighting]) -> Iterator[tuple[Sighting, Image]]:
     reader = _FrameReader()
     for sighting in sightings:
-        image = cv2.imread(str(sighting.path)) if sighting.frame is None else reader.read(sighting.path, sighting.frame)
+        image = _read(sighting.path) if sighting.frame is None else reader.read(sighting.path, sighting.frame)
         if image is None:
             raise UnreadableImages(f"{sighting.path}: {sighting.name} cannot be decoded; remove or replace it")
         yield sighting, np.asarray(image, dtype=np.uint8)
+
+
+def _read(path: Path) -> Any:
+    """A picture in BGR. None for what is none, and for a JPEG without its end: the decoder fills that with grey."""
+    try:
+        encoded = path.read_bytes()
+    except OSError:
+        return None
+    if not encoded or (encoded.startswith(JPEG_START) and JPEG_END not in encoded[-JPEG_TAIL_BYTES:]):
+        return None
+    return cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
 
 
 class _FrameReader:

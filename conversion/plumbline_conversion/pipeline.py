@@ -56,6 +56,7 @@ def convert(plan: Plan, report: Report) -> list[Draft]:
         files = Files(folder)
         todo = steps(plan, files)
         records = run_steps(todo, Ledger(folder / "finished"), report)
+        plan.out_dir.mkdir(parents=True, exist_ok=True)
         for name in (REPORT_FILE, PAGE_FILE):
             shutil.copyfile(folder / name, plan.out_dir / name)
         return [
@@ -138,17 +139,21 @@ def _check_output(plan: Plan) -> None:
 
 
 def _publish(plan: Plan, files: Files, precision: Precision, records: tuple[StepRecord, ...]) -> Draft:
-    """Put one bundle in its place by renaming; an older one steps aside first."""
-    target, made = plan.out_dir / precision, files.of(precision, "published")
-    for leftover in (made, files.of(precision, "replaced")):
+    """Put one bundle in its place by renaming; an older one steps aside first.
+
+    The copy is made beside its place: the finished steps may lie on another disk, from which nothing can be renamed.
+    """
+    target = plan.out_dir / precision
+    made, replaced = (plan.out_dir / f".{precision}-{name}" for name in ("published", "replaced"))
+    for leftover in (made, replaced):
         _remove(leftover)
     shutil.copytree(files.bundle(precision), made)
     manifest = _with_steps(parse_manifest((made / MANIFEST_FILE).read_bytes()), records)
     (made / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     if target.exists():
-        target.rename(files.of(precision, "replaced"))
+        target.rename(replaced)
     made.rename(target)
-    _remove(files.of(precision, "replaced"))
+    _remove(replaced)
     profile = load_profile(files.of(precision, "profile.json"))
     return Draft(target, manifest, profile, (target / "model.tflite").stat().st_size)
 

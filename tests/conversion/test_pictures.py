@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.conversion.pictures import write_annotations, write_pictures, write_video
+from tests.conversion.pictures import spot_picture, write_annotations, write_pictures, write_video
 
 from plumbline_contract.box import Box
 from plumbline_contract.manifest import InputSpec
@@ -49,6 +49,17 @@ def test_video_frames_are_the_frames_asked_for(tmp_path: Path) -> None:
     every, some = list(cut_out(sightings, SPEC)), list(cut_out(chosen, SPEC))
     for crop, frame in zip(some, (1, 4, 7), strict=True):
         np.testing.assert_array_equal(crop, every[frame])
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5])
+def test_a_picture_that_ends_early_is_refused(tmp_path: Path, kept: float) -> None:
+    """A decoder fills the rest of a JPEG with grey, and int8 would be calibrated on that."""
+    cv2.imwrite(str(tmp_path / "half.jpg"), spot_picture(np.random.default_rng(0)))
+    whole = (tmp_path / "half.jpg").read_bytes()
+    assert len(list(cut_out(find_sightings(ImageSource(tmp_path)), SPEC))) == 1
+    (tmp_path / "half.jpg").write_bytes(whole[: int(kept * len(whole))])
+    with pytest.raises(UnreadableImages, match=r"half\.jpg cannot be decoded"):
+        list(cut_out(find_sightings(ImageSource(tmp_path)), SPEC))
 
 
 @pytest.mark.parametrize("count", [1, 4, 10, 99])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,22 @@ def test_a_stopped_conversion_goes_on_where_it_stopped(folder: Path) -> None:
         convert(plan_for(folder, limits=strict), lambda _: None)
     assert not (folder / "out" / "int8").exists()
     assert done_again(plan_for(folder))[0] == "int8: prove parity with ONNX"
+
+
+def test_finished_steps_may_lie_on_another_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def on_one_disk(path: Path, target: Path) -> Path:
+        if (folder / "work" in path.parents) != (folder / "work" in target.parents):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", on_one_disk)
+    plan = plan_for(folder, work_dir=folder / "work", precisions=("dynamic",))
+    for _ in range(2):
+        (draft,) = convert(plan, lambda _: None)
+        assert draft.bundle_dir == folder / "out" / "dynamic"
+        assert {path.name for path in (folder / "out").iterdir()} == {"dynamic", "report.json", "report.html"}
 
 
 def test_the_lineage_names_every_step(folder: Path) -> None:

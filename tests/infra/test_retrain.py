@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from infra.retrain import Programs, release
+from infra.retrain import Programs, make_bundle, release
 from tests.infra.machine import ROOT
 
 MANIFEST = {"name": "hrnet-tiny", "version": "0.5.1"}
@@ -61,6 +61,60 @@ def test_the_gates_refusal_is_told_whatever_is_printed_around_it() -> None:
 def test_another_failure_is_no_refusal_of_the_gates(said: str) -> None:
     with pytest.raises(SystemExit, match="error: plumbline-registry ended with 2"):
         _release(2, said)
+
+
+LIST = """
+train:
+  - {id: many, annotations: many.json, images: many}
+  - {id: like, annotations: like.json, images: like/images, repeat: 6}
+  - {id: mute, annotations: mute.json, images: mute, repeat: 9, unlabelled: true}
+validation: {id: seen, annotations: seen.json, images: seen}
+"""
+
+
+@dataclass(frozen=True)
+class Converting(Programs):
+    """Notes what the converter is asked, and leaves the bundle that it would."""
+
+    asked: list[str] = field(default_factory=list)
+
+    def attempt(self, name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        words = [str(argument) for argument in arguments]
+        if name == "plumbline-convert":
+            self.asked.extend(words)
+            bundle = Path(words[words.index("--out") + 1]) / "int8"
+            bundle.mkdir(parents=True)
+            (bundle / "manifest.json").write_text('{"files": {}}')
+        return subprocess.CompletedProcess([], 0, "")
+
+
+def _asked_of_the_converter(tmp_path: Path, *options: str) -> list[str]:
+    (tmp_path / "data.yaml").write_text(LIST)
+    arguments = argparse.Namespace(
+        out=tmp_path / "run", data=tmp_path / "data.yaml", data_root=None, recipe="tiny", stages=None, init=None,
+        precision="int8", golden=Path("golden.mp4"), version="0.5.1", options=list(options),
+    )  # fmt: skip
+    programs = Converting(False)
+    make_bundle(arguments, programs)
+    return programs.asked
+
+
+def test_int8_is_calibrated_on_the_training_set_that_counts_most(tmp_path: Path) -> None:
+    asked = _asked_of_the_converter(tmp_path)
+    expected = ["--calibration", str(tmp_path / "like.json"), "--calibration-images", str(tmp_path / "like/images")]
+    assert asked[asked.index("--calibration") :] == expected
+
+
+def test_bundles_of_a_run_that_was_stopped_between_them_are_replaced(tmp_path: Path) -> None:
+    assert "--overwrite" in _asked_of_the_converter(tmp_path)
+
+
+def test_other_pictures_to_calibrate_on_may_be_named_but_not_the_sample(tmp_path: Path) -> None:
+    asked = _asked_of_the_converter(tmp_path, "--calibration=photos", "--calibration-samples", "24")
+    assert asked[-3:] == ["--calibration=photos", "--calibration-samples", "24"]
+    assert "--calibration-images" not in asked
+    with pytest.raises(SystemExit, match="one rendered person"):
+        _asked_of_the_converter(tmp_path / "run", "--calibration", "samples/squats.mp4")
 
 
 def test_versions_of_the_workflow_are_above_the_shipped_one() -> None:
