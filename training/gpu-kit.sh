@@ -20,7 +20,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-python3}
 wheels=(opencv-python-headless==4.10.0.84 onnx onnxruntime pycocotools matplotlib pydantic pydantic-core pyyaml tqdm
   annotated-types typing-inspection contourpy cycler fonttools kiwisolver packaging pillow pyparsing python-dateutil six
-  flatbuffers protobuf ml-dtypes typing-extensions)
+  flatbuffers protobuf ml-dtypes typing-extensions prometheus-client)
 
 pack() { # LIST ROOT KIT [MB]
   local list=$1 root=$2 kit=$3 mb=${4:-50}

@@ -91,3 +91,10 @@ def test_an_impossible_output_is_said_before_the_work(run: tuple[Path, Path], tm
     assert "name one model" in done.stderr
     done = evaluate("--data", data, best, "--html", tmp_path / "gone" / "ap.html")
     assert "make it first" in done.stderr
+
+
+def test_figures_of_a_flipped_model_do_not_go_into_a_manifest(run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, _ = run
+    done = evaluate("--data", data, tmp_path / "int8", "--flip", "--into-manifest")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "drop --flip" in done.stderr

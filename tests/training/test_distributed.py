@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from plumbline_training import recipes
+from plumbline_training import cli, recipes
 from plumbline_training.architectures import build
 from plumbline_training.batches import Batches
 from plumbline_training.distributed import Processes
@@ -46,6 +46,25 @@ def test_two_processes_step_as_one_that_accumulates_two_half_batches(make_datase
     assert two["losses"] == pytest.approx(one["losses"], abs=1e-5)
     for name, weight in one["weights"].items():
         torch.testing.assert_close(two["weights"][name], weight, atol=1e-5, rtol=0)
+
+
+def test_a_teacher_lies_on_the_gpu_of_its_process(
+    make_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, chosen = make_dataset(tmp_path / "data", 2), list[torch.device]()
+
+    def load_teacher(path: Path) -> None:
+        raise InvalidSettings(f"on {chosen}")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setattr(cli, "load_teacher", load_teacher)
+    command = ["plumbline-train", "--data", str(data), "--out", str(tmp_path / "run"), "--teacher", "any.pt"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit, match="2"):
+        cli.train_main()
+    assert chosen == [torch.device("cuda", 3)]
 
 
 def train(data: Path, out: Path) -> list[object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,37 @@ from plumbline_training.checkpoint import load_checkpoint, weights_of
 
 MakeDataset = Callable[[Path, int], Path]
 SCRIPT = Path(__file__).parents[2] / "training" / "gpu-kit.sh"
+IMPORTS = """
+import re, sys
+from importlib import import_module, metadata
+
+def normal(name):
+    return re.sub("[-_.]+", "-", name).lower()
+
+def with_needed(names, found):
+    for name in names - found:
+        found.add(name)
+        plain = [text for text in metadata.requires(name) or () if "extra ==" not in text]
+        installed = {normal(re.match(r"[\\w.-]+", text)[0]) for text in plain} & INSTALLED
+        with_needed(installed, found)
+    return found
+
+INSTALLED = {normal(dist.metadata["Name"]) for dist in metadata.distributions()}
+DISTRIBUTIONS = metadata.packages_distributions()
+THERE = with_needed({"torch", "numpy"}, set()) | {normal(name) for name in sys.argv[2:]}
+
+class Lacking:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        by = {normal(each) for each in DISTRIBUTIONS.get(top, ())}
+        if by and not by & THERE and top not in ("plumbline_training", "plumbline_contract"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Lacking())
+for module in sys.argv[1].split():
+    import_module(f"plumbline_training.{module}")
+"""
+"""Imports modules where there are but torch, numpy, what these need, and the distributions that are named."""
 
 
 def kit(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -43,6 +75,21 @@ def test_the_whole_way_there_and_back(make_dataset: MakeDataset, tmp_path: Path)
     for name, value in weights_of(best).items():
         torch.testing.assert_close(weights_of(joined)[name].float(), value.float(), atol=1e-3, rtol=1e-3)
     assert json.loads((tmp_path / "joined" / "run.json").read_text())["train"][0]["id"] == "made"
+
+
+def imported(modules: str, wheels: set[str]) -> str:
+    """What Python says to the imports; nothing where they succeed."""
+    command = [sys.executable, "-c", IMPORTS, modules, *wheels]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stderr
+
+
+def test_what_the_machine_imports_is_among_its_wheels() -> None:
+    listed = re.search(r"^wheels=\((.*?)\)$", SCRIPT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert listed is not None
+    wheels = {name.partition("==")[0] for name in listed[1].split()}
+    assert imported("cli half textfile", wheels) == ""
+    assert imported("cli half", wheels - {"prometheus-client"}) == ""
+    assert "onnxruntime" in imported("cli half", wheels - {"onnxruntime"})
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="coreutils")

@@ -20,14 +20,17 @@ from plumbline_training import engine, recipes
 from plumbline_training.bottom_up import BottomUp, people_predictor
 from plumbline_training.centre_net import CHANNELS, MAPS, CentreNet, CentreNetConfig
 from plumbline_training.cli_evaluate import evaluate_main
+from plumbline_training.cli_export import export_main
 from plumbline_training.config import RunConfig, Stage
-from plumbline_training.crops import ImageStore
+from plumbline_training.crops import ImageStore, check_readable
 from plumbline_training.datasets import load_dataset, load_dataset_list
-from plumbline_training.errors import UnsupportedModel
+from plumbline_training.distillation import KeypointTeacher
+from plumbline_training.errors import InvalidDataset, InvalidSettings, UnsupportedModel
 from plumbline_training.evaluate import ground_truth
-from plumbline_training.export import load_model, trace
+from plumbline_training.export import export, load_model, trace
 from plumbline_training.hrnet import HRNET_EDGE_S, HRNetConfig
 from plumbline_training.models import load_people_predictor, load_predictor
+from plumbline_training.peers import MoveNet
 from plumbline_training.people import decode_people, evaluate_people
 from plumbline_training.scenes import MAX_PEOPLE, Scene
 
@@ -123,6 +126,11 @@ def test_it_learns_is_measured_without_boxes_and_exports(
     assert measured["ap"] == pytest.approx(again.stats[0])
     with pytest.raises(UnsupportedModel, match="finds people without boxes"):
         load_predictor(best)
+    with pytest.raises(UnsupportedModel, match="finds people in whole pictures"):
+        export(best, tmp_path / "model.onnx", dataset)
+    monkeypatch.setattr(sys, "argv", ["plumbline-export", *command[1:], "--out", str(tmp_path / "model.onnx")])
+    with pytest.raises(SystemExit, match="2"):
+        export_main()
     net, config, _ = load_model(best)
     model = trace(net, InputSpec(height=64, width=64, layout="NCHW"))
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -131,6 +139,25 @@ def test_it_learns_is_measured_without_boxes_and_exports(
         expected = net(picture).numpy()
     np.testing.assert_allclose(session.run(None, {"image": picture.numpy()})[0], expected, atol=1e-4)
     assert people_predictor(net, config.final_stage).height == 64
+
+
+def test_what_it_cannot_learn_from_or_measure_on_is_said_before_the_work(
+    make_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    data = make_dataset(tmp_path / "data", 8)
+    dataset = load_dataset(load_dataset_list(data).train[0])
+    teacher = KeypointTeacher(MoveNet.__new__(MoveNet))
+    with pytest.raises(InvalidSettings, match="--teacher"):
+        engine.train(tiny(), [dataset], dataset, tmp_path / "run", quiet=True, teacher=teacher)
+    annotations = tmp_path / "data" / "person_keypoints.json"
+    content = json.loads(annotations.read_bytes())
+    content["images"].append({**content["images"][0], "id": 99, "file_name": "nobody.jpg"})
+    annotations.write_text(json.dumps(content))
+    validation = load_dataset(load_dataset_list(data).validation)
+    check_readable(validation, quiet=True)
+    with pytest.raises(InvalidDataset, match=r"nobody\.jpg.*must not be left out"):
+        engine.train(tiny(), [dataset], validation, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_training_starts_from_maps_that_say_nobody() -> None:

@@ -23,9 +23,13 @@ from plumbline_training.shards import SUFFIX, members, read_bytes
 MakeDataset = Callable[[Path, int], Path]
 
 
-def packed(data: Path, out: Path, *more: object) -> Path:
+def pack(data: Path, out: Path, *more: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "plumbline_training.pack", "--data", data, "--out", out, *more]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+
+
+def packed(data: Path, out: Path, *more: object) -> Path:
+    done = pack(data, out, *more)
     assert done.returncode == 0, done.stderr
     return out / "data.yaml"
 
@@ -75,6 +79,45 @@ def test_smaller_pictures_carry_their_labels_along(make_dataset: MakeDataset, tm
     whole_K2, half_K2 = (dataset.persons[1].keypoints_K3[:, :2] for dataset in (before, after))
     assert half_K2 == pytest.approx((whole_K2 + 0.5) / 2 - 0.5, abs=1e-2)
     assert after.persons[1].area == pytest.approx(before.persons[1].area / 4)
+
+
+def test_a_second_pack_takes_the_place_of_the_first(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", 2)
+    packed(data, tmp_path / "kit")
+    # Shards of the first pack that the second has no use for, as one of larger pictures has.
+    whole = tmp_path / "kit" / "made" / "made-000.tar"
+    whole.with_name("made-001.tar").write_bytes(whole.read_bytes())
+    again = load_dataset(load_dataset_list(packed(data, tmp_path / "kit", "--max-side", 48)).train[0])
+    pictures = [read_image(person) for person in again.persons]
+    assert [picture is not None and picture.shape for picture in pictures] == [(48, 48, 3), (48, 48, 3)]
+
+
+def test_a_pack_that_fails_leaves_no_list_to_train_on(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", 2)
+    packed(data, tmp_path / "kit")
+    (tmp_path / "data" / "images" / "0002.jpg").write_bytes(b"no picture")
+    assert pack(data, tmp_path / "kit").returncode == 2
+    assert not (tmp_path / "kit" / "data.yaml").exists()
+
+
+def test_a_pack_is_not_made_in_place_of_its_source(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    path = packed(make_dataset(tmp_path / "data", 2), tmp_path / "kit")
+    done = pack(path, tmp_path / "kit", "--max-side", 48)
+    assert (done.returncode, "name another folder" in done.stderr) == (2, True)
+    assert len(load_dataset(load_dataset_list(path).train[0]).persons) == 2
+
+
+def test_what_is_no_person_goes_with_its_picture(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", 2)
+    annotations = data.parent / "person_keypoints.json"
+    content = json.loads(annotations.read_bytes())
+    content["categories"] = [{**content["categories"][0], "id": 1}, {"id": 2, "name": "cat"}]
+    content["images"].append({**content["images"][0], "id": 3, "file_name": "cat.jpg"})
+    chair, cat = ({"id": 90 + n, "image_id": n, "category_id": 2, "bbox": [1, 2, 3, 4]} for n in (1, 3))
+    annotations.write_text(json.dumps({**content, "annotations": [*content["annotations"], chair, cat]}))
+    kept = json.loads((packed(data, tmp_path / "kit").parent / "made.json").read_bytes())
+    assert [image["id"] for image in kept["images"]] == [1, 2]
+    assert [item["image_id"] for item in kept["annotations"]] == [1, 2, 1]
 
 
 def test_bad_shards_are_refused(make_dataset: MakeDataset, tmp_path: Path) -> None:

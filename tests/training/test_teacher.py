@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from plumbline_contract.box import Box
 from plumbline_contract.manifest import Precision, Stage
 from plumbline_contract.preprocess import Image
 from plumbline_contract.skeleton import FACE, MIRROR, Keypoint
-from plumbline_training.teacher import agrees, fill, look_twice
+from plumbline_training.errors import InvalidDataset
+from plumbline_training.teacher import Tally, agrees, fill, look_twice, relabel
 
 
 def labelled_body() -> npt.NDArray[np.float32]:
@@ -67,3 +71,13 @@ def test_a_second_look_at_the_mirrored_picture_takes_a_habit_out() -> None:
     seen_K3 = look_twice(teacher, picture, Box(65, 20, 41, 40))
     assert np.allclose(seen_K3[:, :2], (70, 12))
     assert np.allclose(seen_K3[:, 2], np.minimum(teacher.scores, teacher.scores[list(MIRROR)]))
+
+
+def test_a_picture_that_ends_early_is_refused(tmp_path: Path) -> None:
+    """A decoder fills the rest with grey, and the teacher would be asked about that."""
+    item = {"keypoints": labelled_body().reshape(-1).tolist()}
+    cv2.imwrite(str(tmp_path / "a.jpg"), np.full((100, 100, 3), 90, np.uint8))
+    relabel(item, tmp_path / "a.jpg", [_BrightSpot()], 0.4, False, Tally())
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-20])
+    with pytest.raises(InvalidDataset, match="cannot be decoded"):
+        relabel(item, tmp_path / "a.jpg", [_BrightSpot()], 0.4, False, Tally())

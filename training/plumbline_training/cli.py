@@ -17,8 +17,8 @@ from plumbline_training import engine, recipes
 from plumbline_training.config import Distillation, RunConfig, Stage
 from plumbline_training.datasets import DatasetList, load_dataset, load_dataset_list
 from plumbline_training.distillation import load_teacher
+from plumbline_training.distributed import own_device
 from plumbline_training.errors import InvalidSettings
-from plumbline_training.textfile import Textfile
 from plumbline_training.tracking import MlflowTracker, Tracker, local_uri
 
 STAGES_EXAMPLE = "128x96:40:1.5,256x192:10"
@@ -119,6 +119,13 @@ def _taught(config: RunConfig, digest: str, arguments: argparse.Namespace) -> Ru
     return dataclasses.replace(config, distillation=settings)
 
 
+def _textfile(path: Path) -> Tracker:
+    """Imported here alone: a run that writes no such file needs no prometheus-client."""
+    from plumbline_training.textfile import Textfile
+
+    return Textfile(path)
+
+
 def train_main() -> None:
     """Entry point of plumbline-train."""
     parser = dataset_parser(
@@ -201,6 +208,7 @@ def train_main() -> None:
         config = _overridden(recipes.recipe_named(arguments.recipe), arguments)
         teacher = None
         if arguments.teacher is not None:
+            own_device()  # or the teachers of all processes would crowd the first GPU
             teacher, digest = load_teacher(arguments.teacher)
             config = _taught(config, digest, arguments)
         train_sets = [load_dataset(entry) for entry in listed.train]
@@ -209,7 +217,7 @@ def train_main() -> None:
             uri = arguments.mlflow or os.environ.get("MLFLOW_TRACKING_URI") or local_uri(arguments.out)
             trackers.append(MlflowTracker(uri))
         if arguments.textfile is not None:
-            trackers.append(Textfile(arguments.textfile))
+            trackers.append(_textfile(arguments.textfile))
         best = engine.train(
             config,
             train_sets,

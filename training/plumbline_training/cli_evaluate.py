@@ -143,6 +143,10 @@ def _check_people(arguments: argparse.Namespace, predictors: Sequence[Predictor 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
     """What the figures go into, before the minutes it takes to have them."""
+    if arguments.into_manifest and arguments.flip:
+        raise InvalidSettings(
+            "--into-manifest takes the figures of what a device computes, and none flips; drop --flip"
+        )
     if arguments.into_manifest:
         for path in arguments.models:
             evaluate.open_draft(path)

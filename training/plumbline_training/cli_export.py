@@ -27,7 +27,7 @@ def export_main() -> None:
     arguments = parser.parse_args()
 
     def main() -> None:
-        net, config, _ = export.load_model(arguments.checkpoint, arguments.decode)
+        net, config, _ = export.load_exportable(arguments.checkpoint, arguments.decode)
         dataset = load_dataset(dataset_list(arguments).validation)
         predictor = stage_predictor(net, config, config.final_stage)
         result = evaluate.evaluate(dataset, predictor)

@@ -73,13 +73,16 @@ def decode(encoded: bytes) -> Image | None:
     return None if image is None else np.asarray(image, dtype=np.uint8)
 
 
-def check_readable(dataset: Dataset, quiet: bool = False) -> None:
-    """Decode every picture once. Raises InvalidDataset: a picture to measure on must not be left out."""
-    persons = {person.image: person for person in dataset.persons}
-    for person in tqdm(persons.values(), desc="check", unit="picture", disable=quiet or None, leave=False):
-        if read_image(person) is None:
+def check_readable(dataset: Dataset, quiet: bool = False, whole: bool = False) -> None:
+    """Decode every picture of a person once, with `whole` those of nobody too.
+
+    Raises InvalidDataset: a picture to measure on must not be left out.
+    """
+    paths = dataset.pictures.values() if whole else dict.fromkeys(person.image for person in dataset.persons)
+    for path in tqdm(paths, desc="check", unit="picture", disable=quiet or None, leave=False):
+        if read_path(path) is None:
             raise InvalidDataset(
-                f"{str(person.image)!r} cannot be decoded; a picture to measure on must not be left out: fetch it again"
+                f"{str(path)!r} cannot be read; a picture to measure on must not be left out: fetch it again"
             )
 
 

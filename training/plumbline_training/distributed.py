@@ -42,17 +42,24 @@ class Processes:
         return values
 
 
+def own_device() -> torch.device:
+    """This process's GPU, on which lies from now on what is put on "cuda"; the CPU where there is none."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    torch.cuda.set_device(device)
+    return device
+
+
 @contextlib.contextmanager
 def joined() -> Iterator[Processes]:
     """Join the processes that torchrun started (NCCL on GPUs, Gloo elsewhere); alone when it started none."""
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
-    if cuda:
-        torch.cuda.set_device(device)
+    device = own_device()
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield Processes(0, 1, device)
         return
-    backend, (rank, count) = "nccl" if cuda else "gloo", (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE"))
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    rank, count = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE"))
     distributed.init_process_group(backend, timeout=TIMEOUT, store=_store(), rank=rank, world_size=count)
     try:
         yield Processes(rank, count, device)

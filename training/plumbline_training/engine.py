@@ -58,6 +58,9 @@ def train(
     holds another configuration's run, RunInUse when another process trains into it, TrainingDiverged on a loss that is
     not finite.
     """
+    bottom_up = isinstance(config.model, CentreNetConfig)
+    if bottom_up and teacher is not None:
+        raise InvalidSettings("--teacher: it knows crops of one person, and a bottom-up net learns whole pictures")
     source = None if initial is None else initial_weights(config, initial, initial_partial)
     if teacher is None and (mute := [item.entry.id for item in train_sets if item.entry.unlabelled]):
         raise InvalidSettings(f"dataset {mute[0]!r} is unlabelled and teaches nothing alone; name a --teacher")
@@ -69,9 +72,9 @@ def train(
             _claim(held, processes, out)
             check_resumable(config, digest, out / LAST_CHECKPOINT)
         if processes.first:
-            check_readable(validation, quiet)
+            check_readable(validation, quiet, whole=bottom_up)
         images = ImageStore(train_sets, quiet)
-        task: Task = BottomUp(config) if isinstance(config.model, CentreNetConfig) else TopDown(config, teacher)
+        task: Task = BottomUp(config) if bottom_up else TopDown(config, teacher)
         steps = len(task.samples(train_sets, images, 0)) // config.schedule.batch_size
         if steps < 1:
             raise InvalidDataset(

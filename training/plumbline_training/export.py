@@ -33,11 +33,12 @@ from plumbline_contract.manifest import (
 from plumbline_contract.manifest import Dataset as LineageDataset
 from plumbline_contract.preprocess import Image, extract_crop, to_tensor
 from plumbline_training.architectures import build
+from plumbline_training.centre_net import CentreNetConfig
 from plumbline_training.checkpoint import load_checkpoint, save_atomically, weights_of, write_atomically
 from plumbline_training.config import RunConfig
 from plumbline_training.crops import read_image
 from plumbline_training.datasets import Dataset
-from plumbline_training.errors import InvalidCheckpoint, ParityLost
+from plumbline_training.errors import InvalidCheckpoint, ParityLost, UnsupportedModel
 from plumbline_training.lineage import merged_datasets, origin
 from plumbline_training.tasks import STRIDE
 
@@ -66,6 +67,17 @@ def load_model(path: Path, decode: DecodeMethod | None = None) -> tuple[nn.Modul
     return net.eval(), config, checkpoint
 
 
+def load_exportable(path: Path, decode: DecodeMethod | None = None) -> tuple[nn.Module, RunConfig, dict[str, Any]]:
+    """As `load_model`. Raises UnsupportedModel for a bottom-up net, whose outputs no bundle describes."""
+    net, config, state = load_model(path, decode)
+    if isinstance(config.model, CentreNetConfig):
+        raise UnsupportedModel(
+            f"{str(path)!r} finds people in whole pictures, and a bundle holds a net that is shown one in a box; "
+            "export the best.pt of such a run"
+        )
+    return net, config, state
+
+
 def export(
     checkpoint: Path,
     out: Path,
@@ -78,7 +90,7 @@ def export(
     Parity is measured on crops of `samples`; beyond MAX_HEATMAP_DIFFERENCE or MAX_KEYPOINT_DIFFERENCE_PX it raises
     ParityLost and writes nothing.
     """
-    net, config, state = load_model(checkpoint, decode)
+    net, config, state = load_exportable(checkpoint, decode)
     stage = config.final_stage
     input_spec = InputSpec(height=stage.height, width=stage.width, layout="NCHW", box_padding=config.box_padding)
     output_spec = OutputSpec(

@@ -93,11 +93,16 @@ def merged_datasets(state: dict[str, Any]) -> list[dict[str, Any]]:
 
 def data_digest(train_sets: Sequence[Dataset], validation: Dataset) -> str:
     """Names the data: a run resumes only on what it began with."""
-    parts = [
-        (dataset.sha256, dataset.entry.repeat, *((dataset.entry.keypoints,) if dataset.entry.keypoints else ()))
-        for dataset in train_sets
-    ]
+    parts = [_data_part(dataset) for dataset in train_sets]
     return hashlib.sha256(json.dumps([parts, validation.sha256]).encode()).hexdigest()
+
+
+def _data_part(dataset: Dataset) -> tuple[object, ...]:
+    """What of a data set shapes samples; what has its default is left out, so that digests of earlier runs hold."""
+    entry = dataset.entry
+    keypoints = (entry.keypoints,) if entry.keypoints else ()
+    flags = tuple(name for name in ("background", "unlabelled") if getattr(entry, name))
+    return dataset.sha256, entry.repeat, *keypoints, *flags
 
 
 def write_run_record(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from plumbline_training.cli import dataset_list, dataset_parser, run_command
 from plumbline_training.crops import decode
 from plumbline_training.datasets import Dataset, DatasetEntry, load_dataset
 from plumbline_training.errors import InvalidDataset, InvalidSettings
-from plumbline_training.shards import read_bytes
+from plumbline_training.shards import read_bytes, shards_of
 
+LIST_FILE = "data.yaml"
 WEBP_QUALITY = 80
 """Of a picture that is made smaller; the others keep their bytes."""
 
@@ -91,11 +92,13 @@ class ShardWriter:
 
 
 def pack(dataset: Dataset, out: Path, max_bytes: int, max_side: int | None) -> Iterator[Path]:
-    """Write a dataset's shards and its annotations; yields every file."""
+    """Write a dataset's shards and its annotations, in place of an earlier pack's; yields every file."""
     content = json.loads(dataset.entry.annotations.read_bytes())
     used = {item.image_id for item in dataset.annotations}
     folder = out / dataset.entry.id
     folder.mkdir(parents=True, exist_ok=True)
+    for older in shards_of(folder):  # every shard of the folder is read, and these would hide the new ones
+        older.unlink()
     writer, factors = ShardWriter(folder, dataset.entry.id, max_bytes), {}
     for image in tqdm(content["images"], desc=dataset.entry.id, unit="picture", disable=None):
         if image["id"] in used:
@@ -107,7 +110,9 @@ def pack(dataset: Dataset, out: Path, max_bytes: int, max_side: int | None) -> I
         for side in ("width", "height"):
             if side in image:
                 image[side] = round(image[side] * factors[image["id"]])
-    persons = [scaled(item, factors[item["image_id"]]) for item in content["annotations"]]
+    # Of another category on a picture without persons, which is not packed.
+    known = [item for item in content["annotations"] if item["image_id"] in factors]
+    persons = [scaled(item, factors[item["image_id"]]) for item in known]
     annotations = out / f"{dataset.entry.id}.json"
     write_atomically(json.dumps({**content, "images": images, "annotations": persons}), annotations)
     yield from (*writer.written, annotations)
@@ -117,6 +122,16 @@ def _entry(entry: DatasetEntry) -> dict[str, Any]:
     """As the packed list names it."""
     kept = entry.model_dump(mode="json", exclude_defaults=True)
     return kept | {"annotations": f"{entry.id}.json", "images": entry.id}
+
+
+def _check_apart(data: Path, entries: Iterable[DatasetEntry], out: Path) -> None:
+    """Raise InvalidSettings where the new pack would take the place of what it is made from."""
+    sources, replaced = {data.resolve()}, {(out / LIST_FILE).resolve()}
+    for entry in entries:
+        sources |= {entry.annotations.resolve(), entry.images.resolve(), entry.images.resolve().parent}
+        replaced |= {(out / f"{entry.id}.json").resolve(), (out / entry.id).resolve()}
+    if both := sorted(sources & replaced):
+        raise InvalidSettings(f"--out {str(out)!r}: {str(both[0])!r} would be replaced; name another folder")
 
 
 def main() -> None:
@@ -136,15 +151,17 @@ def main() -> None:
             raise InvalidSettings(f"--max-mb {arguments.max_mb}: a shard holds at least 1 MB")
         listed = dataset_list(arguments)
         entries = {entry.id: entry for entry in (*listed.train, listed.validation)}
+        _check_apart(arguments.data, entries.values(), arguments.out)
         arguments.out.mkdir(parents=True, exist_ok=True)
         for partial in arguments.out.glob(f"**/*{PARTIAL}"):
             partial.unlink()
+        (arguments.out / LIST_FILE).unlink(missing_ok=True)
         for entry in entries.values():
             for path in pack(load_dataset(entry), arguments.out, int(arguments.max_mb * 1e6), arguments.max_side):
                 tqdm.write(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
         # The list comes last: where it is, everything is.
         content = {"train": [_entry(entry) for entry in listed.train], "validation": _entry(listed.validation)}
-        write_atomically(yaml.safe_dump(content, sort_keys=False), arguments.out / "data.yaml")
+        write_atomically(yaml.safe_dump(content, sort_keys=False), arguments.out / LIST_FILE)
 
     run_command(run)
 

@@ -78,16 +78,22 @@ def start(config: RunConfig, steps_an_epoch: int, device: torch.device) -> Train
 
     averaged = None
     if schedule.ema_decay:
-        averaged = swa_utils.AveragedModel(net, multi_avg_fn=moving_average(schedule.ema_decay), use_buffers=True)
+        averaged = swa_utils.AveragedModel(net, use_buffers=True)
+        averaged.multi_avg_fn = moving_average(schedule.ema_decay, averaged)
     return TrainingState(net, averaged, optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, rate))
 
 
-def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """An exponential moving average, quick at first: after n updates its decay is at most (1 + n) / (10 + n)."""
+def moving_average(decay: float, model: swa_utils.AveragedModel) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """An exponential moving average, quick at first: after n updates its decay is at most (1 + n) / (10 + n).
 
-    def average(averaged: Tensors, current: Tensors, updates: Tensor | int) -> None:
+    n is read where the model keeps it, on the CPU: torch hands over a copy on the device, and reading that would make
+    every step wait for the GPU.
+    """
+
+    def average(averaged: Tensors, current: Tensors, _updates_on_device: Tensor | int) -> None:
         if averaged[0].is_floating_point():
-            torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + int(updates)) / (10 + int(updates))))
+            updates = int(model.n_averaged)
+            torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + updates) / (10 + updates)))
         else:
             torch._foreach_copy_(averaged, current)
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
@@ -22,6 +21,7 @@ from plumbline_contract.preprocess import Image
 from plumbline_contract.skeleton import FACE, MIRROR, NUM_KEYPOINTS
 from plumbline_training.checkpoint import write_atomically
 from plumbline_training.cli import run_command
+from plumbline_training.crops import read_path
 from plumbline_training.errors import InvalidDataset, InvalidSettings
 from plumbline_training.label_noise import drop_unbelieved, exchange_sides, exchanged, person_size, settle
 from plumbline_training.models import load_predictor
@@ -90,7 +90,7 @@ def relabel(
     item: dict[str, Any], image: Path, teachers: Sequence[Predictor], min_score: float, mend: bool, tally: Tally
 ) -> dict[str, Any]:
     """One annotation with its face filled, with `mend` its noise mended, and its box drawn around the joints."""
-    picture = cv2.imread(str(image), cv2.IMREAD_COLOR)
+    picture = read_path(image)
     if picture is None:
         raise InvalidDataset(f"{str(image)!r} cannot be decoded; fetch it again")
     keypoints_K3 = np.array(item["keypoints"], np.float32).reshape(NUM_KEYPOINTS, 3)
@@ -98,7 +98,7 @@ def relabel(
     box = box_from_keypoints(keypoints_K3)
     if box is None:
         return item
-    seen = [look_twice(teacher, np.asarray(picture, np.uint8), box.padded(1.3)) for teacher in teachers]
+    seen = [look_twice(teacher, picture, box.padded(1.3)) for teacher in teachers]
     opinions = [taught_K3 for taught_K3 in seen if agrees(keypoints_K3, taught_K3)]
     tally.unseen += not opinions
     if opinions and mend:
