@@ -93,7 +93,7 @@ def programs(arguments: argparse.Namespace) -> Programs:
 
 def make_bundle(arguments: argparse.Namespace, of: Programs) -> Path:
     """Train, export, convert, measure, seal; the sealed bundle's folder."""
-    out: Path = arguments.out
+    out, calibrated = Path(arguments.out), calibration(arguments)  # refused before the training, not after it
     data = ["--data", arguments.data, *(["--data-root", arguments.data_root] if arguments.data_root else [])]
     stages = ["--stages", arguments.stages] if arguments.stages else []
     start = ["--init", arguments.init] if arguments.init else []
@@ -103,7 +103,7 @@ def make_bundle(arguments: argparse.Namespace, of: Programs) -> Path:
     bundle: Path = out / "bundles" / arguments.precision
     if not (bundle / "manifest.json").exists():
         convert = ["--precision", *dict.fromkeys(("fp32", arguments.precision)), "--golden", arguments.golden]
-        convert += ["--version", arguments.version, *calibration(arguments), *arguments.options]
+        convert += ["--version", arguments.version, *calibrated, *arguments.options]
         # A run that was stopped between its bundles left the first.
         of.run("plumbline-convert", out / "model.onnx", "--out", out / "bundles", "--overwrite", *convert)
     if not json.loads((bundle / "manifest.json").read_bytes())["files"]:
@@ -130,7 +130,10 @@ def calibration(arguments: argparse.Namespace) -> list[str | Path]:
         sys.exit(f"error: {arguments.data} labels no training set; name pictures with `-- --calibration`")
     entry = max(labelled, key=lambda each: int(each.get("repeat", 1)))
     root = arguments.data_root or arguments.data.parent
-    return ["--calibration", root / entry["annotations"], "--calibration-images", root / entry["images"]]
+    images = root / entry["images"]
+    if any(images.glob("*.tar")):
+        sys.exit(f"error: {images} holds shards, which conversion does not read; name pictures with `-- --calibration`")
+    return ["--calibration", root / entry["annotations"], "--calibration-images", images]
 
 
 def make_judge(arguments: argparse.Namespace, of: Programs) -> Path:

@@ -115,6 +115,10 @@ def test_other_pictures_to_calibrate_on_may_be_named_but_not_the_sample(tmp_path
     assert "--calibration-images" not in asked
     with pytest.raises(SystemExit, match="one rendered person"):
         _asked_of_the_converter(tmp_path / "run", "--calibration", "samples/squats.mp4")
+    (tmp_path / "like/images").mkdir(parents=True)
+    (tmp_path / "like/images/0.tar").touch()
+    with pytest.raises(SystemExit, match="holds shards"):
+        _asked_of_the_converter(tmp_path)
 
 
 def test_versions_of_the_workflow_are_above_the_shipped_one() -> None:
