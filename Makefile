@@ -86,8 +86,8 @@ retrain: setup ## train, convert, gate, publish as CI does: VERSION=0.5.1 RUNS=f
 promote: setup ## give a published version to a channel: BUNDLE= VERSION= CHANNEL= REASON= REGISTRY= KEYS=
 	$(BIN)/plumbline-registry promote "$${BUNDLE:?}" "$${VERSION:?}" "$${CHANNEL:?}" --reason "$${REASON:?}" --url "$${REGISTRY:?}" --keys "$${KEYS:?}"
 
-roll-out: setup ## the fleet by deploy.yml, canary first: INVENTORY=inventory.yml
-	cd infra/ansible && "$(CURDIR)/$(BIN)/ansible-playbook" -i "$${INVENTORY:?}" deploy.yml
+roll-out: setup ## the fleet by deploy.yml, canary first: INVENTORY=inventory.yml [REPORT=/path/to/report.md]
+	cd infra/ansible && "$(CURDIR)/$(BIN)/ansible-playbook" -i "$${INVENTORY:?}" $${REPORT:+-e "deploy_report='$$REPORT'"} deploy.yml
 
 dist: setup ## wheels of every part, their digests, and a bill of materials of the edge, into dist/
 	rm -rf dist && mkdir dist
@@ -172,7 +172,7 @@ test-fleet-arm64: setup ## one emulated Pi takes site.yml and deploy.yml; needs 
 
 lint-ansible: setup ## ansible-lint, production profile, in an environment of its own
 	test -x var/ansible-lint/bin/ansible-lint || { $(PYTHON) -m venv var/ansible-lint && var/ansible-lint/bin/pip install --quiet "ansible-lint==26.10.1"; }
-	cd infra/ansible && PATH=$(CURDIR)/var/ansible-lint/bin:$$PATH ANSIBLE_INVENTORY=inventory.example.yml ansible-lint --offline
+	cd infra/ansible && PATH="$(CURDIR)/var/ansible-lint/bin:$$PATH" ANSIBLE_INVENTORY=inventory.example.yml ansible-lint --offline
 
 test-docker: setup ## build the images and bring docker-compose.yml up; needs root and a Docker engine
 	$(BIN)/pytest -m docker -s tests/infra/test_compose.py

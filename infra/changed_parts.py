@@ -18,21 +18,28 @@ NEEDED_BY: Final = {
     "contract": ("contract", "training", "conversion", "registry", "edge", "infra"),
     "training": ("training", "infra"),
     "conversion": ("conversion",),
+    "conversion/Dockerfile": ("infra",),
     "services/registry": ("registry", "infra"),
     "edge": ("edge", "infra"),
     "infra": ("infra",),
+    "infra/lab": ("conversion",),
+    "infra/registry_front.py": ("registry",),
     "docker-compose": ("infra",),
-    "models": ("edge", "registry", "infra"),
-    "samples": ("edge", "conversion"),
+    "models": ("training", "conversion", "registry", "edge", "infra"),
+    "samples": ("training", "conversion", "edge", "infra"),
     "docs": ("training", "edge", "infra"),
     "tests/contract": ("contract",),
     "tests/training": ("training",),
     "tests/conversion": ("conversion",),
     "tests/registry": ("registry",),
     "tests/edge": ("edge",),
+    "tests/edge/data": ("conversion",),
     "tests/infra": ("infra",),
 }
-"""Path -> the parts whose tests can tell. Anything else, such as requirements/ or the Makefile, concerns all."""
+"""Path -> the parts whose tests can tell; for a path below two of them, those of both.
+
+Anything else, such as requirements/ or the Makefile, concerns all.
+"""
 PARTS: Final = NEEDED_BY["contract"]
 
 
@@ -40,7 +47,7 @@ def parts_of(paths: Iterable[str]) -> list[str]:
     """The parts to test after these paths changed, in their order."""
     wanted: set[str] = set()
     for path in paths:
-        owners = [owner for owner in NEEDED_BY if path.startswith((f"{owner}/", f"{owner}."))]
+        owners = [owner for owner in NEEDED_BY if path == owner or path.startswith((f"{owner}/", f"{owner}."))]
         wanted.update(part for owner in owners for part in NEEDED_BY[owner])
         wanted.update(() if owners else PARTS)
     return [part for part in PARTS if part in wanted]

@@ -207,10 +207,10 @@ ONE: Final = (
 CANARY: Final = (
     stat(
         "FPS, canary over stable",
-        "Below 0.8 the rollout's gate would stop it on a slow Pi.",
+        "Below 67%, 1.5 times slower, the rollout's gate stops a Pi.",
         against_stable("plumbline_edge_fps"),
         "percentunit",
-        red_below=0.8,
+        red_below=0.67,
     ),
     stat(
         "Inference, canary over stable",

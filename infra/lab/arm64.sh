@@ -9,12 +9,13 @@ LOCK=$(dirname "$0")/../../requirements/edge-py311.txt
 pinned() { grep -E "^$1==" "$LOCK" | sed 's/ *;.*//'; }
 
 build() {
-  local root=$1 wheel deb
+  local root=$1 wheel deb url
   need debootstrap=debootstrap qemu-aarch64-static=qemu-user-static
+  url=$(mirror) || exit
   echo "building the arm64 Python (once, about a minute)" >&2
   rm -rf "$root"
   # --foreign fetches the packages and runs none of their scripts; unpacking them is enough for Python to start.
-  debootstrap --foreign --variant=minbase --arch=arm64 --include=python3 bookworm "$root" "$(mirror)" >"$LAB/arm64.log" 2>&1 ||
+  debootstrap --foreign --variant=minbase --arch=arm64 --include=python3 bookworm "$root" "$url" >"$LAB/arm64.log" 2>&1 ||
     { tail -n 20 "$LAB/arm64.log" >&2; die "debootstrap failed"; }
   for deb in "$root"/var/cache/apt/archives/*.deb; do dpkg-deb -x "$deb" "$root"; done
   rm -rf "$root/var/cache/apt/archives" "$root/proc"

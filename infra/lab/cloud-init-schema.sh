@@ -1,17 +1,15 @@
 #!/bin/bash
-# Prints the folder of cloud-init's own JSON schemas, taken out of the package of Debian 13, whose version is about that of Ubuntu 24.04 (cached).
+# Prints the folder of cloud-init's own JSON schemas, taken out of the package that this machine's apt would install (cached).
 set -euo pipefail
 # shellcheck source=/dev/null
 . "$(dirname "$0")/lib.sh"
 folder=$LAB/cloud-init-schemas
 if [ ! -e "$folder/schema-cloud-config-v1.json" ]; then
-  command -v apt-get >/dev/null || die "apt-get is missing: cloud-init's schema comes out of Debian's package"
+  command -v apt-get >/dev/null || die "apt-get is missing: cloud-init's schema comes out of its package"
   apt=$LAB/cloud-init-apt
   rm -rf "$apt" "$folder"
   mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
-  echo "deb $(mirror) trixie main" >"$apt/sources.list"
-  options=(-qq -o APT::Sandbox::User=root -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
-    -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Update::Post-Invoke=)
+  options=(-qq -o APT::Sandbox::User=root -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Update::Post-Invoke=)
   apt-get "${options[@]}" update >&2
   (cd "$apt" && apt-get "${options[@]}" download cloud-init >&2)
   dpkg-deb -x "$apt"/cloud-init_*.deb "$apt/root"

@@ -35,7 +35,7 @@ build_base_tar() {
   local root=$LAB/base-root url
   [ ! -e "$LAB/base.tar" ] || return 0
   need debootstrap=debootstrap
-  url=$(mirror)
+  url=$(mirror) || exit
   rm -rf "$root"
   debootstrap --variant=minbase --include=ca-certificates,python3,python3-pip,python3-venv,netbase,tzdata bookworm "$root" "$url" \
     >"$LAB/debootstrap-base.log" 2>&1 || { tail -n 20 "$LAB/debootstrap-base.log" >&2; die "debootstrap failed"; }
@@ -105,11 +105,12 @@ make_stand_ins() {
 
 # Debian 13's package of the compose plugin is one static program: unpacked into the lab, nothing is installed.
 compose() {
-  local tools=$LAB/docker-config apt=$LAB/apt
+  local tools=$LAB/docker-config apt=$LAB/apt url
   if ! docker compose version >/dev/null 2>&1; then
     if [ ! -x "$tools/cli-plugins/docker-compose" ]; then
+      url=$(mirror) || exit
       mkdir -p "$tools/cli-plugins" "$apt/lists/partial"
-      echo "deb $(mirror) trixie main" >"$apt/sources.list"
+      echo "deb $url trixie main" >"$apt/sources.list"
       local options=(-qq -o APT::Sandbox::User=root -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$apt/lists")
       apt-get "${options[@]}" update
       (cd "$apt" && apt-get "${options[@]}" download docker-compose)

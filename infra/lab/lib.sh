@@ -13,10 +13,12 @@ need() {
   [ "$(id -u)" = 0 ] || die "the lab makes namespaces, mounts and root filesystems; run it as root"
 }
 
-# The archive that this machine's own apt uses, or $DEBIAN_MIRROR.
+# The Debian archive that this machine's own apt uses, or $DEBIAN_MIRROR. In a command substitution `die` ends no more than that:
+# url=$(mirror) || exit
 mirror() {
-  local found
-  found=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v '^#' | grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ') || true
+  local found list=/etc/apt/sources.list parts=/etc/apt/sources.list.d/
+  eval "$(apt-config shell list Dir::Etc::sourcelist/f parts Dir::Etc::sourceparts/d 2>/dev/null)"
+  found=$(cat "$list" "$parts"/*.list "$parts"/*.sources 2>/dev/null | grep -v '^#' | grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ') || true
   [ -n "${DEBIAN_MIRROR:-$found}" ] || die "apt's sources name no Debian archive; set DEBIAN_MIRROR to the URL of one"
   echo "${DEBIAN_MIRROR:-$found}"
 }

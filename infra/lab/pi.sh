@@ -22,15 +22,16 @@ SERVER=(prometheus prometheus-alertmanager) # on no Pi; monitoring is tested on 
 rootfs_of() { echo "$LAB/pi-rootfs-$RECIPE-$1"; }
 
 build_rootfs() {
-  local arch=$1 root
+  local arch=$1 root url
   root=$(rootfs_of "$arch")
   [ ! -e "$root/.complete" ] || return 0
   need debootstrap=debootstrap ssh-keygen=openssh-client
+  url=$(mirror) || exit
   [ "$arch" = amd64 ] || emulate
   echo "building the stand-in Pi's root filesystem for $arch (once, minutes)" >&2
   rm -rf "$root"
   [ -e "$KEY" ] || ssh-keygen -q -t ed25519 -N '' -C plumbline-lab -f "$KEY"
-  debootstrap --arch="$arch" --include="$PACKAGES" bookworm "$root" "$(mirror)" >"$LAB/debootstrap-$arch.log" 2>&1 ||
+  debootstrap --arch="$arch" --include="$PACKAGES" bookworm "$root" "$url" >"$LAB/debootstrap-$arch.log" 2>&1 ||
     { tail -n 20 "$LAB/debootstrap-$arch.log" >&2; die "debootstrap failed"; }
   chroot "$root" useradd --create-home --shell /bin/bash pi
   install -m 440 /dev/stdin "$root/etc/sudoers.d/pi" <<<'pi ALL=(ALL) NOPASSWD:ALL'
@@ -46,18 +47,18 @@ build_rootfs() {
   # As on a Pi's boot partition.
   install -D -m 755 /dev/stdin "$root/boot/firmware/config.txt" <<<$'[all]\nkernel=vmlinuz\ninitramfs initrd.img followkernel'
   [ "$arch" = amd64 ] || adapt_to_emulation "$root"
-  build_archive "$arch" "$root"
+  build_archive "$arch" "$root" "$url"
   rm -rf "$root"/var/cache/apt/archives/*.deb
   touch "$root/.complete"
 }
 
 # The packages that roles install, and what they need, as an archive of one folder.
 build_archive() {
-  local arch=$1 root=$2 apt=$LAB/pi-apt-$1 deb wanted=("${ARCHIVE[@]}")
+  local arch=$1 root=$2 url=$3 apt=$LAB/pi-apt-$1 deb wanted=("${ARCHIVE[@]}")
   [ "$arch" != amd64 ] || wanted+=("${SERVER[@]}")
   rm -rf "$apt"
   mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$root/srv/archive"
-  echo "deb $(mirror) bookworm main" >"$apt/sources.list"
+  echo "deb $url bookworm main" >"$apt/sources.list"
   local options=(-qq -y --no-install-recommends -o APT::Sandbox::User=root -o "APT::Architecture=$arch" -o "APT::Architectures::=$arch"
     -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$apt/lists"
     -o "Dir::State::status=$root/var/lib/dpkg/status" -o "Dir::Cache=$apt/cache")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.infra.machine import ROOT, program
+from tests.infra.playing import play
 
 INFRA = ROOT / "infra"
 ROLES = sorted((INFRA / "ansible/roles").iterdir())
@@ -51,16 +52,40 @@ def test_prometheus_takes_the_configuration() -> None:
     _program_of_apt("promtool", "check", "config", "prometheus.yml")
 
 
-def test_alertmanager_takes_the_configuration() -> None:
-    _program_of_apt("amtool", "check-config", "alertmanager.yml")
+@pytest.fixture(scope="module", params=["as it is", "by the role"])
+def alertmanager(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that Compose mounts, and what the role monitoring makes of it."""
+    file = INFRA / "prometheus/alertmanager.yml"
+    if request.param == "as it is":
+        return file
+    folder = tmp_path_factory.mktemp("monitoring")
+    written = folder / "alertmanager.yml"
+    template = {"src": str(INFRA / "ansible/roles/monitoring/templates/alertmanager.yml.j2"), "dest": str(written)}
+    settings = {"monitoring_routes": str(file), "monitoring_webhook": "http://pager.example.lan/hook"}
+    code, said = play(folder, [{"ansible.builtin.template": template}], **settings)
+    assert code == 0, said
+    return written
+
+
+def test_alertmanager_takes_the_configuration(alertmanager: Path) -> None:
+    _program_of_apt("amtool", "check-config", str(alertmanager))
+
+
+def test_the_role_tells_who_should_know_and_changes_nothing_else(alertmanager: Path) -> None:
+    file = yaml.safe_load((INFRA / "prometheus/alertmanager.yml").read_text())
+    made = yaml.safe_load(alertmanager.read_text())
+    assert {**made, "receivers": None} == {**file, "receivers": None}
+    told = {receiver["name"] for receiver in made["receivers"] if "webhook_configs" in receiver}
+    assert told == (set() if made == file else {"page", "call"})
+    assert [receiver["name"] for receiver in made["receivers"]] == ["page", "call", "nobody"]
 
 
 @pytest.mark.parametrize(
     ("severity", "receiver"), [("critical", "call"), ("warning", "page"), ("info", "nobody"), ("", "page")]
 )
-def test_alerts_go_to_who_should_know(severity: str, receiver: str) -> None:
+def test_alerts_go_to_who_should_know(alertmanager: Path, severity: str, receiver: str) -> None:
     routed = _program_of_apt(
-        "amtool", "config", "routes", "test", "--config.file=alertmanager.yml", f"severity={severity}"
+        "amtool", "config", "routes", "test", f"--config.file={alertmanager}", f"severity={severity}"
     )
     assert routed.split() == [receiver]
 

@@ -83,6 +83,8 @@ def test_promoting_and_rolling_out_run_nothing_of_their_inputs(environment: Path
         arguments = _make(environment, "promote", "CHANNEL=stable", **dict.fromkeys(names, text))
         assert arguments == ["promote", text, text, "stable", "--reason", text, "--url", text, "--keys", text]
         assert _make(environment, "roll-out", INVENTORY=text) == ["-i", text, "deploy.yml"]
+        reported = _make(environment, "roll-out", INVENTORY=text, REPORT=text)
+        assert reported == ["-i", text, "-e", f"deploy_report='{text}'", "deploy.yml"]
     assert not (tmp_path / "mark").exists()
 
 
@@ -124,3 +126,35 @@ def test_workflows_check_their_inputs(tmp_path: Path, workflow: str, job: str, g
 def test_workflows_paste_no_input_into_a_script(workflow: str, job: str) -> None:
     steps = yaml.safe_load((WORKFLOWS / workflow).read_text("utf-8"))["jobs"][job]["steps"]
     assert not [step["run"] for step in steps if "${{" in step.get("run", "")]
+
+
+def _script(name: str) -> str:
+    steps = yaml.safe_load((WORKFLOWS / "deploy.yml").read_text("utf-8"))["jobs"]["roll-out"]["steps"]
+    return str(next(step["run"] for step in steps if step.get("name") == name))
+
+
+def test_roll_out_wants_its_inventory_outside_the_checkout(tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    for folder in (tmp_path, checkout):
+        (folder / "inventory.yml").touch()
+    (tmp_path / "link").symlink_to(checkout)
+
+    def check(inventory: str) -> int:
+        known = {"INVENTORY": inventory, "GITHUB_WORKSPACE": str(checkout), "PATH": os.environ["PATH"]}
+        command = ["bash", "-e", "-c", _script("Check where the inventory lies")]
+        return subprocess.run(command, env=known, cwd=checkout, capture_output=True, check=False).returncode
+
+    assert check(str(tmp_path / "inventory.yml")) == 0
+    inside = (str(checkout / "inventory.yml"), str(tmp_path / "link/inventory.yml"), "inventory.yml")
+    assert {check(path) for path in (*inside, str(tmp_path / "missing.yml"), "")} == {1}
+
+
+@pytest.mark.parametrize(("report", "said"), [("# Rollout: done\n", "# Rollout: done\n"), (None, "It ended before")])
+def test_roll_out_shows_its_report_on_the_page_of_the_run(tmp_path: Path, report: str | None, said: str) -> None:
+    if report:
+        (tmp_path / "rollout.md").write_text(report)
+    known = {"REPORT": str(tmp_path / "rollout.md"), "GITHUB_STEP_SUMMARY": str(tmp_path / "page")}
+    script = _script("Show what came of it")
+    subprocess.run(["bash", "-e", "-c", script], env={**known, "PATH": os.environ["PATH"]}, check=True)
+    assert (tmp_path / "page").read_text().startswith(said)

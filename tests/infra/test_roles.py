@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from tests.infra.machine import ROOT, program
+from tests.infra.machine import ROOT
+from tests.infra.playing import ANSIBLE, play, run_playbook
 from tests.infra.servers import answering
-
-ANSIBLE = ROOT / "infra/ansible"
-
-
-def _play(tmp_path: Path, tasks: list[dict[str, Any]], *options: str, **variables: object) -> tuple[int, str]:
-    """Play the tasks on this machine; exit code and what Ansible printed."""
-    playbook = tmp_path / "playbook.yml"
-    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}
-    playbook.write_text(yaml.safe_dump([play]))
-    known = {"ansible_python_interpreter": sys.executable, **variables}
-    command = [program("ansible-playbook"), "-i", "localhost,", str(playbook), "-e", json.dumps(known), *options]
-    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_ROLES_PATH": str(ANSIBLE / "roles")}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +28,7 @@ def units(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
     # Extra variables would win over the loop's.
     del defaults["edge_app_source"]
-    code, said = _play(folder, [write], **defaults)
+    code, said = play(folder, [write], **defaults)
     assert code == 0, said
     return {source: (folder / str(number)).read_text().splitlines() for number, source in enumerate(sources)}
 
@@ -76,25 +60,175 @@ def test_unit_opens_no_device_without_a_camera(units: dict[str, list[str]]) -> N
 
 def test_the_pis_own_camera_needs_its_program(tmp_path: Path) -> None:
     include = {"ansible.builtin.include_role": {"name": "edge_app", "tasks_from": "preflight"}}
-    code, said = _play(tmp_path, [include], "--check", edge_app_source="picamera")
+    code, said = play(tmp_path, [include], "--check", edge_app_source="picamera")
     assert code != 0
     text = " ".join(said.split())
     assert "localhost has no rpicam-vid; on Raspberry Pi OS install it: apt install rpicam-apps" in text
-    code, said = _play(tmp_path, [include], "--check", edge_app_source="0")
+    code, said = play(tmp_path, [include], "--check", edge_app_source="0")
     assert code == 0, said
 
 
 @pytest.mark.parametrize("code", ["channel_empty", "unknown_bundle"])
 def test_a_channel_that_gives_nothing_is_told_before_the_updater_runs(tmp_path: Path, code: str) -> None:
     include = {"ansible.builtin.include_role": {"name": "edge_bundle"}}
-    place = {"edge_bundle_state_dir": str(tmp_path), "edge_bundle_channel": "canary"}
+    place = {
+        "edge_bundle_state_dir": str(tmp_path),
+        "edge_bundle_channel": "canary",
+        "edge_app_root": str(tmp_path / "no"),
+    }
     body = json.dumps({"error": {"code": code, "message": "nothing"}})
     with answering(lambda path: (404, body), "application/json") as url:
-        failed, said = _play(tmp_path, [include], edge_bundle_registry=url, **place)
-        dry, said_dry = _play(tmp_path, [include], "--check", edge_bundle_registry=url, **place)
+        failed, said = play(tmp_path, [include], edge_bundle_registry=url, **place)
+        dry, said_dry = play(tmp_path, [include], "--check", edge_bundle_registry=url, **place)
     text = " ".join(said.split())
     assert failed != 0
     assert f"the channel canary of {url} gives no hrnet-edge-s; publish a bundle" in text
     assert "plumbline-registry promote hrnet-edge-s VERSION canary --reason" in text
     assert "Have the device update itself" not in text
     assert dry == 0, said_dry
+
+
+def test_a_dry_run_says_what_would_change_on_a_provisioned_pi(tmp_path: Path) -> None:
+    folders = {"edge_bundle_config_dir": tmp_path / "etc", "edge_app_root": tmp_path / "opt"}
+    places = {name: str(folder) for name, folder in folders.items()}
+    for folder in folders.values():
+        folder.mkdir()
+    (tmp_path / "root.json").write_text("{}")
+    places |= {"edge_bundle_state_dir": str(tmp_path), "edge_bundle_registry": "http://127.0.0.1:1"}
+    roles = [
+        {"ansible.builtin.include_role": {"name": "edge_bundle", "tasks_from": name}} for name in ("main", "follow")
+    ]
+    code, said = play(tmp_path, roles, "--check", "--diff", **places)
+    assert code == 0, said
+    assert f"after: {tmp_path}/root.json" in said
+    assert "+PLUMBLINE_EDGE_CHANNEL=stable" in said
+
+    for folder in folders.values():
+        folder.rmdir()
+    code, said = play(tmp_path, roles, "--check", "--diff", **places)
+    assert code == 0, said
+    assert "PLUMBLINE_EDGE_CHANNEL" not in said
+
+
+def test_a_pi_on_another_port_is_watched_and_reached_there(tmp_path: Path) -> None:
+    template = {
+        "src": str(ANSIBLE / "roles/monitoring/templates/targets.yml.j2"),
+        "dest": f"{tmp_path}/{{{{ item.job }}}}",
+    }
+    loop = [
+        {"job": "edge", "port": "{{ monitoring_edge_port }}"},
+        {"job": "node", "port": "{{ monitoring_node_port }}"},
+    ]
+    write = {"ansible.builtin.template": template, "loop": loop}
+    rules = {
+        "src": str(ANSIBLE / "roles/edge_host/templates/plumbline.nft.j2"),
+        "dest": f"{tmp_path}/{{{{ inventory_hostname }}}}",
+    }
+    playbook = tmp_path / "playbook.yml"
+    watch = {
+        "hosts": "watcher",
+        "gather_facts": False,
+        "vars_files": [str(ANSIBLE / "roles/monitoring/defaults/main.yml")],
+        "tasks": [write],
+    }
+    close = {"hosts": "edge", "gather_facts": False, "vars_files": [str(ANSIBLE / "roles/edge_host/defaults/main.yml")]}
+    close["tasks"] = [{"ansible.builtin.template": rules}]
+    playbook.write_text(yaml.safe_dump([watch, close]))
+    pis = {"pi-01": {"ansible_host": "192.168.1.101"}, "pi-02": {"ansible_host": "fd00::2", "edge_app_port": 9000}}
+    code, said = run_playbook(playbook, {"edge": {"hosts": pis}, "all": {"hosts": {"watcher": {}}}})
+    assert code == 0, said
+    targets = {job: yaml.safe_load((tmp_path / job).read_text()) for job in ("edge", "node")}
+    assert [entry["targets"] for entry in targets["edge"]] == [["192.168.1.101:8080"], ["[fd00::2]:9000"]]
+    assert [entry["targets"] for entry in targets["node"]] == [["192.168.1.101:9100"], ["[fd00::2]:9100"]]
+    assert "tcp dport { 8080, 9100 } accept" in (tmp_path / "pi-01").read_text()
+    assert "tcp dport { 9000, 9100 } accept" in (tmp_path / "pi-02").read_text()
+
+
+@pytest.mark.parametrize(("role", "name"), [("edge_gate", "edge_gate_url"), ("edge_bundle", "edge_bundle_health_url")])
+def test_the_service_is_asked_where_it_listens(tmp_path: Path, role: str, name: str) -> None:
+    hosts = ("127.0.0.1", "0.0.0.0", "::", "192.168.1.7", "fd00::7", "pi-07.lan")  # noqa: S104 (nothing listens)
+    say = {
+        "ansible.builtin.debug": {"msg": f"{{{{ {name} }}}}"},
+        "loop": list(hosts),
+        "vars": {"edge_app_host": "{{ item }}"},
+    }
+    include = {"ansible.builtin.include_vars": str(ANSIBLE / f"roles/{role}/defaults/main.yml")}
+    code, said = play(tmp_path, [include, say])
+    assert code == 0, said
+    asked = [line.split('"msg": ')[1].strip('"') for line in said.splitlines() if '"msg": ' in line]
+    own, others = ["http://127.0.0.1:8080"] * 3, ("192.168.1.7", "[fd00::7]", "pi-07.lan")
+    assert asked == [*own, *(f"http://{host}:8080" for host in others)]
+
+
+def test_unit_opens_the_loudspeaker_where_cues_are_spoken(tmp_path: Path) -> None:
+    role = ANSIBLE / "roles/edge_app"
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
+    names = ("plumbline-edge.service", "edge.env")
+    write = {
+        "ansible.builtin.template": {
+            "src": f"{role}/templates/{{{{ item }}}}.j2",
+            "dest": f"{tmp_path}/{{{{ item }}}}",
+        },
+        "loop": list(names),
+    }
+    for source, devices in (
+        ("0", {"char-video4linux rw", "char-media rw", "char-alsa rw"}),
+        ("/a.mp4", {"char-alsa rw"}),
+    ):
+        code, said = play(tmp_path, [write], **(defaults | {"edge_app_source": source, "edge_app_speak": True}))
+        assert code == 0, said
+        unit, environment = ((tmp_path / name).read_text().splitlines() for name in names)
+        assert {line.removeprefix("DeviceAllow=") for line in unit if line.startswith("DeviceAllow=")} == devices
+        assert {"SupplementaryGroups=audio", "DevicePolicy=closed"} <= set(unit)
+        assert "PrivateDevices=yes" not in unit
+        assert "PLUMBLINE_EDGE_SPEAK=true" in environment
+
+
+def test_a_voice_that_the_unit_would_silence_is_refused(tmp_path: Path) -> None:
+    include = {"ansible.builtin.include_role": {"name": "edge_app", "tasks_from": "preflight"}}
+    for value, refused in (("true", True), (False, False)):
+        code, said = play(tmp_path, [include], "--check", edge_app_environment={"PLUMBLINE_EDGE_SPEAK": value})
+        assert (code != 0) is refused, said
+        assert ("set edge_app_speak: true instead" in " ".join(said.split())) is refused
+    spoken = {"edge_app_environment": {"PLUMBLINE_EDGE_SPEAK": True}, "edge_app_speak": True}
+    code, said = play(tmp_path, [include], "--check", **spoken)
+    assert code == 0, said
+
+
+def test_time_servers_are_named_only_to_the_service_that_reads_them(tmp_path: Path) -> None:
+    include = {"ansible.builtin.include_role": {"name": "edge_host", "tasks_from": "system"}}
+    settings = {"edge_host_ntp_servers": ["ntp.example.lan"], "edge_host_swap_mb": 0}
+    code, said = play(tmp_path, [include], "--check", "--diff", edge_host_packages=["systemd-timesyncd"], **settings)
+    assert code == 0, said
+    assert "+NTP=ntp.example.lan" in said
+    code, said = play(tmp_path, [include], "--check", "--diff", edge_host_packages=[], **settings)
+    assert code != 0
+    assert "which this role does not configure" in " ".join(said.split())
+    assert "+NTP=" not in said
+
+
+@pytest.mark.parametrize(
+    ("tasks", "source"),
+    [
+        ("edge_app/tasks/configure.yml", "edge.env.j2"),
+        ("registry_host/tasks/main.yml", "registry.env.j2"),
+        ("monitoring/tasks/main.yml", "alertmanager.yml.j2"),
+    ],
+)
+def test_files_that_may_hold_passwords_are_kept_from_others_and_from_diffs(tasks: str, source: str) -> None:
+    found = yaml.safe_load((ANSIBLE / "roles" / tasks).read_text())
+    (task,) = (task for task in found if task.get("ansible.builtin.template", {}).get("src") == source)
+    assert task["ansible.builtin.template"]["mode"] == "0640"
+    assert task["diff"] is False
+
+
+def test_git_ignores_what_the_examples_of_the_docs_keep_secret() -> None:
+    paths = (
+        "operator.token",
+        "var/operator.token",
+        "keys/private/root.pem",
+        "var/keys/private/root.pem",
+        "runs/edge_s",
+    )
+    done = subprocess.run(["git", "check-ignore", *paths], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == list(paths)

@@ -47,10 +47,10 @@ def test_second_run_changes_nothing(fleet: Fleet) -> None:
 
 
 @pytest.mark.fleet_long
-def test_dry_run_on_a_provisioned_pi_finds_nothing_to_do(fleet: Fleet) -> None:
-    run = fleet.play("site.yml", "--check", "--diff", "--limit", CANARY.name)
+def test_dry_run_on_provisioned_machines_finds_nothing_to_do(fleet: Fleet) -> None:
+    run = fleet.play("site.yml", "--check", "--diff", "--limit", f"{CANARY.name},{HUB.name}")
     assert run.code == 0, run.output
-    assert run.changed == {CANARY.name: 0}, run.output
+    assert run.changed == {CANARY.name: 0, HUB.name: 0}, run.output
 
 
 def test_prometheus_watches_every_pi(fleet: Fleet) -> None:
