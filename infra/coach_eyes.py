@@ -19,7 +19,7 @@ from plumbline_contract.form import EXERCISES, RATE_HZ
 from plumbline_contract.sequence import torso_length
 from plumbline_contract.skeleton import NUM_KEYPOINTS
 from plumbline_training.form import samples
-from plumbline_training.form.errors import ErrorBank, hip_centred, load_error_tracks, parted
+from plumbline_training.form.errors import ErrorBank, hip_centred, load_error_tracks
 from plumbline_training.form.rendered import NAMED
 
 Keypoints = npt.NDArray[np.floating]
@@ -69,11 +69,11 @@ def add_eye(parser: argparse.ArgumentParser) -> None:
 
 
 def eye_of(arguments: argparse.Namespace) -> Eye:
-    """What was asked for. Raises InvalidDataset. A fifth of the errors, which no judge learnt with, is taken."""
+    """What was asked for. Raises InvalidDataset."""
     if arguments.found is not None:
         return lambda path, clip, seed: np.asarray(np.load(found_file(path, arguments.found)), dtype=np.float64)
     if arguments.errors is not None:
-        bank = ErrorBank(parted(load_error_tracks(arguments.errors))[1])
+        bank = ErrorBank(load_error_tracks(arguments.errors))
         return lambda path, clip, seed: keypoints_with_errors(clip, bank, seed)
     return lambda path, clip, seed: noisy_keypoints(clip, NOISES[arguments.noise], seed)
 

@@ -33,7 +33,6 @@ from plumbline_training.form.errors import (
     error_track,
     hip_centred,
     load_error_tracks,
-    parted,
     save_error_tracks,
 )
 from plumbline_training.form.net import FormNet
@@ -187,7 +186,7 @@ def asked(out: Path, **options: Path | None) -> Namespace:
     """What plumbline-train-form was asked for, with the squats as its performances."""
     (out / "performed").mkdir(parents=True, exist_ok=True)
     save_performed(SQUATS, out / "performed/11-00000-6.npz")
-    paths: dict[str, Path | None] = {"recorded": None, "errors": None, "init": None}
+    paths: dict[str, Path | None] = {"recorded": None, "errors": None, "test_errors": None, "init": None}
     return Namespace(out=out, performances=6, quiet=True, **(paths | options))
 
 
@@ -200,6 +199,7 @@ def test_other_data_is_another_run_and_stands_in_the_lineage(tmp_path: Path) -> 
     then = read_data(asked(tmp_path, errors=tmp_path / "errors.npz", init=tmp_path / "form.pt"))
     assert [each["id"] for each in then.datasets] == ["rendered-form-11", "rendered-pose-errors", "mine"]
     assert then.learnt is not None
+    assert then.measured is None
     assert then.initial is not None
     assert len({first.part("x"), then.part("x"), then.part("y"), read_data(asked(tmp_path)).part("x")}) == 4
     config = FormConfig(rounds=1, performances=2, batch_size=8, data=first.part("rendered"))
@@ -298,15 +298,12 @@ def test_what_is_far_off_is_somebody_else_and_what_is_not_known_no_error() -> No
     np.testing.assert_array_equal(hip_centred(true_TK2, 10.0)[1], 0)
 
 
-def test_error_tracks_are_kept_and_parted_by_exercise(tmp_path: Path) -> None:
+def test_error_tracks_are_kept(tmp_path: Path) -> None:
     tracks = [a_track(name) for name in ("squat",) * 5 + ("plank",) * 6]
     save_error_tracks(tracks, tmp_path / "errors.npz")
     kept = load_error_tracks(tmp_path / "errors.npz")
     np.testing.assert_allclose(kept[7].error_BK2, tracks[7].error_BK2, atol=1e-6)
     assert [each.exercise for each in kept] == [each.exercise for each in tracks]
-    learnt, measured = parted(kept)
-    assert len(learnt) == 9
-    assert {each.exercise for each in measured} == {tracks[0].exercise, tracks[-1].exercise}
     (tmp_path / "bad.npz").write_bytes(b"nothing")
     with pytest.raises(InvalidDataset, match="find_keypoints"):
         load_error_tracks(tmp_path / "bad.npz")

@@ -16,7 +16,7 @@ from plumbline_training.checkpoint import save_atomically
 from plumbline_training.cli import run_command
 from plumbline_training.errors import InvalidDataset
 from plumbline_training.form import evaluate, export
-from plumbline_training.form.errors import ErrorBank, ErrorTrack, load_error_tracks, parted
+from plumbline_training.form.errors import ErrorBank, load_error_tracks
 from plumbline_training.form.net import net_of
 from plumbline_training.form.recorded import Recorded, folds, load_recorded, require_folds
 from plumbline_training.form.rendered import Performed, Troupe, load_performed, save_performed
@@ -79,19 +79,20 @@ def read_data(arguments: argparse.Namespace) -> Data:
     for path, _ in _chunks(folder, TRAIN_SEED, count):
         chunks.update(path.read_bytes())
     datasets = [_dataset(f"rendered-form-{TRAIN_SEED}", chunks.hexdigest(), count, "made by us")]
-    recorded, tracks, initial = list[Recorded](), list[ErrorTrack](), None
+    recorded, learnt, initial = list[Recorded](), None, None
     if arguments.recorded is not None:
         recorded = load_recorded(arguments.recorded)
         datasets.append(_dataset(arguments.recorded.stem, _sha256(arguments.recorded), len(recorded), "the user's"))
     if arguments.errors is not None:
         tracks = load_error_tracks(arguments.errors)
+        learnt = ErrorBank(tracks)
         datasets.append(_dataset("rendered-pose-errors", _sha256(arguments.errors), len(tracks), "made by us"))
     digest = [each["sha256"] for each in datasets]
     if arguments.init is not None:
         net, state = load_form(arguments.init)
         initial, digest = net.state_dict(), [*digest, _sha256(arguments.init)]
         datasets = merged_datasets({"datasets": datasets, "initial": state})
-    learnt, measured = (ErrorBank(part) if tracks else None for part in parted(tracks))
+    measured = ErrorBank(load_error_tracks(arguments.test_errors)) if arguments.test_errors is not None else None
     return Data(performed, recorded, learnt, measured, initial, datasets, " ".join(digest))
 
 
@@ -134,14 +135,17 @@ def train_main() -> None:
         "  plumbline-train-form --out runs/form\n"
         "  plumbline-train-form --out runs/form --recorded form.npz --cross-validate\n"
         "  plumbline-train-form --out runs/longer --init runs/form/form.pt --seed 1\n"
-        "  plumbline-train-form --out runs/form --errors errors.npz\n"
+        "  plumbline-train-form --out runs/form --errors errors.npz --test-errors others.npz\n"
+        "  plumbline-train-form --out runs/measured --init runs/form/form.pt --rounds 0 --test-errors others.npz\n"
         "  plumbline-train-form --out /tmp/form --performances 55 --rounds 2",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for performances, checkpoints and figures")
     parser.add_argument("--performances", type=int, default=2200, help="to learn from (default 2200)")
     parser.add_argument("--tests", type=int, default=550, help="to measure on, other people (default 550)")
-    parser.add_argument("--rounds", type=int, default=FormConfig.rounds, help=f"default {FormConfig.rounds}")
+    parser.add_argument(
+        "--rounds", type=int, default=FormConfig.rounds, help=f"0 only measures (default {FormConfig.rounds})"
+    )
     parser.add_argument("--init", type=Path, metavar="FORM.pt", help="begin with the weights of another run's judge")
     parser.add_argument("--seed", type=int, default=0, help="of what a round looks at (default 0)")
     parser.add_argument(
@@ -150,6 +154,7 @@ def train_main() -> None:
         metavar="NPZ",
         help="the pose model's errors in pictures, of python -m infra.find_keypoints",
     )
+    parser.add_argument("--test-errors", type=Path, metavar="NPZ", help="errors in other clips, to measure with")
     parser.add_argument("--bfloat16", action="store_true", help="half the time on a processor with AMX")
     parser.add_argument("--tuning-rounds", type=int, default=40, help="on recorded sequences too (default 40)")
     parser.add_argument("--recorded", type=Path, metavar="NPZ", help="sequences called right or wrong")

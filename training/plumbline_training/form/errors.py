@@ -142,15 +142,6 @@ class ErrorBank:
         return usual_TK2 + chosen.rest_BK2[frames_T], seen_TK
 
 
-def parted(tracks: Sequence[ErrorTrack], every: int = 5) -> tuple[list[ErrorTrack], list[ErrorTrack]]:
-    """Tracks to learn with, and of each exercise every so many-th to measure with."""
-    learnt, measured, counts = list[ErrorTrack](), list[ErrorTrack](), [0] * len(EXERCISES)
-    for track in tracks:
-        counts[track.exercise] += 1
-        (measured if counts[track.exercise] % every == 0 else learnt).append(track)
-    return learnt, measured
-
-
 def _prepared(track: ErrorTrack) -> _Prepared:
     likeness_BB = _likeness(track.pose_BK2, track.pose_BK2)
     usual_BK2 = (likeness_BB @ track.error_BK2.reshape(len(track.error_BK2), -1)).reshape(track.error_BK2.shape)
