@@ -247,8 +247,8 @@ def score_clip(clip: Mapping[str, Any], exercise: Exercise, states: Sequence[Coa
             score.hidden, score.hidden_found = score.hidden + 1, score.hidden_found + hit
     if not spells:
         score.right_seconds = len(states) / fps
-        asks = (exercise.turn_cue, exercise.hold.break_cue if exercise.hold else None)
-        score.false_cues = sum(state.cue_is_new and state.cue not in asks for state in states)
+        blameless = (exercise.praise, exercise.turn_cue, exercise.hold.break_cue if exercise.hold else None)
+        score.false_cues = sum(state.cue_is_new and state.cue not in blameless for state in states)
     return score
 
 

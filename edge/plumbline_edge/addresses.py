@@ -1,13 +1,34 @@
-"""Addresses of streams, as they may be shown."""
+"""Addresses as a user gives them, which may be none, and as they may be shown, without a password."""
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
+
+import httpx
+
+from plumbline_edge.errors import InvalidSettings
+
+
+def scheme_of(address: str) -> str:
+    """What stands before ://, in lower case; empty where nothing does."""
+    scheme, separator, _ = address.partition("://")
+    return scheme.lower() if separator else ""
 
 
 def without_password(url: str) -> str:
-    """The URL with user and password replaced by '***', fit for messages and metrics."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]))
+    """The URL with user and password replaced by '***', fit for messages and metrics.
+
+    Passwords hold #, / and @ too, so that whatever stands before the last @ counts as one.
+    """
+    scheme, separator, rest = url.partition("://")
+    _, at, place = rest.rpartition("@")
+    return f"{scheme}{separator}***@{place}" if at else url
+
+
+def require_url(name: str, url: str) -> None:
+    """Raise InvalidSettings, without the URL and what may be secret in it, if `url` cannot be asked for."""
+    try:
+        urlsplit(url)
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL) as error:
+        raise InvalidSettings(f"{name} is no URL; give http://HOST:PORT, where HOST is a name or [IPv6]") from error

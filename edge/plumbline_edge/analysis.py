@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,13 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from plumbline_contract.exercise import Exercise
+from plumbline_contract.form import Verdict
 from plumbline_contract.measure import AngleDifference, BodyMeasure, DistanceRatio, JointAngle
 from plumbline_contract.preprocess import Image
 from plumbline_contract.skeleton import keypoint_named
+from plumbline_edge.coach.agreement import Agreement
 from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.measures import points_of, read
 from plumbline_edge.coach.pose import Pose
-from plumbline_edge.coach.state import CoachState
+from plumbline_edge.coach.state import LOOKING, CoachState
 from plumbline_edge.draw import Overlay, draw_pose
 
 PICTURE_WIDTH: Final = 480
@@ -59,9 +62,10 @@ class Snapshot:
 class Analysis:
     """Takes in frame after frame with its keypoints, and keeps what a report needs."""
 
-    def __init__(self, exercise: Exercise) -> None:
+    def __init__(self, exercise: Exercise, agreement: Agreement | None = None) -> None:
+        """`agreement`: what a judge says too, whose verdicts then come with the frames."""
         self.exercise = exercise
-        self.coach = Coach(exercise)
+        self.coach = Coach(exercise, agreement=agreement)
         self.times: list[float] = []
         self.progress: list[float | None] = []
         self.curves: dict[str, list[float | None]] = {name: [] for name in measures_of(exercise)}
@@ -71,15 +75,23 @@ class Analysis:
         self._measures = measures_of(exercise)
         self._deepest: Snapshot | None = None
         self._peak = 0.0
+        self._told: CoachState | None = None
 
     @property
     def state(self) -> CoachState:
-        """The coach's state after the last frame."""
-        return self.coach.state
+        """The coach's state after the last frame, or what was told at the time."""
+        return self._told or self.coach.state
 
-    def take(self, seconds: float, image: Image, keypoints_K3: Points, seen: bool) -> None:
+    def retell(self, state: CoachState, repetitions: Sequence[Repetition]) -> None:
+        """Report these counts and attempts, which somebody was told at the time, a judge's word perhaps among them."""
+        self._told = state
+        self.repetitions = list(repetitions)
+
+    def take(
+        self, seconds: float, image: Image, keypoints_K3: Points, seen: bool, verdict: Verdict | None = None
+    ) -> None:
         """Take in the next frame."""
-        state = self.coach.update(seconds, keypoints_K3)
+        state = self.coach.update(seconds, keypoints_K3, verdict)
         pose = Pose(keypoints_K3)
         torso_px = pose.torso_px()
         self.frames_with_person += seen
@@ -92,6 +104,13 @@ class Analysis:
         self._keep_worst(Snapshot(seconds, image, keypoints_K3), state)
         if state.attempt is not None:
             self._close_attempt(seconds, state)
+        if state.attempt is not None or self._is_between_attempts(state):
+            self._deepest, self._peak = None, 0.0
+
+    def _is_between_attempts(self, state: CoachState) -> bool:
+        """At rest or out of sight: of an attempt that was given up nothing is left for the next."""
+        repetition = self.exercise.repetition
+        return state.phase == LOOKING or (repetition is not None and state.phase == repetition.phases.rest)
 
     def _keep_deepest(self, seconds: float, image: Image, keypoints_K3: Points, state: CoachState) -> None:
         if state.progress is not None and (self._deepest is None or state.progress > self._peak):
@@ -124,7 +143,6 @@ class Analysis:
             ghost_K3 = self.coach.corrected_at_deepest(name)
             if self._deepest is not None and ghost_K3 is not None:
                 self._offer(name, self._deepest, ghost_K3)
-        self._deepest, self._peak = None, 0.0
 
     def _offer(self, fault: str, snapshot: Snapshot, ghost_K3: Points) -> None:
         """Keep this moment of a fault if it is the worst so far."""

@@ -8,15 +8,11 @@ from typing import Final, TextIO
 
 from plumbline_edge.analysis import Analysis
 from plumbline_edge.analysis_report import as_json, as_page
-from plumbline_edge.bundle import open_bundle
 from plumbline_edge.capture import CaptureSource
-from plumbline_edge.coach.exercises import load_exercise
-from plumbline_edge.errors import Interrupted, InvalidSettings, NobodySeen, OutputUnwritable, SourceUnavailable
-from plumbline_edge.estimator import PoseEstimator
-from plumbline_edge.frame import FrameSource
+from plumbline_edge.errors import Interrupted, NobodySeen, OutputUnwritable, SourceUnavailable
+from plumbline_edge.metrics import EdgeMetrics
+from plumbline_edge.recording import Recording, open_recording
 from plumbline_edge.settings import EdgeSettings
-from plumbline_edge.source import open_source
-from plumbline_edge.state import StateFolder
 
 BAR_WIDTH: Final = 30
 
@@ -54,19 +50,15 @@ def analyze(settings: EdgeSettings, out: Path | None, stop: threading.Event, ter
 
     Raises InvalidSettings for a camera, NobodySeen, SourceUnavailable, OutputUnwritable and Interrupted.
     """
-    exercise = load_exercise(settings.exercise)
-    source = open_source(settings.source)
+    recording = open_recording(settings, EdgeMetrics(), "analyze")
     try:
-        if source.live:
-            raise InvalidSettings(f"analyze needs a recording, and {source.name!r} has no end; name a video file")
-        folder = settings.bundle if settings.bundle is not None else StateFolder(settings.state).active_bundle_folder()
-        model = open_bundle(folder).load_model(settings.inference_threads)
         target = _made(out or _beside(settings.source))
-        analysis = Analysis(exercise)
-        _watch(source, PoseEstimator(model, lambda stage, seconds: None), analysis, stop, terminal)
+        judging, exercise = recording.judging, recording.exercise
+        analysis = Analysis(exercise, None if judging is None else judging.agreement(exercise))
+        _watch(recording, analysis, stop, terminal)
     finally:
-        source.close()
-    name = Path(settings.source).name
+        recording.source.close()
+    name = _named(settings.source).name
     page = target / "report.html"
     _write(page, as_page(analysis, name))
     _write(target / "report.json", as_json(analysis, name))
@@ -78,15 +70,15 @@ def analyze(settings: EdgeSettings, out: Path | None, stop: threading.Event, ter
     )
 
 
-def _watch(
-    source: FrameSource, estimator: PoseEstimator, analysis: Analysis, stop: threading.Event, terminal: TextIO
-) -> None:
+def _watch(recording: Recording, analysis: Analysis, stop: threading.Event, terminal: TextIO) -> None:
+    source, judging = recording.source, recording.judging
     bar = ProgressBar(source.declared_frames if isinstance(source, CaptureSource) else 0, terminal)
     while (frame := source.read()) is not None:
         if stop.is_set():
             raise Interrupted(f"stopped by a signal after {len(analysis.times)} frames; no report was written")
-        pose = estimator.estimate(frame)
-        analysis.take(frame.timestamp_seconds, frame.image_bgr_HW3, pose.keypoints_K3, pose.seen)
+        pose, seconds = recording.estimator.estimate(frame), frame.timestamp_seconds
+        verdict = None if judging is None else judging.judge.update(seconds, pose.keypoints_K3)
+        analysis.take(seconds, frame.image_bgr_HW3, pose.keypoints_K3, pose.seen, verdict)
         bar.show(len(analysis.times))
     bar.end()
     if not analysis.times:
@@ -99,8 +91,14 @@ def _watch(
 
 
 def _beside(video: str) -> Path:
-    path = Path(video)
+    path = _named(video)
     return path.with_name(f"{path.stem}-analysis")
+
+
+def _named(video: str) -> Path:
+    """The recording's path, which ends with its name: `.` and `..` are none."""
+    path = Path(video).expanduser()
+    return path.resolve() if path.name in ("", "..") else path
 
 
 def _made(folder: Path) -> Path:

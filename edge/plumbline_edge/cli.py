@@ -82,25 +82,32 @@ def update_command(arguments: argparse.Namespace) -> int:
     )
     reporter = reporter_of(settings)
     activated: list[str] = []
+    failed: dict[str, PlumblineError] = {}
     with _terminated_like_interrupted(), RegistryClient(settings.registry, settings.timeout_seconds) as registry:
         try:
             for update in _updates(settings, registry, retry_failed=arguments.retry_failed):
-                activated += _followed(update, reporter)
-            _report(reporter, registry)
+                _follow(update, activated, failed)
+            _report_all(reporter, registry, failed)
         except KeyboardInterrupt as stopped:
             raise Interrupted(f"interrupted; {_what_stays(settings, activated)}") from stopped
-    return 0
+    if not failed:
+        return 0
+    first, *others = failed.values()
+    for error in others:
+        print(f"error: {error}", file=sys.stderr)
+    raise first
 
 
-def _followed(update: Update, reporter: Reporter | None) -> list[str]:
-    """Run one update; its bundle's name if another one is active now. A failure is reported."""
+def _follow(update: Update, activated: list[str], failed: dict[str, PlumblineError]) -> None:
+    """Run one update, and note what came of it: one that is refused must not keep the others back."""
     try:
         result = update.run(_say)
     except PlumblineError as error:
-        _report(reporter, update.registry, error, update.name)
-        raise
+        failed[update.name] = error
+        return
     _say_result(update.name, result)
-    return [update.name] if result.changed else []
+    if result.changed:
+        activated.append(update.name)
 
 
 def _what_stays(settings: EdgeSettings, activated: Sequence[str]) -> str:
@@ -133,6 +140,14 @@ def _updates(settings: EdgeSettings, registry: RegistryClient, *, retry_failed: 
         return (update,)
     judge = replace(update, state=StateFolder(settings.judge_state), name=settings.judge_name, health=None)
     return (update, JudgeUpdate(**vars(judge)))
+
+
+def _report_all(reporter: Reporter | None, registry: RegistryClient, failed: dict[str, PlumblineError]) -> None:
+    """Each failure, or that all went well. The registry shows the last report, which is of the first failure."""
+    if not failed:
+        _report(reporter, registry)
+    for name, error in reversed(failed.items()):
+        _report(reporter, registry, error, name)
 
 
 def _report(

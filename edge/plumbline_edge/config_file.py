@@ -25,9 +25,13 @@ def read_config(path: Path, known: Set[str]) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise InvalidSettings(f"config {str(path)!r}: holds {type(content).__name__}, not 'name: value' lines")
-    for name in content:
-        if name not in known:
-            near = get_close_matches(str(name), sorted(known), 1)
-            hint = f"did you mean {near[0]!r}?" if near else "`plumbline-edge config schema` lists what there is"
-            raise InvalidSettings(f"config {str(path)!r}: there is no setting {name!r}; {hint}")
+    if unknown := [name for name in content if name not in known]:
+        told = "; ".join(_unknown(str(name), known) for name in unknown)
+        raise InvalidSettings(f"config {str(path)!r}: {told}")
     return content
+
+
+def _unknown(name: str, known: Set[str]) -> str:
+    near = get_close_matches(name, sorted(known), 1)
+    hint = f"did you mean {near[0]!r}?" if near else "`plumbline-edge config schema` lists what there is"
+    return f"there is no setting {name!r}; {hint}"

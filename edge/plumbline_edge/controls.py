@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +56,6 @@ class Controls:
         self._pipeline = pipeline
         self._running = running
         self._configured = pipeline.session.definition
-        self._quiet_until = 0.0
 
     def exercises(self) -> list[Exercise]:
         """What can be chosen: the coach's own exercises, and the one that the service was started with."""
@@ -71,7 +69,6 @@ class Controls:
         if self.recorder.open_set is not None:
             raise SetUnderWay(f"a set of {self.recorder.open_set.exercise!r} is under way; end it first")
         self._session.choose(self._configured if name == self._configured.name else load_exercise(name))
-        self._quiet_until = 0.0
 
     def begin_set(self) -> int:
         """Begin a set, counting from nought; its number. Raises SetUnderWay, DiaryUnusable."""
@@ -84,20 +81,17 @@ class Controls:
             exercise.name, f"{manifest.name} {manifest.version}", (int(height), int(width)),
             lambda: self._session.choose(exercise),
         )  # fmt: skip
-        self._quiet_until = 0.0
         return set_id
 
     def calibrate(self) -> None:
-        """Learn anew what is neutral for the person; the counts stay."""
+        """Learn anew what is neutral for the person, and speak again; the counts stay."""
         self._session.recalibrate()
-        self._quiet_until = 0.0
 
     def snooze(self, seconds: float) -> None:
         """Give no cue for this long; 0 ends it."""
         self._session.snooze(seconds)
-        self._quiet_until = time.monotonic() + seconds
 
     @property
     def quiet_seconds(self) -> float:
         """How long no cue will be given."""
-        return max(0.0, self._quiet_until - time.monotonic())
+        return self._session.quiet_seconds

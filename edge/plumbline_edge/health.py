@@ -10,6 +10,7 @@ from typing import Final
 
 import httpx
 
+from plumbline_edge.addresses import require_url
 from plumbline_edge.errors import UnhealthyBundle
 
 _LOOK_SECONDS: Final = 1.0
@@ -24,6 +25,10 @@ class HealthWatch:
     ready_seconds: float = 60.0
     watch_seconds: float = 30.0
     sleep: Callable[[float], None] = time.sleep
+
+    def __post_init__(self) -> None:
+        """Raise InvalidSettings for what is no URL, before anything was changed."""
+        require_url("health_url", self.url)
 
     def watch(self, manifest_sha256: str) -> None:
         """Return once the service ran this bundle, well, for the whole time. Raises UnhealthyBundle."""

@@ -42,20 +42,31 @@ def load_judging(settings: EdgeSettings) -> Judging | None:
 
 
 class RunningJudge:
-    """Changes over to the state folder's active judge once that is another one."""
+    """The judge to begin with, and the change for the state folder's active one once that is another."""
 
-    def __init__(self, settings: EdgeSettings, begun_with: Judging | None) -> None:
+    def __init__(self, settings: EdgeSettings) -> None:
+        """Load the judge that is chosen now; one of the state folder that can't be used is warned of and left out.
+
+        Raises BundleUnusable, InvalidManifest or DigestMismatch for one that the settings name.
+        """
         self._settings = settings
-        self._known = None if begun_with is None else begun_with.bundle.manifest_sha256
+        self._known = self._active_sha256()
+        self.begun_with = load_judging(settings) if settings.judge else self._load("the rules are heard alone")
 
     def follow(self) -> Judging | None:
         """The judge to hear from now on, where an update activated another; one that can't be used is refused once."""
-        active = None if self._settings.judge else StateFolder(self._settings.judge_state).active_sha256()
+        active = self._active_sha256()
         if active in (None, self._known):
             return None
         self._known = active
+        return self._load("what was heard before stays")
+
+    def _active_sha256(self) -> str | None:
+        return None if self._settings.judge else StateFolder(self._settings.judge_state).active_sha256()
+
+    def _load(self, otherwise: str) -> Judging | None:
         try:
             return load_judging(self._settings)
         except PlumblineError as error:
-            warn(f"the active judge cannot be used, what was heard before stays: {error}")
+            warn(f"the active judge cannot be used, {otherwise}: {error}")
             return None

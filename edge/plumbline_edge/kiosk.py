@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
+from plumbline_edge.addresses import require_url, scheme_of
 from plumbline_edge.errors import BrowserMissing, InvalidSettings
 
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "firefox-esr", "firefox")
@@ -41,7 +42,8 @@ def run_kiosk(url: str, browser: str | None, profile: Path, stop: threading.Even
 
     Raises BrowserMissing, InvalidSettings.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    require_url("url", url)
+    if scheme_of(url) not in ("http", "https"):
         raise InvalidSettings(f"url is {url!r}; give the address that the service printed, such as {local_url(8080)}")
     command = kiosk_command_line(find_browser(browser), url, profile)
     if not _await_page(url, stop):

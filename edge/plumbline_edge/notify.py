@@ -6,6 +6,11 @@ import os
 import socket
 
 
+def is_supervised() -> bool:
+    """Whether systemd started this and listens."""
+    return bool(os.environ.get("NOTIFY_SOCKET"))
+
+
 def notify(message: str) -> bool:
     """Send 'READY=1', 'WATCHDOG=1', 'STOPPING=1' or 'STATUS=...'; False when nobody listens."""
     address = os.environ.get("NOTIFY_SOCKET", "")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from plumbline_edge.errors import SourceUnavailable
-from plumbline_edge.frame import Frame, FrameSource
+from plumbline_edge.frame import DEFAULT_FRAME_RATE, Frame, FrameSource
 
 RECONNECT_SECONDS: Final = 1.0
 
@@ -61,6 +61,22 @@ class PacedSource:
     def close(self) -> None:
         """Release the source."""
         self._source.close()
+
+
+class AbsentSource:
+    """A camera or stream that is not there yet."""
+
+    def __init__(self, name: str) -> None:
+        self.name: str = name
+        self.live: bool = True
+        self.frame_rate: float = DEFAULT_FRAME_RATE
+
+    def read(self) -> Frame | None:
+        """Nothing."""
+        return None
+
+    def close(self) -> None:
+        """There is nothing to release."""
 
 
 class ReconnectingSource:

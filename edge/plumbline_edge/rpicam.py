@@ -76,6 +76,8 @@ class RpicamSource:
     def _exactly(self, size: int) -> bytes | None:
         pipe = self._process.stdout
         assert pipe is not None
+        if pipe.closed:
+            return None
         raw = bytearray()
         while len(raw) < size:
             if not select.select([pipe], [], [], SILENCE_SECONDS)[0]:

@@ -12,6 +12,7 @@ from typing import Final
 
 import uvicorn
 
+from plumbline_edge.addresses import without_password
 from plumbline_edge.climate import read_climate
 from plumbline_edge.coach.cues import SENSITIVITIES
 from plumbline_edge.coach.engine import Coach
@@ -19,22 +20,23 @@ from plumbline_edge.coach.exercises import load_exercise
 from plumbline_edge.controls import Controls, Privacy
 from plumbline_edge.diary.diary import Diary
 from plumbline_edge.diary.recorder import SetRecorder
-from plumbline_edge.errors import InvalidSettings, PortTaken
+from plumbline_edge.errors import PortTaken, SourceUnavailable
 from plumbline_edge.frame import FrameSource
-from plumbline_edge.judging import RunningJudge, load_judging
-from plumbline_edge.logs import event
+from plumbline_edge.judging import RunningJudge
+from plumbline_edge.logs import event, warn
 from plumbline_edge.meter import Meter
 from plumbline_edge.metrics import EdgeMetrics
-from plumbline_edge.notify import notify
+from plumbline_edge.notify import is_supervised, notify
 from plumbline_edge.once import Summary, run_once
 from plumbline_edge.pace import Pace, allowed_duty
 from plumbline_edge.pipeline import LivePipeline
-from plumbline_edge.playback import as_live
+from plumbline_edge.playback import AbsentSource, as_live
 from plumbline_edge.recorder import VideoRecorder
+from plumbline_edge.recording import open_configured, open_recording
 from plumbline_edge.running import RunningBundle
 from plumbline_edge.session import Session
 from plumbline_edge.settings import EdgeSettings
-from plumbline_edge.source import open_source
+from plumbline_edge.source import comes_and_goes
 from plumbline_edge.speech import Speaker
 from plumbline_edge.status import StatusLine
 from plumbline_edge.update_metrics import UpdateMetrics
@@ -52,14 +54,13 @@ def run_recorded(
 ) -> Summary:
     """`run --once`: the whole source, unpaced."""
     metrics = EdgeMetrics()
-    exercise, running = load_exercise(settings.exercise), RunningBundle(settings, metrics)
-    source = _open(settings)
+    recording = open_recording(settings, metrics, "--once")
+    source = recording.source
     try:
-        if source.live:
-            raise InvalidSettings(f"--once needs a recording, and {source.name!r} has no end; leave --once out")
         recorder = None if output is None else VideoRecorder(output, source.frame_rate)
-        coach, judging = Coach(exercise, cue_timing=SENSITIVITIES[settings.sensitivity]), load_judging(settings)
-        session = Session(running.estimator, coach, metrics, Meter(), _speaker(settings), None, judging)
+        coach = Coach(recording.exercise, cue_timing=SENSITIVITIES[settings.sensitivity])
+        say = _speaker(settings)
+        session = Session(recording.estimator, coach, metrics, Meter(), say, None, recording.judging)
         status = StatusLine(sys.stdout)
         summary = run_once(source, session, metrics, recorder, output, stop, status.show, allow_nobody)
         status.end()
@@ -78,27 +79,34 @@ def run_live(settings: EdgeSettings, stop: threading.Event) -> Session:
     exercise, running = load_exercise(settings.exercise), RunningBundle(settings, metrics)
     with _listen(settings.host, settings.port) as listener:
         access = access_of(settings)
-        source = as_live(_open(settings), lambda: _open(settings), ended, loop=settings.loop)
+        opened = _open_or_wait(settings)
+        source = as_live(opened, lambda: open_configured(settings), ended, loop=settings.loop)
         diary = Diary(settings.diary_file)
         recorder = SetRecorder(diary, settings.keep_days, settings.keep_keypoints_days)
-        meter, say, judging = Meter(METER_WINDOW_SECONDS), _speaker(settings), load_judging(settings)
+        meter, say, judge = Meter(METER_WINDOW_SECONDS), _speaker(settings), RunningJudge(settings)
         coach = Coach(exercise, cue_timing=SENSITIVITIES[settings.sensitivity])
-        session = Session(running.estimator, coach, metrics, meter, say, recorder.note, judging)
+        session = Session(running.estimator, coach, metrics, meter, say, recorder.note, judge.begun_with)
         pipeline = LivePipeline(source, session, metrics, ended, pace)
         event(f"page    {_address(listener)}{access.query}", source=source.name)
         view = _view(settings, pipeline, metrics)
         privacy = Privacy(view, settings.state, always=settings.hide_pixels)
         controls = Controls(pipeline, running, recorder, privacy)
-        judge = RunningJudge(settings, judging)
         with _serving(settings, Parts(pipeline, view, metrics, running, controls, diary), access, listener, judge):
-            _watch(pipeline, stop, metrics, pace)
+            _watch(pipeline, stop, metrics, pace, await_frames=not isinstance(opened, AbsentSource))
     if pipeline.failure is not None:
         raise pipeline.failure
     return session
 
 
-def _open(settings: EdgeSettings) -> FrameSource:
-    return open_source(settings.source, settings.camera)
+def _open_or_wait(settings: EdgeSettings) -> FrameSource:
+    """The source; under systemd, where nobody reads an error, a camera that is not there is waited for."""
+    try:
+        return open_configured(settings)
+    except SourceUnavailable as error:
+        if not (is_supervised() and comes_and_goes(settings.source)):
+            raise
+        warn(f"{error}; it is waited for")
+        return AbsentSource(without_password(settings.source))
 
 
 def _speaker(settings: EdgeSettings) -> Callable[[str], None] | None:
@@ -143,11 +151,13 @@ def _serving(
         recorder.close()
 
 
-def _watch(pipeline: LivePipeline, stop: threading.Event, metrics: EdgeMetrics, pace: Pace) -> None:
-    """Until the end: the status line, READY once frames flow, the watchdog, and heat."""
+def _watch(
+    pipeline: LivePipeline, stop: threading.Event, metrics: EdgeMetrics, pace: Pace, *, await_frames: bool
+) -> None:
+    """Until the end: the status line, READY once frames flow (at once without `await_frames`), the watchdog, heat."""
     status, ready, fed_at = StatusLine(sys.stdout), False, 0.0
     while not stop.is_set() and not pipeline.finished.wait(TICK_SECONDS):
-        if not ready and pipeline.session.frames > 0:
+        if not ready and (pipeline.session.frames > 0 or not await_frames):
             ready = notify("READY=1") or True
         elif ready and pipeline.alive_at > fed_at:
             # Fed while inference goes round. A camera that is gone is no reason to start again: it is waited for.

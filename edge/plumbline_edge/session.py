@@ -110,6 +110,11 @@ class Session:
         with self._coaching:
             self._coach.snooze(seconds)
 
+    @property
+    def quiet_seconds(self) -> float:
+        """How long no cue will be given."""
+        return self._coach.quiet_seconds
+
     def process(self, frame: Frame) -> Result:
         """Take in the next frame."""
         was_tracking = self.estimator.tracking

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from plumbline_edge.coach.cues import Sensitivity
@@ -21,12 +22,28 @@ ENVIRONMENT_PREFIX = "PLUMBLINE_EDGE_"
 CONFIG_VARIABLE = "PLUMBLINE_EDGE_CONFIG"
 
 
+def _number(value: object) -> object:
+    """What the environment gives as text; pydantic takes no text for a Literal of numbers."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _at_home(path: Path) -> Path:
+    """The path with a ~ that no shell has replaced."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error
+
+
+OwnPath = Annotated[Path, AfterValidator(_at_home)]
+
+
 class EdgeSettings(BaseSettings):
     """Everything that can be set; each field NAME is also the environment variable PLUMBLINE_EDGE_NAME."""
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
-    state: Path = Field(
+    state: OwnPath = Field(
         default_factory=lambda: Path("~/.local/state/plumbline-edge").expanduser(),
         description="folder of the downloaded bundles and of the link to the active one",
     )
@@ -34,8 +51,8 @@ class EdgeSettings(BaseSettings):
     source: str = Field(
         "0", description="video file, picture, folder of pictures, camera index or device, or stream URL"
     )
-    bundle: Path | None = Field(None, description="bundle folder; by default the active one of the state folder")
-    judge: Path | None = Field(
+    bundle: OwnPath | None = Field(None, description="bundle folder; by default the active one of the state folder")
+    judge: OwnPath | None = Field(
         None, description="bundle folder of the judge of form; by default the active one of the state folder, if any"
     )
     use_judge: bool = Field(True, description="let a judge of form have its say, where there is one")
@@ -55,12 +72,14 @@ class EdgeSettings(BaseSettings):
         "", pattern=r"^(\d{2,5}x\d{2,5})?$", description="camera's picture as WIDTHxHEIGHT; empty: 1280x720 or its own"
     )
     rate: float = Field(0.0, ge=0, le=240, description="camera's pictures a second; 0: its own")
-    rotate: Rotation = Field(0, description="turn every picture clockwise by this, as the camera hangs")
+    rotate: Annotated[Rotation, BeforeValidator(_number)] = Field(
+        0, description="turn every picture clockwise by this, as the camera hangs"
+    )
     mirror: bool = Field(False, description="show the page's picture like a looking-glass")
 
     host: str = Field("127.0.0.1", description="address that the page listens on")
     port: int = Field(8080, ge=0, le=65535, description="port that the page listens on; 0 takes a free one")
-    token_file: Path | None = Field(
+    token_file: OwnPath | None = Field(
         None, description="file with the page's token, made where absent; by default page-token in the state folder"
     )
     open_page: bool = Field(False, description="no token: whoever reaches the page may look; for a closed network")
@@ -69,7 +88,7 @@ class EdgeSettings(BaseSettings):
     jpeg_quality: int = Field(80, ge=10, le=100, description="JPEG quality of the live picture")
     max_viewers: int = Field(8, ge=1, le=32, description="live pictures served at once; further ones get 503")
     hide_pixels: bool = Field(False, description="show the skeleton alone, and let nobody on the page change it")
-    diary: Path | None = Field(
+    diary: OwnPath | None = Field(
         None, description="file of the person's sets, made where absent; by default diary.sqlite3 in the state folder"
     )
     keep_days: float = Field(365.0, ge=0, description="sets and sitting older than this are deleted; 0: none are")
@@ -82,7 +101,7 @@ class EdgeSettings(BaseSettings):
     name: str = Field("hrnet-edge-s", description="bundle that updates follow")
     judge_name: str = Field("", description="bundle of the judge of form that updates follow too; empty: none")
     channel: str = Field("stable", description="channel that updates follow: dev, canary or stable")
-    root: Path | None = Field(
+    root: OwnPath | None = Field(
         None, description="root.json, whose keys updates trust; by default the one in the state folder"
     )
     health_url: str = Field(
@@ -90,7 +109,7 @@ class EdgeSettings(BaseSettings):
     )
     watch_seconds: float = Field(30.0, ge=0, description="how long a new bundle is watched before it is kept")
     device: str = Field("", description="name under which updates are reported to the registry; empty: they are not")
-    device_token_file: Path | None = Field(None, description="file with the device's token, which reports need")
+    device_token_file: OwnPath | None = Field(None, description="file with the device's token, which reports need")
     timeout_seconds: float = Field(20.0, gt=0, description="longest silence of the registry that an update bears")
 
     @property
@@ -135,9 +154,12 @@ def load_settings(config: Path | None = None, **given: Any) -> EdgeSettings:
     try:
         return EdgeSettings(**{name: value for name, value in written.items() if name not in spoken} | flags)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        where = f"{name!r} in {str(file)!r}" if name in written and name not in flags else f"--{name.replace('_', '-')}"
-        raise InvalidSettings(
-            f"{name} is {first['input']!r}: {first['msg']}; correct {where} or {ENVIRONMENT_PREFIX}{name.upper()}"
-        ) from error
+        in_file = {name: str(file) for name in written if name not in flags}
+        raise InvalidSettings("; ".join(_mistake(mistake, in_file) for mistake in error.errors())) from error
+
+
+def _mistake(mistake: Mapping[str, Any], in_file: Mapping[str, str]) -> str:
+    """What is wrong with a setting, and where to correct it; `in_file` names the file of those that stand in one."""
+    name = ".".join(str(part) for part in mistake["loc"])
+    where = f"{name!r} in {in_file[name]!r}" if name in in_file else f"--{name.replace('_', '-')}"
+    return f"{name} is {mistake['input']!r}: {mistake['msg']}; correct {where} or {ENVIRONMENT_PREFIX}{name.upper()}"

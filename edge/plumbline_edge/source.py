@@ -6,11 +6,11 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 
+from plumbline_edge.addresses import scheme_of
 from plumbline_edge.capture import CaptureSource
 from plumbline_edge.errors import SourceUnavailable
 from plumbline_edge.frame import CameraOptions, Frame, FrameSource, Rotation
@@ -25,6 +25,11 @@ TURNS: Final[dict[Rotation, int]] = {
 }
 
 
+def comes_and_goes(source: str) -> bool:
+    """Whether this names a camera or stream, which may be there later, other than a file."""
+    return scheme_of(source) in STREAM_SCHEMES or _is_camera(source) or PI_CAMERA.fullmatch(source) is not None
+
+
 def open_source(source: str, options: CameraOptions | None = None) -> FrameSource:
     """Open what `source` names: URL, camera index, /dev path, `picamera`, file, picture or folder.
 
@@ -36,9 +41,9 @@ def open_source(source: str, options: CameraOptions | None = None) -> FrameSourc
 
 
 def _open(source: str, options: CameraOptions) -> FrameSource:
-    if urlsplit(source).scheme in STREAM_SCHEMES:
+    if scheme_of(source) in STREAM_SCHEMES:
         return CaptureSource.stream(source)
-    if source.isdecimal() or source.startswith("/dev/"):
+    if _is_camera(source):
         return CaptureSource.camera(source, options)
     if PI_CAMERA.fullmatch(source):
         return RpicamSource(source, options)
@@ -51,6 +56,10 @@ def _open(source: str, options: CameraOptions) -> FrameSource:
     if path.suffix.lower() in PICTURE_SUFFIXES:
         return PictureSource(str(path), [path])
     return CaptureSource.file(path)
+
+
+def _is_camera(source: str) -> bool:
+    return source.isdecimal() or source.startswith("/dev/")
 
 
 def _require_readable(path: Path) -> None:

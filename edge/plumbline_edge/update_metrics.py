@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from plumbline_edge.journal import Journal, read_journal
+from plumbline_edge.logs import warn
 
 FOLLOWED: Final = timedelta(days=1)
 """A bundle that no update tried for this long, while another's were, is followed no longer."""
@@ -22,9 +23,10 @@ class UpdateMetrics(Collector):
 
     def __init__(self, *folders: Path) -> None:
         self._folders = folders
+        self._unreadable: set[Path] = set()
 
     def collect(self) -> Iterator[Metric]:
-        journals = [read_journal(folder) for folder in self._folders]
+        journals = [journal for folder in self._folders if (journal := self._read(folder)) is not None]
         attempts = CounterMetricFamily("plumbline_edge_updates_total", "Times an update was attempted")
         attempts.add_metric([], sum(journal.attempts for journal in journals))
         failures = CounterMetricFamily(
@@ -41,6 +43,18 @@ class UpdateMetrics(Collector):
         bad = GaugeMetricFamily("plumbline_edge_failed_bundles", "Bundles that failed on this device and are not tried")
         bad.add_metric([], sum(len(journal.failed) for journal in journals))
         yield from (attempts, failures, success, bad)
+
+    def _read(self, folder: Path) -> Journal | None:
+        """A journal; None, and a warning once, where it can't be read: all other metrics are still to be had."""
+        try:
+            journal = read_journal(folder)
+        except OSError as error:
+            if folder not in self._unreadable:
+                warn(f"the updates' journal in {str(folder)!r} cannot be read: {error.strerror}; metrics leave it out")
+            self._unreadable.add(folder)
+            return None
+        self._unreadable.discard(folder)
+        return journal
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: registering must not read the disk."""

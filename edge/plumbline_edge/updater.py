@@ -25,6 +25,7 @@ from plumbline_edge.bundle import (
     open_form_bundle,
     replay_form_golden,
     replay_golden,
+    sha256_of,
 )
 from plumbline_edge.errors import (
     BundleUnusable,
@@ -151,7 +152,9 @@ class Update:
         return golden
 
     def _bring(self, sha256: str, size_bytes: int, target: Path) -> None:
-        if not target.is_file():
+        """Download a file that is not here yet; one that an earlier update left damaged is brought again."""
+        if not target.is_file() or sha256_of(target) != sha256:
+            target.unlink(missing_ok=True)
             self.registry.download(sha256, size_bytes, target)
 
     def _require_space(self, manifest: AnyManifest, folder: Path) -> None:

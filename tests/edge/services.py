@@ -62,7 +62,8 @@ def service(
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
     try:
-        found = re.match(r"page    (http://\S+?)/$", process.stdout.readline().strip())
+        lines = iter(process.stdout.readline, "")
+        found = next((match for line in lines if (match := re.match(r"page    (http://\S+?)/$", line.strip()))), None)
         assert found is not None
         yield Service(process, found[1])
     finally:

@@ -5,11 +5,19 @@ from __future__ import annotations
 import json
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from tests.edge.dots import DOTS_FP32, squats, write_pictures
 
+from plumbline_contract.form import Verdict
+from plumbline_edge.analysis import Analysis
 from plumbline_edge.cli import main
+from plumbline_edge.tracker import Tracker, TrackerConfig
+
+JUDGE = Path(__file__).parents[2] / "models" / "form-judge"
 
 
 class Outline(HTMLParser):
@@ -42,6 +50,41 @@ def test_a_recording_becomes_a_page_and_json(tmp_path: Path, capsys: pytest.Capt
     assert outline.tags.count("tr") == 3
     assert "polyline" in outline.tags
     assert all(source.startswith("data:") for source in outline.sources), "the page must ask nobody for anything"
+
+
+def test_a_folder_named_by_a_dot_has_its_report_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write_pictures(tmp_path / "squats", squats(1)))
+    assert analyze(".") == 0
+    report = tmp_path / "squats-analysis" / "report.json"
+    assert json.loads(report.read_text(encoding="utf-8"))["source"] == "squats"
+
+
+def test_a_recording_is_turned_and_judged_as_the_settings_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heads_down = write_pictures(tmp_path / "turned", squats(1))
+    for path in heads_down.iterdir():
+        cv2.imwrite(str(path), np.rot90(np.asarray(cv2.imread(str(path))), 2))
+    monkeypatch.setenv("PLUMBLINE_EDGE_ROTATE", "180")
+    monkeypatch.setenv("PLUMBLINE_EDGE_PERSON", "left")
+    monkeypatch.setenv("PLUMBLINE_EDGE_JUDGE", str(JUDGE))
+    asked, followed = list[Verdict | None](), list[str]()
+    take, track = Analysis.take, Tracker.__init__
+
+    def taking(self: Analysis, *arguments: Any) -> None:
+        asked.append(arguments[-1])
+        take(self, *arguments)
+
+    def tracking(self: Tracker, config: TrackerConfig | None = None) -> None:
+        followed.append("" if config is None else config.whom)
+        track(self, config)
+
+    monkeypatch.setattr(Analysis, "take", taking)
+    monkeypatch.setattr(Tracker, "__init__", tracking)
+    assert analyze(heads_down) == 0
+    assert "analysis reps=1" in capsys.readouterr().out
+    assert sum(verdict is not None for verdict in asked) > 20
+    assert followed == ["left"]
 
 
 def test_what_is_no_recording_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

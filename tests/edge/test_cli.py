@@ -25,6 +25,7 @@ SUMMARY = re.compile(
     r" persons_seen_frames=(?P<seen>\d+) fps=\d+\.\d p95_latency_ms=\d+\.\d output=(?P<output>.+)$",
     re.MULTILINE,
 )
+SAMPLE = Path(__file__).parents[2] / "samples" / "squats.mp4"
 RATE = 30.0
 SIZE = (240, 320)
 
@@ -174,8 +175,9 @@ BAD_INPUT: list[tuple[Sequence[str | Path], str]] = [
     (["--source", "97"], "no /dev/video97"),
     (["--source", Path(__file__)], "no video can be read"),
     (["--source", "http://127.0.0.1:9/live"], "no video within"),
+    (["--source", "rtsp://admin:pa[ss@127.0.0.1:9/live"], "stream 'rtsp://***@127.0.0.1:9/live': no video within"),
     (["--source", "missing.mp4", "--exercise", "levitation"], "no exercise is called 'levitation'"),
-    (["--source", "missing.mp4", "--bundle", "/nowhere"], "'/nowhere' holds no manifest.json"),
+    (["--source", SAMPLE, "--bundle", "/nowhere"], "'/nowhere' holds no manifest.json"),
     (["--source", "missing.mp4", "--threads", "-1"], "threads is -1"),
 ]
 
@@ -183,6 +185,15 @@ BAD_INPUT: list[tuple[Sequence[str | Path], str]] = [
 @pytest.mark.parametrize(("arguments", "message"), BAD_INPUT)
 def test_bad_input_is_one_line_and_exit_2(edge: Edge, arguments: Sequence[str | Path], message: str) -> None:
     assert message in one_error_line(edge("run", "--bundle", DOTS_FP32, "--once", *arguments))
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://fe80::1:8080", "http://admin:pa[ss@pi:8080"])
+def test_an_address_that_is_none_is_one_line_without_it(edge: Edge, tmp_path: Path, url: str) -> None:
+    asked = one_error_line(edge("kiosk", "--url", url, "--browser", "true", "--state", tmp_path))
+    assert asked.startswith("error: url is no URL; give http://HOST:PORT")
+    watched = one_error_line(edge("update", "--health-url", url, "--state", tmp_path))
+    assert watched.startswith("error: health_url is no URL; give http://HOST:PORT")
+    assert "pa[ss" not in asked + watched
 
 
 def test_output_that_cannot_be(edge: Edge, tmp_path: Path, workout: Path) -> None:

@@ -47,6 +47,26 @@ def test_the_judge_named_is_before_the_active_one(tmp_path: Path) -> None:
     assert not named.rules
 
 
+def test_a_spoilt_judge_of_the_state_folder_leaves_the_rules_alone_and_a_named_one_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings = list[str]()
+    monkeypatch.setattr("plumbline_edge.judging.warn", warnings.append)
+    settings = load_settings(state=tmp_path)
+    state = StateFolder(settings.judge_state)
+    with state.locked():
+        shutil.copytree(JUDGE, state.bundle_folder("spoilt"))
+        state.activate("spoilt")
+    edit(state.active, spec={"faults": [["squat", "of_another_contract"]]})
+    running = RunningJudge(settings)
+    assert running.begun_with is None
+    assert running.follow() is None
+    (warning,) = warnings
+    assert warning.startswith("the active judge cannot be used, the rules are heard alone: ")
+    with pytest.raises(InvalidManifest):
+        RunningJudge(load_settings(state=tmp_path, judge=state.active))
+
+
 def test_the_shipped_judge_computes_here_what_it_did_when_it_was_made() -> None:
     bundle = open_form_bundle(JUDGE)
     assert replay_form_golden(bundle, bundle.load_model()) <= bundle.manifest.golden.probability_max_abs
@@ -117,12 +137,13 @@ def test_an_update_brings_the_judge_beside_the_pose_model(tmp_path: Path) -> Non
         digest = registry.give(JUDGE, name="form-judge")
         anchor, state = tmp_path / "root.json", tmp_path / "state"
         anchor.write_bytes(registry.repository.anchor)
+        settings = load_settings(state=state)
+        following = RunningJudge(settings)
+        assert following.begun_with is None
         command = ["update", "--registry", registry.url, "--root", str(anchor), "--name", "dots", "--state", str(state)]
         assert main([*command, "--judge-name", "form-judge"]) == 0
-        settings = load_settings(state=state)
         assert StateFolder(settings.judge_state).active_sha256() == digest
         assert StateFolder(state).active_sha256() not in (None, digest)
-        following = RunningJudge(settings, None)
         assert following.follow() is not None
         assert following.follow() is None
 

@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -83,6 +84,19 @@ def test_the_last_success_is_that_of_the_bundle_that_waits_longest_for_one(tmp_p
     assert succeeded_at(update_metrics(tmp_path, well, never)) == before.timestamp()
     assert succeeded_at(update_metrics(tmp_path, well, no_longer_followed)) == now.timestamp()
     assert succeeded_at(update_metrics(tmp_path, no_longer_followed, no_longer_followed)) == before.timestamp()
+
+
+def test_a_journal_that_cannot_be_read_is_left_out_with_one_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings = list[str]()
+    monkeypatch.setattr("plumbline_edge.update_metrics.warn", warnings.append)
+    (tmp_path / "judge" / "updates.json").mkdir(parents=True)
+    collected = update_metrics(tmp_path, Journal().with_outcome("ok"), None)
+    for _ in range(3):
+        assert collected.get_sample_value("plumbline_edge_updates_total") == 1
+    (warning,) = warnings
+    assert warning.startswith(f"the updates' journal in '{tmp_path}/judge' cannot be read: ")
 
 
 def test_the_first_attempt_is_remembered() -> None:

@@ -10,6 +10,7 @@ from tests.edge.http_fixtures import FakeRegistry, fake_registry
 
 from plumbline_edge.cli import main
 from plumbline_edge.journal import read_journal
+from plumbline_edge.state import StateFolder
 
 JUDGE = Path(__file__).parents[2] / "models" / "form-judge"
 
@@ -56,6 +57,22 @@ def test_a_judge_that_fails_is_reported_as_a_failure(tmp_path: Path, monkeypatch
     assert bad["message"].startswith("form-judge: ")
     assert (good["outcome"], good["message"]) == ("ok", "")
     assert read_journal(tmp_path / "state" / "judge").failures == {"channel_empty": 1}
+
+
+def test_a_pose_model_that_is_refused_does_not_keep_the_judge_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PLUMBLINE_EDGE_JUDGE_NAME", "form-judge")
+    with fake_registry() as registry:
+        registry.give(spoil_golden(copy_bundle(tmp_path / "bad")))
+        assert run(registry, tmp_path, monkeypatch, "right") == 2
+        errors = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+        digest = registry.give(JUDGE, name="form-judge")
+        assert run(registry, tmp_path, monkeypatch, "right") == 2
+    assert ["form-judge" in error for error in errors] == [True, False]
+    assert StateFolder(tmp_path / "state" / "judge").active_sha256() == digest
+    outcomes = [content["outcome"] for _, _, content in registry.reports]
+    assert outcomes == ["channel_empty", "golden_mismatch", "known_bad"]
 
 
 def test_report_that_is_refused_is_a_warning(

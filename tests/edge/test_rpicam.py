@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import pytest
 
 from plumbline_edge.errors import SourceUnavailable
 from plumbline_edge.frame import CameraOptions
+from plumbline_edge.playback import ReconnectingSource
 from plumbline_edge.source import open_source
 
 LEVELS = (60, 120, 180)
@@ -44,6 +46,31 @@ def test_pictures_come_through_the_pipe(tmp_path: Path, monkeypatch: pytest.Monk
     greys = [np.concatenate([np.full((2, 2), level, np.uint8), np.full((1, 2), 128, np.uint8)]) for level in LEVELS]
     assert levels == [int(cv2.cvtColor(grey, cv2.COLOR_YUV2BGR_I420).mean()) for grey in greys]
     assert re.search("--camera 1 --width 128 --height 96 --framerate 15", log.read_text())
+
+
+ONE_PICTURE = """#!/usr/bin/env python3
+import os, sys
+if os.path.exists({log!r}) and open({log!r}).read().count("+") in (1, 2):
+    open({log!r}, "a").write("+")
+    sys.exit("no cameras available")
+open({log!r}, "a").write("+")
+sys.stdout.buffer.write(bytes([{levels}[0]]) * (128 * 96 * 3 // 2))
+sys.exit(1)
+"""
+"""A camera that gives one picture, is away for the next two starts, and is there again."""
+
+
+def test_a_camera_that_is_away_for_longer_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plumbline_edge.playback.RECONNECT_SECONDS", 0.01)
+    log = install(tmp_path, monkeypatch, ONE_PICTURE)
+    options = CameraOptions(size=(128, 96))
+    opened = open_source("picamera", options)
+    source = ReconnectingSource(opened, lambda: open_source("picamera", options), threading.Event())
+    frames = [source.read(), source.read()]
+    source.close()
+    assert [frame.index for frame in frames if frame] == [0, 1]
+    assert log.read_text() == "++++"
+    assert opened.read() is None
 
 
 def test_its_complaint_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,6 +198,43 @@ def test_standstill_shows_in_health_while_the_watchdog_is_fed_on(tmp_path: Path)
             with_camera.__exit__(None, None, None)
 
 
+CAMERA = """#!/usr/bin/env python3
+import os, sys, time
+if not os.path.exists({plugged!r}):
+    sys.exit("ERROR: *** no cameras available ***")
+while True:
+    sys.stdout.buffer.write(bytes(128 * 96 * 3 // 2))
+    sys.stdout.flush()
+    time.sleep(0.05)
+"""
+
+
+def test_a_camera_that_is_not_there_at_boot_is_waited_for_under_systemd_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program, plugged = tmp_path / "rpicam-vid", tmp_path / "plugged"
+    program.write_text(CAMERA.format(plugged=str(plugged)))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("PLUMBLINE_EDGE_RESOLUTION", "128x96")
+    monkeypatch.setenv("PLUMBLINE_EDGE_STALE_AFTER_SECONDS", "1")
+    assert main(["run", "--bundle", str(DOTS_FP32), "--source", "picamera", "--port", "0"]) == 2
+    assert "no cameras available" in capfd.readouterr().err
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        assert main(["run", "--bundle", str(DOTS_FP32), "--source", "missing.mp4", "--port", "0"]) == 2
+        with service("--source", "picamera") as running:
+            assert [listener.recv(100), listener.recv(100)] == [b"READY=1", b"WATCHDOG=1"]
+            running.wait_until(lambda: running.get("/healthz").status_code == 503)
+            assert "from picamera" in running.get("/healthz").json()["error"]["message"]
+            assert running.get("/readyz").status_code == 503
+            plugged.touch()
+            running.wait_until(lambda: running.get("/readyz").status_code == 200)
+            assert running.terminate()[0] == 0
+
+
 def test_port_that_is_taken(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     cv2.imwrite(str(tmp_path / "one.png"), picture(None))
     with socket.socket() as taken:

@@ -15,13 +15,36 @@ from plumbline_edge.settings import EdgeSettings, load_settings
 README = Path(__file__).parents[2] / "edge" / "README.md"
 
 
+PATHS = ("state", "bundle", "root", "device_token_file", "token_file", "diary", "judge")
+"""Whose default the README tells in words."""
+
+
+def listed() -> dict[str, str]:
+    """Each setting's default as the README gives it."""
+    return dict(re.findall(r"^\| `PLUMBLINE_EDGE_(\w+)` \| `?([^|`]*?)`? \|", README.read_text("utf-8"), re.MULTILINE))
+
+
 def test_readme_lists_every_setting_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| `PLUMBLINE_EDGE_(\w+)` \| `?([^|`]*?)`? \|", README.read_text("utf-8"), re.MULTILINE))
+    rows = listed()
     assert set(rows) == {name.upper() for name in EdgeSettings.model_fields}
     for name, field in EdgeSettings.model_fields.items():
-        if name not in ("state", "bundle", "root", "device_token_file", "token_file", "diary", "judge"):
+        if name not in PATHS:
             shown = str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
             assert rows[name.upper()] == shown.removesuffix(".0"), name
+
+
+@pytest.mark.parametrize("name", [name for name in EdgeSettings.model_fields if name not in PATHS])
+def test_every_setting_can_be_set_through_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"PLUMBLINE_EDGE_{name.upper()}", listed()[name.upper()])
+    assert getattr(load_settings(), name) == EdgeSettings.model_fields[name].default
+
+
+def test_a_turn_set_through_the_environment_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLUMBLINE_EDGE_ROTATE", "270")
+    assert load_settings().camera.rotate == 270
+    monkeypatch.setenv("PLUMBLINE_EDGE_ROTATE", "45")
+    with pytest.raises(InvalidSettings, match="rotate is 45"):
+        load_settings()
 
 
 def test_flag_beats_environment_beats_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,6 +87,8 @@ def test_a_file_stands_between_environment_and_defaults(tmp_path: Path, monkeypa
     [
         ("portt: 9000", r"there is no setting 'portt'; did you mean 'port'\?"),
         ("port: eighty", r"port is 'eighty': .*correct 'port' in '.*edge.yaml'"),
+        ("portt: 1\nnonsense: 2", r"no setting 'portt'; did you mean 'port'\?; there is no setting 'nonsense'; "),
+        ("port: 70000\nperson: tallest", r"person is 'tallest': .*; port is 70000: .*correct 'port' in"),
         ("- port", "holds list, not 'name: value' lines"),
         ("port: [", "is no YAML"),
         ("resolution: huge", "resolution is 'huge'"),
@@ -79,6 +104,17 @@ def test_mistakes_in_the_file_are_told_by_name(
         load_settings(file)
     assert main(["config", "check", str(file)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_home_is_where_a_file_says_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / "edge.yaml"
+    file.write_text("".join(f"{name}: ~/{name}\n" for name in PATHS))
+    settings = load_settings(file)
+    assert [getattr(settings, name) for name in PATHS] == [tmp_path / name for name in PATHS]
+    file.write_text("state: ~nobody-of-this-name/state")
+    with pytest.raises(InvalidSettings, match=r"state is '~nobody-of-this-name/state': .*home"):
+        load_settings(file)
 
 
 def test_config_shows_what_would_be_used_and_its_own_output_is_a_good_file(

@@ -126,3 +126,5 @@ def test_stream_that_is_down() -> None:
 def test_passwords_stay_out_of_names() -> None:
     assert without_password("rtsp://user:secret@camera:554/live?x=1") == "rtsp://***@camera:554/live?x=1"
     assert without_password("rtsp://camera/live") == "rtsp://camera/live"
+    for password in ("pa#ss", "pa/ss", "pa?ss", "pa@ss", "pa[ss"):
+        assert without_password(f"rtsp://admin:{password}@camera:554/live") == "rtsp://***@camera:554/live"

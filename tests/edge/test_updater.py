@@ -207,6 +207,22 @@ def test_rotten_part_is_thrown_away(device: Device) -> None:
     assert device.update().changed
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "model.tflite", "golden.npz"])
+@pytest.mark.parametrize("content", [b"", bytes(99)], ids=["empty", "zeros"])
+def test_a_file_that_was_left_damaged_is_brought_again(device: Device, name: str, content: bytes) -> None:
+    """A power cut between a download and the next update: what lies there whole is not asked for, the rest is."""
+    device.registry.cut = {"model-card.md"}
+    with pytest.raises(RegistryUnavailable):
+        device.update()
+    (left,) = (device.state.folder / "incoming").rglob(name)
+    left.write_bytes(content)
+    device.registry.cut = set()
+    device.registry.requests.clear()
+    assert device.update().changed
+    asked = {device.registry.blobs[path.rpartition("/")[2]][0] for path in blobs(device.registry)}
+    assert asked == {name, "model-card.md"}
+
+
 def test_full_disk_is_told_before_the_download(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(1 << 30, (1 << 30) - 1000, 1000))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -198,6 +199,31 @@ def test_the_page_comes_back_after_the_service_was_started_again(workout: Path, 
         expect(page.locator("#connection")).to_have_attribute("data-state", "good", timeout=PATIENCE_MS)
         wait_for(page, f"({PIXELS})().sum !== {before}")
         second.terminate()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (401, "token_needed", "open the address that the service printed"),
+        (503, "too_many_viewers", "too many are watching"),
+        (503, "unhealthy", "connection lost"),
+    ],
+)
+def test_why_there_is_no_picture_is_told_and_stays(
+    running: Service, visit: Open, status: int, code: str, words: str
+) -> None:
+    page = visit(PHONE).page
+    body = json.dumps({"error": {"code": code, "message": "as the service says"}})
+    page.route("**/api/live", lambda route: route.fulfill(status=status, body=body, content_type="application/json"))
+    page.goto(running.url)
+    expect(page.locator("#connection")).to_have_text(words)
+    told = page.evaluate("""() => new Promise((resolve) => {
+      const told = new Set([document.querySelector('#connection').textContent]);
+      new MutationObserver(() => told.add(document.querySelector('#connection').textContent))
+        .observe(document.querySelector('#connection'), { childList: true, characterData: true, subtree: true });
+      setTimeout(() => resolve([...told]), 2500);
+    })""")
+    assert told == [words]
 
 
 def test_calibration_counts_down_and_says_when_it_is_done(running: Service, visit: Open) -> None:

@@ -1,7 +1,7 @@
 """Rules and judge together: the judge silences a rule that it finds unlikely, and speaks where it is very sure.
 
-Cues and counts of faults are both's. Repetitions and what is shown stay the rules' own, but for the faults that the
-judge adds to what is shown.
+Cues, praise, counts of faults and an attempt's faults are both's. Repetitions and what is shown stay the rules' own,
+but for the faults that the judge adds to what is shown.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from plumbline_contract.exercise import SEVERITIES, Exercise, Fault
-from plumbline_contract.form import TOLD_AS, Verdict
+from plumbline_contract.form import LAG_FRAMES, RATE_HZ, TOLD_AS, Verdict
+from plumbline_edge.coach.faults import SHOWN_SECONDS
 
 Disagreement = Literal["judge_silences", "judge_adds"]
 DISAGREEMENTS: Final[tuple[Disagreement, ...]] = ("judge_silences", "judge_adds")
@@ -30,6 +33,18 @@ SAME_SECONDS: Final[float] = 1.0
 KNOWS_EXERCISE: Final[float] = 0.5
 """Below this mean probability of the exercise that is coached, the judge has no say: something else is done."""
 LEAST_VERDICTS: Final = 5
+LAG_SECONDS: Final[float] = LAG_FRAMES / RATE_HZ
+"""An answer is about the moment so long before it."""
+_TOLERANCE: Final = 1e-6
+
+
+@dataclass
+class AttemptTally:
+    """What became, in the attempt under way, of the faults that the rules found in it."""
+
+    found: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
+    silenced: set[str] = field(default_factory=set)
 
 
 class Agreement:
@@ -44,10 +59,16 @@ class Agreement:
             if name == exercise.name and told in self._limits:
                 self._limits[told][fault] = threshold
         self._rules = rules
+        self._waits = {fault.name: fault.spoken_after_seconds for fault in exercise.faults}
         self._verdicts: deque[tuple[float, Verdict]] = deque()
+        self._unbroken_since = 0.0
+        """When the first of the verdicts came that follow one another without a gap."""
         self._differing: dict[Disagreement, frozenset[str]] = dict.fromkeys(DISAGREEMENTS, frozenset())
         self._unlikely: frozenset[str] = frozenset()
         self._sure: frozenset[str] = frozenset()
+        self._sure_since: dict[str, float] = {}
+        self._sure_at: dict[str, float] = {}
+        self._attempt = AttemptTally()
         self._found_at: dict[str, float] = {}
         self._added_at: dict[str, float] = {}
         self.disagreements: dict[Disagreement, int] = dict.fromkeys(DISAGREEMENTS, 0)
@@ -56,25 +77,51 @@ class Agreement:
     def take(self, seconds: float, verdict: Verdict) -> None:
         """The judge's newest answer."""
         if self._verdicts and seconds < self._verdicts[-1][0]:
-            self._verdicts.clear()
-            self._found_at.clear()
-            self._added_at.clear()
+            for memory in (self._verdicts, self._found_at, self._added_at, self._sure_at):
+                memory.clear()
+        if not self._verdicts or seconds - self._verdicts[-1][0] > SURE_SECONDS:
+            self._unbroken_since = seconds
         self._verdicts.append((seconds, verdict))
         while seconds - self._verdicts[0][0] > REMEMBERED_SECONDS:
             self._verdicts.popleft()
         known = self._limits if self._has_say() else {}
         self._unlikely = frozenset(name for name in known if self._is_unlikely(name))
         self._sure = frozenset(name for name in known if self._is_sure_of(name))
+        for name in self._sure:
+            # A moment's doubt does not make a person wait anew, as with a rule's fault.
+            if seconds - self._sure_at.get(name, -math.inf) > SHOWN_SECONDS:
+                self._sure_since[name] = seconds
+            self._sure_at[name] = seconds
 
-    def spoken_of(self, faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
-        """Which faults to speak of, the most severe first, when the rules would speak of `faults`."""
+    def shown(self, ruled: tuple[Fault, ...]) -> tuple[Fault, ...]:
+        """Which faults to show when the rules show `ruled`: these, then what the judge adds."""
+        return ruled + self._most_severe_first(self._sure.difference(fault.name for fault in ruled))
+
+    def spoken_of(self, faults: tuple[Fault, ...], shown: tuple[Fault, ...]) -> tuple[Fault, ...]:
+        """Which faults to speak of, the most severe first, when the rules show `shown` and would speak of `faults`."""
         silenced = self._unlikely.intersection(fault.name for fault in faults)
         kept = {fault.name for fault in faults} - silenced if self._rules else set()
-        added = self._sure - kept
+        told = frozenset(name for name in self._sure if self._has_waited(name))
         self._note("judge_silences", silenced)
-        self._note("judge_adds", added)
-        heard = [fault for fault in self._exercise.faults if fault.name in kept | added]
-        return tuple(sorted(heard, key=lambda fault: -SEVERITIES.index(fault.severity)))
+        self._note("judge_adds", told.difference(fault.name for fault in shown))
+        self._attempt.silenced |= silenced & self._attempt.found
+        self._attempt.told |= kept & self._attempt.found
+        return self._most_severe_first(kept | told)
+
+    def attempt_ended(self, began_seconds: float, ruled: tuple[Fault, ...]) -> tuple[Fault, ...]:
+        """Which faults were in the attempt that ended with this frame, when the rules found `ruled` in it.
+
+        Those that were not silenced, and those that the judge was sure of meanwhile.
+        """
+        silent = self._attempt.silenced - self._attempt.told
+        kept = {fault.name for fault in ruled} - silent if self._rules else set()
+        added = {name for name, at in self._sure_at.items() if at - LAG_SECONDS >= began_seconds}
+        self.abandon_attempt()
+        return tuple(fault for fault in self._exercise.faults if fault.name in kept | added)
+
+    def abandon_attempt(self) -> None:
+        """Forget what was found in the attempt under way."""
+        self._attempt = AttemptTally()
 
     def newly_found(self, seconds: float, ruled: Mapping[str, int]) -> dict[str, int]:
         """How often both together found each fault in this frame, when the rules found it `ruled` times in it.
@@ -82,6 +129,7 @@ class Agreement:
         A rule counts unless it is silenced, and what the judge adds counts once an occasion.
         """
         found = dict.fromkeys(ruled, 0)
+        self._attempt.found |= {name for name, count in ruled.items() if count > 0}
         for name, count in ruled.items():
             is_same = seconds - self._added_at.get(name, -math.inf) <= SAME_SECONDS
             if count > 0 and self._rules and not is_same and name not in self._unlikely:
@@ -106,10 +154,20 @@ class Agreement:
         )
 
     def _is_sure_of(self, name: str) -> bool:
+        if self._verdicts[-1][0] - self._unbroken_since < SURE_SECONDS - _TOLERANCE:
+            return False
         return any(
             min(self._probabilities(fault, SURE_SECONDS)) >= limit + SPEAKS_ABOVE * (1 - limit)
             for fault, limit in self._limits[name].items()
         )
+
+    def _has_waited(self, name: str) -> bool:
+        """Whether the judge has been sure of a fault for as long as this one must last to be worth a word."""
+        return self._verdicts[-1][0] - self._sure_since[name] >= self._waits[name]
+
+    def _most_severe_first(self, names: AbstractSet[str]) -> tuple[Fault, ...]:
+        heard = [fault for fault in self._exercise.faults if fault.name in names]
+        return tuple(sorted(heard, key=lambda fault: -SEVERITIES.index(fault.severity)))
 
     def _has_say(self) -> bool:
         if len(self._verdicts) < LEAST_VERDICTS:

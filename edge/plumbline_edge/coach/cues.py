@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
@@ -38,6 +39,10 @@ SENSITIVITIES: Final = MappingProxyType[Sensitivity, CueTiming](
 )
 
 
+PRAISE_SECONDS: Final = 5.0
+"""A hold is praised so long after it deserved it, or not at all: later nobody knows what for."""
+
+
 class CuePolicy:
     """Chooses the cue of each frame."""
 
@@ -48,11 +53,27 @@ class CuePolicy:
         self._cue_seconds = float("-inf")
         self._last_said: dict[str, float] = {}
         self._to_put_right = False
-        self._snoozed_until = float("-inf")
+        self._held = False
+        self._told: set[str] = set()
+        """The faults of the hold under way that were spoken of."""
+        self._in_order: AbstractSet[str] = frozenset()
+        self._praise_due = float("-inf")
+        self.quiet = False
+        """Nothing is said."""
 
-    def snooze(self, until_seconds: float) -> None:
-        """Say nothing before this time."""
-        self._snoozed_until = until_seconds
+    def note_hold(
+        self, time_seconds: float, held: bool, target_reached: bool = False, in_order: AbstractSet[str] = frozenset()
+    ) -> None:
+        """Of a position that is held: whether it is, and whether it has just been so for as long as a good one.
+
+        `in_order` names the faults that could be judged in this frame and are not there.
+        """
+        self._held, self._in_order = held, in_order
+        if not held:
+            self._told.clear()
+            self._praise_due = float("-inf")
+        elif target_reached:
+            self._praise_due = time_seconds
 
     def update(
         self,
@@ -72,9 +93,14 @@ class CuePolicy:
             self._to_put_right = bool(ended_with) or (self._to_put_right and not praise)
             if praise and not faults and self._may_say(time_seconds, self._praise):
                 return self._say(time_seconds, self._praise), True
+        if self._hold_deserves_praise(time_seconds, faults) and self._may_say(time_seconds, self._praise):
+            self._praise_due = float("-inf")
+            return self._say(time_seconds, self._praise), True
         for fault in faults:
             spoken_of = SEVERITIES.index(fault.severity) >= SEVERITIES.index(self._timing.least_severity)
             if spoken_of and self._may_say(time_seconds, fault.cue):
+                if self._held:
+                    self._told.add(fault.name)
                 return self._say(time_seconds, fault.cue), True
         if ask is not None and self._may_say(time_seconds, ask, self._timing.ask_cool_down_seconds):
             return self._say(time_seconds, ask), True
@@ -82,15 +108,24 @@ class CuePolicy:
             self._cue = None
         return self._cue, False
 
+    def _hold_deserves_praise(self, time_seconds: float, faults: Sequence[Fault]) -> bool:
+        """Long enough, or free of a fault that was spoken of."""
+        if faults:
+            return False
+        if self._told and self._told <= self._in_order:
+            self._told.clear()
+            self._praise_due = time_seconds
+        return time_seconds - self._praise_due <= PRAISE_SECONDS
+
     def reset(self) -> None:
         """Forget what was said: time has jumped."""
         self._cue = None
         self._cue_seconds = float("-inf")
         self._last_said.clear()
-        self._snoozed_until = float("-inf")
+        self.note_hold(0.0, held=False)
 
     def _may_say(self, time_seconds: float, cue: str, cool_down_seconds: float | None = None) -> bool:
-        if time_seconds < self._snoozed_until or time_seconds - self._cue_seconds < self._timing.pause_seconds:
+        if self.quiet or time_seconds - self._cue_seconds < self._timing.pause_seconds:
             return False
         wait = self._timing.cool_down_seconds if cool_down_seconds is None else cool_down_seconds
         return time_seconds - self._last_said.get(cue, float("-inf")) >= wait

@@ -61,17 +61,20 @@ class Coach:
         self._corrector = Corrector(exercise, self._judge.watches, self._progress)
         self._ghost = Ghost()
         self._seconds: float | None = None
+        self.quiet_seconds = 0.0
+        """How long nothing will be said, by the frames' own time; a jump of it forwards is time that has passed."""
         self._well_seen_seconds: float | None = None
 
     def snooze(self, seconds: float) -> None:
         """Say nothing for this long; what is wrong is still counted and shown."""
         if not math.isfinite(seconds) or seconds < 0:
             raise ValueError(f"seconds is {seconds!r}; give a time to be silent for, 0 or more")
-        self._cues.snooze((self._seconds or 0.0) + seconds)
+        self.quiet_seconds = seconds
 
     def recalibrate(self) -> None:
-        """Learn anew what is neutral for this person; the counts stay."""
+        """Learn anew what is neutral for this person, and speak again; the counts stay."""
         self._start_again()
+        self.quiet_seconds = 0.0
 
     def corrected_at_deepest(self, fault_name: str) -> npt.NDArray[np.float64] | None:
         """The correct pose (17, 3) where the last attempt went furthest; None when there is nothing to put right."""
@@ -93,8 +96,11 @@ class Coach:
         pose = Pose(keypoints_K3, self._min_score)
         if timestamp_seconds == self._seconds:
             return self.state
-        if self._seconds is not None and not 0 < timestamp_seconds - self._seconds <= CUT_SECONDS:
+        passed = 0.0 if self._seconds is None else timestamp_seconds - self._seconds
+        if self._seconds is not None and not 0 < passed <= CUT_SECONDS:
             self._start_again()
+        self.quiet_seconds = max(0.0, self.quiet_seconds - max(0.0, passed))
+        self._cues.quiet = self.quiet_seconds > 0
         self._seconds = timestamp_seconds
         if self.agreement is not None and verdict is not None:
             self.agreement.take(timestamp_seconds, verdict)
@@ -123,12 +129,14 @@ class Coach:
         step = self._movement.update(now, pose, torso_px, view, in_position)
         self._judge.update(Moment(now, pose, torso_px, view, step.phase, step.at_rest))
         ended_with = None if step.attempt is None else self._judge.attempt_ended(now, step.attempt, view)
-        shown = self._judge.shown(now)
         counted = step.attempt is not None and step.attempt.counted
-        spoken_of = self.faults_spoken_of()
+        shown, spoken_of, fault_counts = self._judge.shown(now), self.faults_spoken_of(), self._count_faults(now)
         if self.agreement is not None:
-            spoken_of = self.agreement.spoken_of(spoken_of)
-            shown += tuple(fault for fault in spoken_of if fault not in shown)
+            shown, spoken_of = self.agreement.shown(shown), self.agreement.spoken_of(spoken_of, shown)
+            if step.attempt is not None and ended_with is not None:
+                ended_with = self.agreement.attempt_ended(now - step.attempt.seconds, ended_with)
+        if self.exercise.hold is not None:
+            self._cues.note_hold(now, step.phase == "full", step.target_reached, self._judge.in_order())
         cue, cue_is_new = self._cues.update(now, spoken_of, ended_with, counted, step.remind or self._ask(now, view))
         return CoachState(
             phase=step.phase_name,
@@ -140,7 +148,7 @@ class Coach:
             ghost_K3=self._ghost_K3(now, pose, shown, torso_px, view),
             view=view,
             progress=step.progress,
-            fault_counts=self._count_faults(now),
+            fault_counts=fault_counts,
             attempt=step.attempt,
             attempt_faults=tuple(fault.name for fault in ended_with or ()),
             holds=self.exercise.hold is not None,
@@ -202,6 +210,8 @@ class Coach:
             part.clear()
         self._movement.abandon()
         self._judge.reset()
+        if self.agreement is not None:
+            self.agreement.abandon_attempt()
         self._cues.reset()
         self._well_seen_seconds = None
 

@@ -51,6 +51,8 @@ class FaultWatch:
         self._by_occasion = by_occasion or fault.judged == "throughout"
         self.present = False
         """The condition holds now."""
+        self.in_order = False
+        """It could be judged now, and does not hold: what is out of sight is neither."""
         self.times_found = 0
         """Attempts (or for faults judged throughout, occasions) in which it was found."""
         self._window = TrimmedWindow(WINDOW_SECONDS)
@@ -129,19 +131,17 @@ class FaultWatch:
     def _out_of_place(self) -> None:
         self._window.clear()
         self._broken_since = None
-        self.present = False
+        self.present = self.in_order = False
 
     def _judge(self, time_seconds: float, reading: Reading | None) -> None:
         value = self._window.push(time_seconds, reading.value if reading else None)
         neutral = self.neutral
         enough = len(self._window) >= EVIDENCE_READINGS and self._window.span_seconds() >= EVIDENCE_SECONDS
         was_present = self.present
-        broken = (
-            value is not None
-            and neutral is not None
-            and enough
-            and breaks(self.fault.condition, self.from_neutral(value, neutral), was_present)
-        )
+        broken = None
+        if value is not None and neutral is not None and enough:
+            broken = breaks(self.fault.condition, self.from_neutral(value, neutral), was_present)
+        self.in_order = broken is False
         if not broken:
             self._broken_since = None
         elif self._broken_since is None:
@@ -197,6 +197,10 @@ class FaultJudge:
         """Those of the faults shown in this frame that have lasted long enough to be spoken of."""
         spoken_of = {watch.fault.name for watch in self.watches if watch.is_spoken_of(time_seconds)}
         return tuple(fault for fault in self.shown(time_seconds) if fault.name in spoken_of)
+
+    def in_order(self) -> frozenset[str]:
+        """The names of the faults that could be judged in this frame and are not there."""
+        return frozenset(watch.fault.name for watch in self.watches if watch.in_order)
 
     def times_found(self) -> dict[str, int]:
         """How many attempts showed each fault, by the fault's name."""

@@ -52,6 +52,7 @@ class HoldTracker:
         self._since: float | None = None
         self._last_in = -math.inf
         self._last_break = 0.0
+        self._told_of_target = False
 
     def update(self, time_seconds: float, in_position: bool | None) -> None:
         """Take one frame."""
@@ -61,7 +62,7 @@ class HoldTracker:
         elif self._since is not None and time_seconds - self._last_in > self._rules.ends_after_seconds:
             self._since = None
         if self._since is None:
-            self.phase, self.held_seconds, self._last_break = "off", 0.0, 0.0
+            self.phase, self.held_seconds, self._last_break, self._told_of_target = "off", 0.0, 0.0, False
             return
         seconds = self._last_in - self._since
         self.phase = self._phase(seconds)
@@ -77,9 +78,18 @@ class HoldTracker:
         self._last_break = self.held_seconds
         return True
 
+    def target_is_reached(self) -> bool:
+        """Whether the hold has just become as long as a good one; once a hold."""
+        target = self._rules.target_seconds
+        if target is None or self._told_of_target or self.held_seconds < target:
+            return False
+        self._told_of_target = True
+        return True
+
     def abandon(self) -> None:
         """Forget the hold under way."""
         self._since = None
+        self._told_of_target = False
         self._last_in = -math.inf
         self._last_break = self.held_seconds = 0.0
         self.phase = "off"

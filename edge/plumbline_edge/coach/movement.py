@@ -32,6 +32,8 @@ class Step:
     hold_seconds: float = 0.0
     best_hold_seconds: float = 0.0
     remind: str | None = None
+    target_reached: bool = False
+    """The hold has just become as long as a good one."""
 
 
 class Movement(Protocol):
@@ -133,6 +135,7 @@ class Held:
             hold_seconds=self._tracker.held_seconds,
             best_hold_seconds=self._tracker.best_seconds,
             remind=self._rules.break_cue if self._tracker.break_is_due() else None,
+            target_reached=self._tracker.target_is_reached(),
         )
 
     def phase_name(self, now: float) -> str:

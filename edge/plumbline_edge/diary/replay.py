@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,11 +14,11 @@ import numpy as np
 from plumbline_contract.errors import InvalidExercise
 from plumbline_contract.exercise import Exercise
 from plumbline_contract.skeleton import KEYPOINT_NAMES
-from plumbline_edge.analysis import Analysis
+from plumbline_edge.analysis import Analysis, Repetition
 from plumbline_edge.analysis_report import as_json, as_page
 from plumbline_edge.coach.exercises import load_exercise
 from plumbline_edge.diary.diary import Diary
-from plumbline_edge.diary.entries import SetEntry
+from plumbline_edge.diary.entries import SetAttempt, SetCounts, SetEntry
 from plumbline_edge.diary.keypoints import Track
 from plumbline_edge.errors import KeypointsForgotten, UnknownExercise
 from plumbline_edge.view import HIDDEN_BGR
@@ -49,12 +50,37 @@ def analysis_of(entry: SetEntry, track: Track, exercise: Exercise) -> Analysis:
     return analysis
 
 
+def _retell(analysis: Analysis, counts: SetCounts, attempts: Iterable[SetAttempt]) -> None:
+    """The set's own counts and attempts, as the history has them: the replay knows the rules' word alone."""
+    state = replace(
+        analysis.state,
+        reps=counts.reps,
+        partial_reps=counts.partial_reps,
+        best_hold_seconds=counts.best_hold_seconds,
+        fault_counts=counts.fault_counts,
+    )
+    analysis.retell(state, [_repetition(attempt) for attempt in attempts])
+
+
+def _repetition(attempt: SetAttempt) -> Repetition:
+    return Repetition(
+        attempt.ended_seconds - attempt.seconds,
+        attempt.ended_seconds,
+        attempt.counted,
+        attempt.peak_progress,
+        attempt.out_seconds,
+        attempt.seconds - attempt.out_seconds,
+        attempt.faults,
+    )
+
+
 def report_of(diary: Diary, entry: SetEntry, chosen: Exercise) -> tuple[str, str]:
     """The report as a page and as JSON; made once, then kept. Raises KeypointsForgotten, UnknownExercise."""
     kept = diary.report(entry.id)
     if kept is not None:
         return kept
     analysis = analysis_of(entry, diary.track(entry.id), exercise_of(entry, chosen))
+    _retell(analysis, entry.counts, diary.attempts(entry.id))
     name = f"set {entry.id}, {started(entry):%Y-%m-%d %H:%M}"
     page, data = as_page(analysis, name), as_json(analysis, name)
     if entry.finished:

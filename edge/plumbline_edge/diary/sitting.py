@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 
 from plumbline_contract.exercise import Exercise
 from plumbline_edge.coach.state import CoachState
@@ -15,6 +16,14 @@ LONGEST_STEP_SECONDS = 2.0
 def is_all_day(exercise: Exercise) -> bool:
     """Whether an exercise goes on all day, with breaks, and is kept by the minute instead of by sets."""
     return exercise.hold is not None and exercise.hold.break_after_seconds is not None
+
+
+def minutes_of(day: date) -> tuple[int, int]:
+    """The first minute of a day in the device's time zone, and that of the next; 23 to 25 hours lie between them."""
+    begins, ends = (
+        datetime(each.year, each.month, each.day).astimezone().timestamp() for each in (day, day + timedelta(days=1))
+    )
+    return int(begins // 60), int(ends // 60)
 
 
 class SittingTally:

@@ -110,7 +110,9 @@ class TokenGate:
         await (self._app if answer is None else answer)(scope, receive, send)
 
     def _answer(self, request: HTTPConnection) -> Response | None:
-        if request.url.path in PROBES or _is_local(request):
+        # The URL is put together from the Host header, which whoever asks may choose.
+        path = request.scope["path"]
+        if path in PROBES or _is_local(request):
             return None
         if self._this_machine_only:
             message = "this service answers to localhost alone; open http://localhost, or set open_page or another host"
@@ -120,7 +122,7 @@ class TokenGate:
         given = parse_qs(request.url.query).get("token", [""])[0]
         if given and self._is_right(given):
             others = "&".join(part for part in request.url.query.split("&") if not part.startswith("token="))
-            place = f"/{request.url.path.lstrip('/')}" + (f"?{others}" if others else "")
+            place = f"/{path.lstrip('/')}" + (f"?{others}" if others else "")
             response = RedirectResponse(place, status_code=303)
             response.set_cookie(COOKIE, given, httponly=True, samesite="strict", max_age=30 * 24 * 3600)
             return response

@@ -64,7 +64,7 @@ class Guard:
         await (self._app if answer is None else answer)(scope, receive, send)
 
     def _answer(self, request: Request) -> Response | None:
-        if request.url.path in PROBES:
+        if request.scope["path"] in PROBES:
             return None
         reads = request.method in READING
         client = request.client.host if request.client else ""

@@ -20,7 +20,7 @@ from plumbline_contract.sequence import resample
 from plumbline_contract.skeleton import NUM_KEYPOINTS
 from plumbline_edge.bundle import open_form_bundle
 from plumbline_edge.coach import Coach, load_exercise
-from plumbline_edge.coach.agreement import REMEMBERED_SECONDS, Agreement
+from plumbline_edge.coach.agreement import REMEMBERED_SECONDS, SURE_SECONDS, Agreement
 from plumbline_edge.coach.judge import FormJudge, SequenceBuffer
 
 JUDGE = Path(__file__).parents[3] / "models" / "form-judge"
@@ -45,7 +45,7 @@ def heard(agreement: Agreement, faults: tuple[Fault, ...], given: Verdict, secon
     """What is spoken of after the judge said the same for so long."""
     for number in range(round(seconds * RATE_HZ)):
         agreement.take(number / RATE_HZ, given)
-        spoken_of = agreement.spoken_of(faults)
+        spoken_of = agreement.spoken_of(faults, faults)
     return tuple(fault.name for fault in spoken_of)
 
 
@@ -67,7 +67,7 @@ def test_a_fault_that_was_likely_a_moment_ago_is_not_silenced() -> None:
     heard(agreement, (), verdict(too_shallow=0.3))
     for number in range(40, 40 + round((REMEMBERED_SECONDS - 1) * RATE_HZ)):
         agreement.take(number / RATE_HZ, verdict())
-    assert agreement.spoken_of((SHALLOW,)) == (SHALLOW,)
+    assert agreement.spoken_of((SHALLOW,), (SHALLOW,)) == (SHALLOW,)
 
 
 def test_a_judge_that_is_sure_speaks_by_itself() -> None:
@@ -82,7 +82,7 @@ def test_one_sure_moment_is_not_enough() -> None:
     agreement = Agreement(SQUAT, THRESHOLDS)
     heard(agreement, (), verdict())
     agreement.take(4.0, verdict(knees_caving_in=1.0))
-    assert agreement.spoken_of(()) == ()
+    assert agreement.spoken_of((), ()) == ()
 
 
 def test_of_another_exercise_the_judge_has_no_say() -> None:
@@ -105,7 +105,91 @@ def test_a_fault_that_the_coach_has_no_rule_for_is_told_by_the_rule_that_is_apt(
     sitting = load_exercise("sitting")
     thresholds = dict.fromkeys(FAULT_NAMES, 0.5)
     leans = replace(verdict("sitting"), faults={name: float(name[1] == "leaning_sideways") for name in FAULT_NAMES})
-    assert heard(Agreement(sitting, thresholds), (), leans) == ("tilted_shoulders",)
+    assert heard(Agreement(sitting, thresholds), (), leans, seconds=9.0) == ("tilted_shoulders",)
+
+
+def test_what_must_last_before_a_word_is_shown_at_once_and_spoken_of_no_sooner_by_the_judge() -> None:
+    sitting = load_exercise("sitting")
+    pokes = next(fault for fault in sitting.faults if fault.name == "forward_head")
+    sure = replace(verdict("sitting"), faults={name: float(name[1] == "forward_head") for name in FAULT_NAMES})
+    alone, beside_rule = (Agreement(sitting, dict.fromkeys(FAULT_NAMES, 0.5)) for _ in range(2))
+    shown_at, spoken_at = [], []
+    for number in range(120):
+        seconds = number / RATE_HZ
+        # A moment's doubt is no new beginning.
+        given = verdict("sitting") if number == 40 else sure
+        alone.take(seconds, given)
+        beside_rule.take(seconds, given)
+        shown_at += [seconds] if alone.shown(()) else []
+        spoken_at += [seconds] if alone.spoken_of((), ()) else []
+        beside_rule.spoken_of((pokes,) if seconds >= pokes.spoken_after_seconds else (), (pokes,))
+    assert shown_at[0] == pytest.approx(SURE_SECONDS)
+    assert spoken_at[0] == pytest.approx(SURE_SECONDS + pokes.spoken_after_seconds)
+    assert alone.disagreements == {"judge_silences": 0, "judge_adds": 1}
+    assert set(beside_rule.disagreements.values()) == {0}
+
+
+@pytest.mark.parametrize("rate_hz", [10.0, 4.0])
+def test_sure_for_a_while_means_that_long_after_a_start_or_a_gap_too(rate_hz: float) -> None:
+    agreement = Agreement(SQUAT, THRESHOLDS)
+    sure = verdict(knees_caving_in=1.0)
+    silent_until = []
+    for begins in (0.0, 60.0, 62.0):
+        for number in range(round(1.5 * rate_hz)):
+            agreement.take(begins + number / rate_hz, sure)
+            if agreement.spoken_of((), ()):
+                silent_until.append(number / rate_hz)
+                break
+    # After a longer gap there are too few verdicts at first, where they come slowly.
+    assert min(silent_until) >= SURE_SECONDS
+    assert len(silent_until) == 3
+
+
+def attempt(agreement: Agreement, given: Verdict, finds: int | None = None, begins: float = 0.0) -> tuple[str, ...]:
+    """The faults of an attempt of 3 s, in frame `finds` of which the rules find too_shallow, shown from then on."""
+    for number in range(31):
+        seconds = begins + number / RATE_HZ
+        agreement.take(seconds, given)
+        agreement.newly_found(seconds, {"too_shallow": int(number == finds)})
+        ruled = (SHALLOW,) if finds is not None and number >= finds else ()
+        agreement.spoken_of(ruled, ruled)
+    return tuple(fault.name for fault in agreement.attempt_ended(begins, (SHALLOW,) if finds is not None else ()))
+
+
+def test_a_fault_that_was_silenced_is_none_of_its_attempt() -> None:
+    agreement = Agreement(SQUAT, THRESHOLDS)
+    assert attempt(agreement, verdict(too_shallow=0.3), 20) == ("too_shallow",)
+    assert attempt(agreement, verdict(), 25, begins=4.0) == ()
+    assert attempt(agreement, verdict(too_shallow=0.3), 20, begins=8.0) == ("too_shallow",)
+
+
+def test_what_the_judge_adds_is_of_the_attempt_that_it_is_about() -> None:
+    agreement = Agreement(SQUAT, THRESHOLDS)
+    both = verdict(too_shallow=0.3, knees_caving_in=0.9)
+    assert attempt(agreement, both, 20) == ("too_shallow", "knees_caving_in")
+    agreement.take(3.3, verdict(knees_caving_in=0.9))
+    assert attempt(agreement, verdict(), begins=3.4) == ()
+
+
+def test_without_rules_an_attempt_has_the_judges_faults_alone() -> None:
+    agreement = Agreement(SQUAT, THRESHOLDS, rules=False)
+    assert attempt(agreement, verdict(too_shallow=0.3, knees_caving_in=0.9), 20) == ("knees_caving_in",)
+
+
+@pytest.mark.parametrize(("rules", "silent"), [(True, True), (True, False), (False, True)])
+def test_nobody_is_praised_for_putting_right_what_they_were_not_told_of(rules: bool, silent: bool) -> None:
+    clip = film([Squat(thigh_degrees=60), Squat(), Squat()], "side", 15.0)
+    coach = Coach(SQUAT, agreement=Agreement(SQUAT, THRESHOLDS, rules=rules))
+    states = [
+        coach.update(frame / 15, keypoints_K3, verdict(too_shallow=0.0 if silent else 0.3))
+        for frame, keypoints_K3 in enumerate(clip.keypoints_TK3)
+    ]
+    said = [state.cue for state in states if state.cue_is_new]
+    faults = [state.attempt_faults for state in states if state.attempt is not None]
+    assert len(faults) == 3
+    assert faults[0] == (() if silent else ("too_shallow",))
+    assert said == ([] if silent else [SHALLOW.cue, SQUAT.praise])
+    assert states[-1].fault_counts["too_shallow"] == (0 if silent else 1)
 
 
 def counted(agreement: Agreement, given: Verdict, ruled: dict[int, int], seconds: float = 4.0) -> dict[str, int]:

@@ -168,6 +168,25 @@ def test_sitting_is_compared_with_how_it_began(fault: str, view: str, wrong: dic
     assert "calibrating" in {state.phase for state in states}
 
 
+def test_a_plank_as_long_as_a_good_one_is_praised_once() -> None:
+    states = follow(held("plank", 45, "side"), "plank")
+    (praised,) = (state for state in states if state.cue_is_new)
+    assert praised.cue == load_exercise("plank").praise
+    assert praised.hold_seconds == pytest.approx(30, abs=0.1)
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_who_was_told_how_they_sit_and_puts_it_right_is_praised(stays: bool) -> None:
+    slumped, well = held("sitting", 60, "side", head=42.0), held("sitting", 30, "side")
+    after_K3 = well.keypoints_TK3 if stays else np.zeros_like(well.keypoints_TK3)
+    sitting = load_exercise("sitting")
+    states = follow(Filmed(np.concatenate([slumped.keypoints_TK3, after_K3]), 30.0), "sitting")
+    said = [state.cue for state in states if state.cue_is_new]
+    told = sitting.faults[0].cue
+    assert said == [told] * said.count(told) + [sitting.praise] * stays
+    assert told in said
+
+
 def test_sitting_well_is_left_alone_until_a_break_is_due() -> None:
     coach = Coach(load_exercise("sitting"))
     pose_K3 = held("sitting", 0.2, "side").keypoints_TK3[0]
@@ -195,3 +214,21 @@ def test_snoozed_it_counts_and_shows_and_keeps_silent() -> None:
     assert not any(state.cue_is_new for state in states)
     with pytest.raises(ValueError, match="-1"):
         coach.snooze(-1)
+
+
+@pytest.mark.parametrize("first_seconds", [0.0, 86_400.0])
+def test_silence_lasts_its_time_from_before_the_first_frame_and_over_a_gap(first_seconds: float) -> None:
+    filmed = film(Set(MOTIONS["lunge"].wrong(trunk=48), 4), "side")
+    coach = Coach(load_exercise("lunge"))
+    coach.snooze(100)
+    told = []
+    for begins, quiet_seconds in ((0.0, 100.0), (60.0, 40.0), (110.0, 0.0)):
+        for frame, pose_K3 in enumerate(filmed.keypoints_TK3):
+            state = coach.update(first_seconds + begins + frame / 30, pose_K3)
+            if frame == 0:
+                assert coach.quiet_seconds == pytest.approx(quiet_seconds)
+            told += [begins] if state.cue_is_new else []
+    assert set(told) == {110.0}
+    coach.snooze(100)
+    coach.recalibrate()
+    assert coach.quiet_seconds == 0

@@ -11,6 +11,8 @@ import pytest
 from tests.edge.diary.sets import Exerciser
 from tests.edge.dots import squats
 
+from plumbline_edge.coach.agreement import Agreement
+from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.exercises import load_exercise
 from plumbline_edge.diary.diary import Diary
 from plumbline_edge.diary.recorder import SetRecorder
@@ -38,6 +40,24 @@ def test_report_of_a_set_counts_as_the_coach_did(tmp_path: Path) -> None:
     assert "Go lower" in page
     assert "data:image/jpeg" in page
     assert diary.report(set_id) == (page, text)
+
+
+def test_report_of_a_set_tells_what_was_told_then_with_a_judge(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    person = Exerciser.of(SetRecorder(diary, 365, 30))
+    set_id = person.begin()
+    squat = person.coach.exercise
+    # A judge alone, who never says a word: the rules would have found the shallow squat.
+    person.coach = Coach(squat, agreement=Agreement(squat, {}, rules=False))
+    person.do([*squats(2), *squats(1, depth=0.45)])
+    person.recorder.end()
+    page, text = report_of(diary, diary.set(set_id), squat)
+    data = json.loads(text)
+    assert diary.set(set_id).counts.fault_counts == {}
+    assert [fault["times"] for fault in data["faults"]] == [0] * len(squat.faults)
+    assert [attempt["faults"] for attempt in data["attempts"]] == [[], [], []]
+    assert (data["reps"], data["partial_reps"]) == (2, 1)
+    assert "no fault was found" in page
 
 
 def test_frames_carry_angles_and_keypoints(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
+import time
+from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from plumbline_edge.coach.exercises import load_exercise
 from plumbline_edge.coach.state import CoachState, Fault
 from plumbline_edge.diary.diary import Diary
 from plumbline_edge.diary.entries import SittingMinute
-from plumbline_edge.diary.sitting import SittingTally, is_all_day
+from plumbline_edge.diary.sitting import SittingTally, is_all_day, minutes_of
 from plumbline_edge.web.diary_answers import sitting_day
 
 WELL = CoachState(holds=True, hold_seconds=100.0)
@@ -23,6 +25,24 @@ def test_sitting_goes_on_all_day_and_a_plank_does_not() -> None:
     assert is_all_day(load_exercise("sitting"))
     assert not is_all_day(load_exercise("plank"))
     assert not is_all_day(load_exercise("squat"))
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A place with summer time."""
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(("day", "hours"), [((2026, 3, 28), 24), ((2026, 3, 29), 23), ((2026, 10, 25), 25)])
+def test_a_day_goes_from_midnight_to_midnight(day: tuple[int, int, int], hours: int) -> None:
+    first, end = minutes_of(date(*day))
+    assert end - first == hours * 60
+    assert minutes_of(date(*day) + timedelta(days=1))[0] == end
 
 
 def test_seconds_go_to_the_minute_and_to_what_they_were() -> None:

@@ -7,7 +7,10 @@ import asyncio
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.datastructures import URL
+from starlette.requests import HTTPConnection
 
+from plumbline_edge.web.access import Access, TokenGate
 from plumbline_edge.web.guard import MOST_CLIENTS, Guard, RateLimit
 
 OWN = {"X-Plumbline": "1"}
@@ -62,6 +65,22 @@ def test_a_change_comes_from_this_very_site(headers: dict[str, str], status: int
     if status == 403:
         assert answer.json()["error"]["code"] == "cross_site"
         assert answer.headers.get("access-control-allow-origin") is None
+
+
+def test_a_host_header_cannot_pass_for_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older Starlette makes this URL of a header `Host: x/healthz?`."""
+    monkeypatch.setattr(HTTPConnection, "url", property(lambda _: URL("http://x/healthz?/thing")))
+    gated = app()
+    gated.add_middleware(TokenGate, access=Access("a-token-of-some-length"))
+
+    async def asked() -> tuple[int, int]:
+        async with client() as open_to_all:
+            changed = await open_to_all.post("/thing")
+        closed = httpx.ASGITransport(gated, client=("192.0.2.7", 5000))
+        async with httpx.AsyncClient(transport=closed, base_url="http://pi.local:8080") as elsewhere:
+            return changed.status_code, (await elsewhere.get("/thing")).status_code
+
+    assert asyncio.run(asked()) == (403, 401)
 
 
 def test_who_asks_too_often_is_told_when_to_come_again() -> None:

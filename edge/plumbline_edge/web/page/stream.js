@@ -42,6 +42,7 @@ export class LiveStream {
 
   async run() {
     for (;;) {
+      let how = "lost";
       const abort = new AbortController();
       let watchdog = setTimeout(() => abort.abort(), SILENCE_MS);
       try {
@@ -55,10 +56,11 @@ export class LiveStream {
           this.take(message);
         }
       } catch (error) {
-        this.onConnection(error.code ?? "lost");
+        // The service's own word for it; that of a request that was given up is a number.
+        if (typeof error.code === "string") how = error.code;
       }
       clearTimeout(watchdog);
-      this.onConnection("lost");
+      this.onConnection(how);
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
   }
