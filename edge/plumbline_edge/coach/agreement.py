@@ -1,4 +1,4 @@
-"""Rules and judge together: the judge silences a rule that it finds unlikely, and speaks where it is very sure.
+"""Rules and judge together: the judge silences a rule that it does not agree with, and speaks where it is very sure.
 
 Cues, praise, counts of faults and an attempt's faults are both's. Repetitions and what is shown stay the rules' own,
 but for the faults that the judge adds to what is shown.
@@ -24,8 +24,6 @@ REMEMBERED_SECONDS: Final[float] = 3.0
 """A rule may speak this long after it saw something, at the end of an attempt; so long the judge looks back too."""
 SURE_SECONDS: Final[float] = 0.6
 """The judge is as sure as it must be for this long before it speaks by itself."""
-SILENCES_BELOW: Final[float] = 0.5
-"""Of the fault's threshold: a rule is silenced when the judge thought it less likely than this all the time."""
 SPEAKS_ABOVE: Final[float] = 0.45
 """Of the way from the fault's threshold to certainty."""
 SAME_SECONDS: Final[float] = 1.0
@@ -149,8 +147,7 @@ class Agreement:
     def _is_unlikely(self, name: str) -> bool:
         limits = self._limits[name]
         return bool(limits) and all(
-            max(self._probabilities(fault, REMEMBERED_SECONDS)) < SILENCES_BELOW * limit
-            for fault, limit in limits.items()
+            max(self._probabilities(fault, REMEMBERED_SECONDS)) < limit for fault, limit in limits.items()
         )
 
     def _is_sure_of(self, name: str) -> bool:

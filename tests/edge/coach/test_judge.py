@@ -51,7 +51,7 @@ def heard(agreement: Agreement, faults: tuple[Fault, ...], given: Verdict, secon
 
 def test_a_judge_that_is_of_two_minds_changes_nothing() -> None:
     agreement = Agreement(SQUAT, THRESHOLDS)
-    assert heard(agreement, (SHALLOW,), verdict(too_shallow=0.2, knees_caving_in=0.6)) == ("too_shallow",)
+    assert heard(agreement, (SHALLOW,), verdict(too_shallow=0.5, knees_caving_in=0.6)) == ("too_shallow",)
     assert heard(agreement, (), verdict(knees_caving_in=0.6)) == ()
     assert set(agreement.disagreements.values()) == {0}
 
@@ -64,7 +64,7 @@ def test_a_judge_silences_what_it_finds_unlikely_and_says_so_once() -> None:
 
 def test_a_fault_that_was_likely_a_moment_ago_is_not_silenced() -> None:
     agreement = Agreement(SQUAT, THRESHOLDS)
-    heard(agreement, (), verdict(too_shallow=0.3))
+    heard(agreement, (), verdict(too_shallow=0.5))
     for number in range(40, 40 + round((REMEMBERED_SECONDS - 1) * RATE_HZ)):
         agreement.take(number / RATE_HZ, verdict())
     assert agreement.spoken_of((SHALLOW,), (SHALLOW,)) == (SHALLOW,)
@@ -158,14 +158,14 @@ def attempt(agreement: Agreement, given: Verdict, finds: int | None = None, begi
 
 def test_a_fault_that_was_silenced_is_none_of_its_attempt() -> None:
     agreement = Agreement(SQUAT, THRESHOLDS)
-    assert attempt(agreement, verdict(too_shallow=0.3), 20) == ("too_shallow",)
+    assert attempt(agreement, verdict(too_shallow=0.5), 20) == ("too_shallow",)
     assert attempt(agreement, verdict(), 25, begins=4.0) == ()
-    assert attempt(agreement, verdict(too_shallow=0.3), 20, begins=8.0) == ("too_shallow",)
+    assert attempt(agreement, verdict(too_shallow=0.5), 20, begins=8.0) == ("too_shallow",)
 
 
 def test_what_the_judge_adds_is_of_the_attempt_that_it_is_about() -> None:
     agreement = Agreement(SQUAT, THRESHOLDS)
-    both = verdict(too_shallow=0.3, knees_caving_in=0.9)
+    both = verdict(too_shallow=0.5, knees_caving_in=0.9)
     assert attempt(agreement, both, 20) == ("too_shallow", "knees_caving_in")
     agreement.take(3.3, verdict(knees_caving_in=0.9))
     assert attempt(agreement, verdict(), begins=3.4) == ()
@@ -173,7 +173,7 @@ def test_what_the_judge_adds_is_of_the_attempt_that_it_is_about() -> None:
 
 def test_without_rules_an_attempt_has_the_judges_faults_alone() -> None:
     agreement = Agreement(SQUAT, THRESHOLDS, rules=False)
-    assert attempt(agreement, verdict(too_shallow=0.3, knees_caving_in=0.9), 20) == ("knees_caving_in",)
+    assert attempt(agreement, verdict(too_shallow=0.5, knees_caving_in=0.9), 20) == ("knees_caving_in",)
 
 
 @pytest.mark.parametrize(("rules", "silent"), [(True, True), (True, False), (False, True)])
@@ -181,7 +181,7 @@ def test_nobody_is_praised_for_putting_right_what_they_were_not_told_of(rules: b
     clip = film([Squat(thigh_degrees=60), Squat(), Squat()], "side", 15.0)
     coach = Coach(SQUAT, agreement=Agreement(SQUAT, THRESHOLDS, rules=rules))
     states = [
-        coach.update(frame / 15, keypoints_K3, verdict(too_shallow=0.0 if silent else 0.3))
+        coach.update(frame / 15, keypoints_K3, verdict(too_shallow=0.0 if silent else 0.5))
         for frame, keypoints_K3 in enumerate(clip.keypoints_TK3)
     ]
     said = [state.cue for state in states if state.cue_is_new]
