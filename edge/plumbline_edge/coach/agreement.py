@@ -52,9 +52,11 @@ class Agreement:
         """`thresholds` by (exercise, fault), from the judge's manifest. Without `rules`, the judge alone speaks."""
         self._exercise = exercise
         self._limits: dict[str, dict[str, float]] = {fault.name: {} for fault in exercise.faults}
+        # A rule has a clock for the tempo; the judge guesses it.
+        timed = {fault.name for fault in exercise.faults if fault.condition.measure.kind == "tempo"}
         for (name, fault), threshold in thresholds.items():
             told = TOLD_AS.get((name, fault), fault)
-            if name == exercise.name and told in self._limits:
+            if name == exercise.name and told in self._limits.keys() - timed:
                 self._limits[told][fault] = threshold
         self._rules = rules
         self._waits = {fault.name: fault.spoken_after_seconds for fault in exercise.faults}

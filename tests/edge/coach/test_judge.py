@@ -101,6 +101,12 @@ def test_a_fault_that_the_judge_does_not_know_is_left_to_the_rules() -> None:
     assert heard(Agreement(SQUAT, known), (SHALLOW,), verdict()) == ("too_shallow",)
 
 
+def test_of_the_tempo_the_judge_has_no_say() -> None:
+    fast = next(fault for fault in SQUAT.faults if fault.name == "too_fast")
+    assert heard(Agreement(SQUAT, THRESHOLDS), (fast,), verdict()) == ("too_fast",)
+    assert heard(Agreement(SQUAT, THRESHOLDS), (), verdict(too_fast=1.0)) == ()
+
+
 def test_a_fault_that_the_coach_has_no_rule_for_is_told_by_the_rule_that_is_apt() -> None:
     sitting = load_exercise("sitting")
     thresholds = dict.fromkeys(FAULT_NAMES, 0.5)
