@@ -6,9 +6,7 @@ T frames, t frames at the judge's rate, K the 17 keypoints, 3 = x, y, score.
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from plumbline_contract.form import EXERCISES, RATE_HZ
-from plumbline_contract.sequence import torso_length
+from plumbline_contract.sequence import TORSO_PERCENTILE, torso_length
 from plumbline_contract.skeleton import NUM_KEYPOINTS
-from plumbline_training.form import samples
-from plumbline_training.form.errors import ErrorBank, hip_centred, load_error_tracks
+from plumbline_training.form.errors import SHIPPED, ErrorBank, Noise, hip_centred, load_error_tracks
 from plumbline_training.form.rendered import NAMED
 
 Keypoints = npt.NDArray[np.floating]
@@ -27,31 +24,6 @@ Eye = Callable[[Path, Mapping[str, Any], int], Keypoints]
 """A clip's json, what it says and a seed to keypoints (T, 17, 3)."""
 
 
-@dataclass(frozen=True)
-class Noise:
-    """Errors of keypoints on each axis, in torso lengths."""
-
-    constant: float
-    """Of a keypoint throughout a clip: this person's knee is always seen a little too high."""
-    slow: float
-    """Changing over `slow_seconds`, as the pose does."""
-    slow_seconds: float
-    white: float
-    """Of each frame by itself."""
-
-    def sample(self, frames: int, rate_hz: float, rng: np.random.Generator) -> Keypoints:
-        """Errors (T, 17, 2)."""
-        shape = (frames, NUM_KEYPOINTS, 2)
-        slow_TK2 = rng.normal(0, self.slow, shape)
-        kept = math.exp(-1 / (rate_hz * self.slow_seconds))
-        for frame in range(1, frames):
-            slow_TK2[frame] = kept * slow_TK2[frame - 1] + math.sqrt(1 - kept**2) * slow_TK2[frame]
-        return slow_TK2 + rng.normal(0, self.constant, shape[1:]) + rng.normal(0, self.white, shape)
-
-
-SHIPPED: Final = Noise(samples.CONSTANT, samples.SLOW, samples.SLOW_SECONDS, samples.WHITE)
-"""As `infra.find_keypoints` measured it of version 0.4.0 of the model on 22 rendered clips through their pixels
-(docs/coach.md): a median error of 0.055 torso lengths in all, most of it the same from frame to frame."""
 NOISES: Final = {
     "shipped": SHIPPED,
     "white": Noise(constant=0.0, slow=0.0, slow_seconds=1.0, white=0.03),
@@ -85,7 +57,7 @@ def found_file(path: Path, found: Path) -> Path:
 
 def clip_torso_px(truth_TK3: Keypoints) -> float:
     """How long the torso of a clip's person looks where it is not foreshortened; outside the picture is at 0."""
-    return float(np.nanpercentile(torso_length(np.where(truth_TK3 > 0, truth_TK3, 0.0)), 75))
+    return float(np.nanpercentile(torso_length(np.where(truth_TK3 > 0, truth_TK3, 0.0)), TORSO_PERCENTILE))
 
 
 def noisy_keypoints(clip: Mapping[str, Any], noise: Noise, seed: int) -> Keypoints:

@@ -17,6 +17,7 @@ from plumbline_contract.exercise import Exercise, View
 from plumbline_edge.coach import Coach, CoachState, load_exercise
 from plumbline_edge.coach.judge import FormJudge
 from plumbline_edge.coach.view import FRONT_FROM, SIDE_BELOW
+from plumbline_training.form.rendered import NAMED
 
 RULES_OF: Final[dict[str, dict[str, str]]] = {
     "squat": {
@@ -106,7 +107,7 @@ def clip_paths(folders: Sequence[Path], found: Path | None = None) -> list[Path]
 
 def exercise_of(clip: Mapping[str, Any]) -> Exercise:
     """The coach's exercise that a clip shows."""
-    return load_exercise({"desk_sitting": "sitting"}.get(clip["exercise"], clip["exercise"]))
+    return load_exercise(NAMED.get(clip["exercise"], clip["exercise"]))
 
 
 def follow(keypoints_TK3: Keypoints, rate_hz: float, coach: Coach, judge: FormJudge | None = None) -> list[CoachState]:
@@ -157,6 +158,14 @@ def matched(spells: Sequence[Spell], told: Sequence[Told]) -> tuple[set[int], li
             continue
         found.add(min((number in found, distance, number) for distance, number in near)[2])
     return found, false
+
+
+def compared(
+    clip: Mapping[str, Any], exercise: Exercise, states: Sequence[CoachState]
+) -> tuple[list[Spell], set[int], list[Told]]:
+    """What was injected, which of it was found, and what was told falsely."""
+    spells = spells_of(clip, exercise)
+    return spells, *matched(spells, told_in(states, float(clip["fps"])))
 
 
 @dataclass
@@ -231,11 +240,11 @@ def count_error(clip: Mapping[str, Any], repetitions: int) -> int:
 
 def score_clip(clip: Mapping[str, Any], exercise: Exercise, states: Sequence[CoachState]) -> Score:
     """Counts and faults against what was done."""
-    fps, score, spells = float(clip["fps"]), Score(clips=1), spells_of(clip, exercise)
+    score = Score(clips=1)
+    spells, found, false = compared(clip, exercise, states)
     if not states[-1].holds:
         off = count_error(clip, states[-1].reps)
         score.counted, score.exact, score.off_by_more = 1, int(off == 0), int(off > 1)
-    found, false = matched(spells, told_in(states, fps))
     score.false = len(false)
     for number, spell in enumerate(spells):
         hit = number in found
@@ -246,7 +255,7 @@ def score_clip(clip: Mapping[str, Any], exercise: Exercise, states: Sequence[Coa
         else:
             score.hidden, score.hidden_found = score.hidden + 1, score.hidden_found + hit
     if not spells:
-        score.right_seconds = len(states) / fps
+        score.right_seconds = len(states) / float(clip["fps"])
         blameless = (exercise.praise, exercise.turn_cue, exercise.hold.break_cue if exercise.hold else None)
         score.false_cues = sum(state.cue_is_new and state.cue not in blameless for state in states)
     return score
@@ -254,8 +263,7 @@ def score_clip(clip: Mapping[str, Any], exercise: Exercise, states: Sequence[Coa
 
 def details(path: Path, clip: Mapping[str, Any], exercise: Exercise, states: Sequence[CoachState]) -> str:
     """What was missed, told falsely or miscounted in one clip."""
-    fps, spells = float(clip["fps"]), spells_of(clip, exercise)
-    found, false = matched(spells, told_in(states, fps))
+    spells, found, false = compared(clip, exercise, states)
     where = f"{path.stem} {exercise.name} {true_view(clip['camera']['azimuth_degrees'])}"
     severities = [spell["severity"] for spell in clip["faults"]]
     lines = [

@@ -18,13 +18,11 @@ from infra.evaluate_coach_rendered import (
     RULES_OF,
     Score,
     clip_paths,
+    compared,
     exercise_of,
     follow,
-    matched,
     score_clip,
     share,
-    spells_of,
-    told_in,
 )
 
 from plumbline_contract.form import FAULT_NAMES
@@ -52,8 +50,7 @@ class Heard:
         """One clip."""
         exercise = exercise_of(clip)
         self.score.add(score_clip(clip, exercise, states))
-        spells = spells_of(clip, exercise)
-        found, false = matched(spells, told_in(states, float(clip["fps"])))
+        spells, found, false = compared(clip, exercise, states)
         for number, spell in enumerate(spells):
             if spell.names:
                 self._of(clip, spell.injected)[0 if number in found else 1] += 1

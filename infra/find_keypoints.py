@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from infra.bench_tracking import follow
-from infra.coach_eyes import Noise, clip_torso_px
+from infra.coach_eyes import clip_torso_px
 from infra.evaluate_coach_rendered import exercise_of
 from tqdm import tqdm
 
@@ -26,7 +26,7 @@ from plumbline_contract.form import RATE_HZ
 from plumbline_contract.sequence import resample
 from plumbline_edge.bundle import open_bundle
 from plumbline_edge.estimator import PoseEstimator
-from plumbline_training.form.errors import ErrorTrack, error_track, save_error_tracks
+from plumbline_training.form.errors import ErrorTrack, Noise, error_track, save_error_tracks
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 VISIBLE: Final = 2

@@ -10,12 +10,25 @@ import re
 from datetime import datetime
 from typing import Annotated, Final, Literal, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import from_json
 
 from plumbline_contract.decode import Alignment, DecodeMethod
 from plumbline_contract.errors import InvalidManifest, UnpublishableBundle
-from plumbline_contract.form import CHANNELS, EXERCISES, FAULT_NAMES, LAG_FRAMES, LOGITS, RATE_HZ, WINDOW_FRAMES
+from plumbline_contract.form import (
+    CHANNELS,
+    EXERCISES,
+    FAULT_NAMES,
+    LAG_FRAMES,
+    LOGITS,
+    RATE_HZ,
+    WINDOW_FRAMES,
+    Array,
+    largest,
+    offset_changes,
+    probability_changes,
+)
 from plumbline_contract.skeleton import KEYPOINT_NAMES
 
 MANIFEST_FILE: Final = "manifest.json"
@@ -287,6 +300,22 @@ class FormParity(_Model):
     probability_max_abs: float = Field(ge=0, le=1, description="of any probability")
     probability_p99: float = Field(ge=0, le=1)
     offset_p99: float = Field(ge=0, description="torso lengths")
+
+    @classmethod
+    def measured(
+        cls, reference: Stage, candidate: Stage, precision: Precision, reference_NL: Array, candidate_NL: Array
+    ) -> FormParity:
+        """From the logits of both on the same windows, each (N, L)."""
+        changed = probability_changes(reference_NL, candidate_NL)
+        return cls(
+            reference=reference,
+            candidate=candidate,
+            precision=precision,
+            samples=len(reference_NL),
+            probability_max_abs=largest(changed),
+            probability_p99=max(float(np.percentile(part, 99)) for part in changed),
+            offset_p99=float(np.percentile(offset_changes(reference_NL, candidate_NL), 99)),
+        )
 
 
 class FormScore(_Model):

@@ -13,6 +13,18 @@ from plumbline_contract.manifest import InputSpec
 
 Image = npt.NDArray[np.uint8]
 
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_JPEG_TAIL_BYTES = 4096
+"""Cameras may write something after the end marker; inside the picture's data it cannot occur."""
+
+
+def decode_picture(encoded: bytes) -> Image | None:
+    """A picture in BGR. None for what is no picture, and for a JPEG without its end: decoders fill that with grey."""
+    if not encoded or (encoded.startswith(_JPEG_START) and _JPEG_END not in encoded[-_JPEG_TAIL_BYTES:]):
+        return None
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+    return None if image is None else np.asarray(image, dtype=np.uint8)
+
 
 def extract_crop(
     image_bgr_HW3: Image, box: Box, input_height: int, input_width: int

@@ -196,16 +196,7 @@ def measured_parity(reference_NL: Logits, candidate_NL: Logits, precision: Preci
     """How far a TFLite file's answers are from ONNX's. Raises ParityLost for answers that are not finite."""
     if not np.isfinite(candidate_NL).all():
         raise ParityLost(f"{precision}: answers are not finite; no bundle was written")
-    changed, moved = probability_changes(reference_NL, candidate_NL), offset_changes(reference_NL, candidate_NL)
-    return FormParity(
-        reference="onnx",
-        candidate="tflite",
-        precision=precision,
-        samples=len(reference_NL),
-        probability_max_abs=largest(changed),
-        probability_p99=max(float(np.percentile(part, 99)) for part in changed),
-        offset_p99=float(np.percentile(moved, 99)),
-    )
+    return FormParity.measured("onnx", "tflite", precision, reference_NL, candidate_NL)
 
 
 def require_parity(parity: FormParity) -> None:

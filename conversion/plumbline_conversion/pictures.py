@@ -14,17 +14,12 @@ import numpy as np
 from plumbline_contract.box import Box
 from plumbline_contract.errors import InvalidBox
 from plumbline_contract.manifest import InputSpec
-from plumbline_contract.preprocess import Image, extract_crop
+from plumbline_contract.preprocess import Image, decode_picture, extract_crop
 from plumbline_conversion.errors import UnreadableImages
 from plumbline_conversion.plan import ImageSource
 
 IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 VIDEO_SUFFIXES: Final = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm"})
-
-JPEG_START: Final = b"\xff\xd8"
-JPEG_END: Final = b"\xff\xd9"
-JPEG_TAIL_BYTES: Final = 4096
-"""Cameras may write something after the end marker; inside the picture's data it cannot occur."""
 
 Item = TypeVar("Item")
 
@@ -84,15 +79,11 @@ def _decoded(sightings: Iterable[Sighting]) -> Iterator[tuple[Sighting, Image]]:
         yield sighting, np.asarray(image, dtype=np.uint8)
 
 
-def _read(path: Path) -> Any:
-    """A picture in BGR. None for what is none, and for a JPEG without its end: the decoder fills that with grey."""
+def _read(path: Path) -> Image | None:
     try:
-        encoded = path.read_bytes()
+        return decode_picture(path.read_bytes())
     except OSError:
         return None
-    if not encoded or (encoded.startswith(JPEG_START) and JPEG_END not in encoded[-JPEG_TAIL_BYTES:]):
-        return None
-    return cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
 
 
 class _FrameReader:

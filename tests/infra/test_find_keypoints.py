@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from infra.coach_eyes import Noise, keypoints_with_errors
+from infra.coach_eyes import keypoints_with_errors
 from infra.find_keypoints import Errors, error_track_of, errors_of, noise_of
 from tests.conftest import STANDING_K2
 
 from plumbline_contract.form import RATE_HZ
-from plumbline_training.form.errors import ErrorBank
+from plumbline_training.form.errors import ErrorBank, Noise
 
 
 def test_noise_is_measured_as_it_was_put_in() -> None:

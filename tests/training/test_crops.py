@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 import torch
 
+from plumbline_contract.preprocess import decode_picture
 from plumbline_contract.skeleton import MIRROR, Keypoint
 from plumbline_training import augment, recipes
 from plumbline_training.config import Augmentation
-from plumbline_training.crops import ImageStore, TrainingCrops, decode
+from plumbline_training.crops import ImageStore, TrainingCrops
 from plumbline_training.datasets import load_dataset, load_dataset_list
 from plumbline_training.scenes import Scenes
 
@@ -95,8 +96,8 @@ def test_a_picture_that_turns_out_to_be_broken_is_a_sample_without_labels(
 def test_a_jpeg_without_its_end_is_broken_and_bytes_after_it_are_not() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     encoded = cv2.imencode(".jpg", picture)[1].tobytes()
-    assert decode(encoded) is not None
-    assert decode(encoded + b"camera" * 10) is not None
-    assert decode(encoded[: len(encoded) * 3 // 4]) is None
-    assert decode(b"") is None
-    assert decode(cv2.imencode(".png", picture)[1].tobytes()) is not None
+    assert decode_picture(encoded) is not None
+    assert decode_picture(encoded + b"camera" * 10) is not None
+    assert decode_picture(encoded[: len(encoded) * 3 // 4]) is None
+    assert decode_picture(b"") is None
+    assert decode_picture(cv2.imencode(".png", picture)[1].tobytes()) is not None

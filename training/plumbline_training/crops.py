@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from torch.utils import data
 from tqdm import tqdm
 
 from plumbline_contract.box import Box, transform_points
-from plumbline_contract.preprocess import Image, extract_crop
+from plumbline_contract.preprocess import Image, decode_picture, extract_crop
 from plumbline_contract.skeleton import NUM_KEYPOINTS
 from plumbline_training import augment, nobody, shards
 from plumbline_training.config import RunConfig
@@ -25,9 +24,6 @@ MAX_BROKEN_SHARE = 0.01
 """More unreadable pictures than this stop the run."""
 DECODED_BUDGET_BYTES = 4 * 2**30
 """Memory for decoded pictures: some 4,500 of COCO's. The rest is read from disk when its turn comes."""
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-JPEG_TAIL_BYTES = 4096
-"""Cameras may write something after the end marker; inside the picture's data it cannot occur."""
 
 
 NOWHERE = (-1e4, -1e4, 1.0)
@@ -55,7 +51,7 @@ def read_image(person: Person) -> Image | None:
 def read_path(path: Path) -> Image | None:
     """As `read_image`."""
     encoded = _read(path)
-    return None if encoded is None else decode(encoded)
+    return None if encoded is None else decode_picture(encoded)
 
 
 def _read(path: Path) -> bytes | None:
@@ -63,14 +59,6 @@ def _read(path: Path) -> bytes | None:
         return shards.read_bytes(path)
     except OSError:
         return None
-
-
-def decode(encoded: bytes) -> Image | None:
-    """A picture in BGR. None for what is no picture, and for a JPEG without its end: decoders fill that with grey."""
-    if not encoded or (encoded.startswith(JPEG_START) and JPEG_END not in encoded[-JPEG_TAIL_BYTES:]):
-        return None
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-    return None if image is None else np.asarray(image, dtype=np.uint8)
 
 
 def check_readable(dataset: Dataset, quiet: bool = False, whole: bool = False) -> None:
@@ -102,7 +90,7 @@ class ImageStore:
         names = {str(person.image): person.image for dataset in datasets for person in dataset.persons}
         for name, path in tqdm(names.items(), desc="decode", unit="picture", disable=quiet or None):
             encoded = _read(path)
-            image = None if encoded is None else decode(encoded)
+            image = None if encoded is None else decode_picture(encoded)
             if image is None:
                 self.broken.append(name)
                 continue

@@ -17,9 +17,9 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
+from plumbline_contract.preprocess import decode_picture
 from plumbline_training.checkpoint import PARTIAL, write_atomically
 from plumbline_training.cli import dataset_list, dataset_parser, run_command
-from plumbline_training.crops import decode
 from plumbline_training.datasets import Dataset, DatasetEntry, load_dataset
 from plumbline_training.errors import InvalidDataset, InvalidSettings
 from plumbline_training.shards import read_bytes, shards_of
@@ -32,7 +32,7 @@ WEBP_QUALITY = 80
 def packed_picture(path: Path, max_side: int | None) -> tuple[bytes, float]:
     """A picture's bytes and the factor it was scaled by. Raises InvalidDataset for a broken one."""
     encoded = read_bytes(path)
-    image = decode(encoded)
+    image = decode_picture(encoded)
     if image is None:
         raise InvalidDataset(f"{str(path)!r} cannot be decoded; fetch it again, or take it out of the annotations")
     scale = 1.0 if max_side is None else min(1.0, max_side / max(image.shape[:2]))

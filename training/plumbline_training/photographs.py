@@ -14,10 +14,9 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from plumbline_contract.box import Box, box_from_keypoints
-from plumbline_contract.preprocess import Image
+from plumbline_contract.preprocess import Image, decode_picture
 from plumbline_contract.skeleton import KEYPOINT_NAMES, LIMBS
 from plumbline_training.checkpoint import write_atomically
-from plumbline_training.crops import decode
 from plumbline_training.drawing import draw_skeleton, write_line
 from plumbline_training.errors import InvalidSettings
 from plumbline_training.evaluate import PERSON_CATEGORY, person_score
@@ -101,7 +100,7 @@ def annotate(
     annotations: list[dict[str, Any]] = []
     summary = Summary(len(paths), [], [])
     for number, path in enumerate(tqdm(paths, unit="picture", disable=quiet or None), start=1):
-        picture = decode(path.read_bytes())
+        picture = decode_picture(path.read_bytes())
         if picture is None:
             summary.unreadable.append(path.name)
             continue

@@ -19,7 +19,7 @@ import onnxruntime
 import torch
 from pydantic import ValidationError
 
-from plumbline_contract.form import CHANNELS, WINDOW_FRAMES, largest, offset_changes, probability_changes
+from plumbline_contract.form import CHANNELS, WINDOW_FRAMES
 from plumbline_contract.manifest import (
     ONNX_METADATA_KEY,
     Dataset,
@@ -49,7 +49,7 @@ def export_form(checkpoint: Path, out: Path, windows_NWC: npt.NDArray[np.float32
     """
     net, state = load_form(checkpoint)
     model = trace(net)
-    parity = measured_parity(answer(net, windows_NWC), run_onnx(model, windows_NWC))
+    parity = FormParity.measured("torch", "onnx", "fp32", answer(net, windows_NWC), run_onnx(model, windows_NWC))
     if parity.probability_max_abs > MAX_PROBABILITY_DIFFERENCE:
         raise ParityLost(
             f"ONNX differs from torch by {parity.probability_max_abs:.2e} on probabilities (limit"
@@ -96,20 +96,6 @@ def run_onnx(model: onnx.ModelProto, windows_NWC: npt.NDArray[np.float32]) -> Lo
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     inputs = as_input(torch.from_numpy(windows_NWC)).numpy()
     return np.concatenate([session.run(None, {"windows": each[None]})[0].reshape(1, -1) for each in inputs])
-
-
-def measured_parity(reference_NL: Logits, candidate_NL: Logits) -> FormParity:
-    """How far ONNX's answers are from torch's."""
-    changed = probability_changes(reference_NL, candidate_NL)
-    return FormParity(
-        reference="torch",
-        candidate="onnx",
-        precision="fp32",
-        samples=len(reference_NL),
-        probability_max_abs=largest(changed),
-        probability_p99=max(float(np.percentile(part, 99)) for part in changed),
-        offset_p99=float(np.percentile(offset_changes(reference_NL, candidate_NL), 99)),
-    )
 
 
 def export_half_form(checkpoint: Path, out: Path, scores: Sequence[dict[str, Any]] = ()) -> None:

@@ -5,7 +5,6 @@ T frames, K keypoints, N windows, F faults.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from plumbline_contract.form import LAG_FRAMES, OFFSET_UNIT, RATE_HZ, form_windows
 from plumbline_contract.sequence import TORSO_PERCENTILE, torso_length
 from plumbline_contract.skeleton import MIRROR, NUM_KEYPOINTS
-from plumbline_training.form.errors import ErrorBank, hip_centred
+from plumbline_training.form.errors import SHIPPED, ErrorBank, hip_centred
 from plumbline_training.form.rendered import Performed
 from plumbline_training.render.camera import Camera
 from plumbline_training.render.clips import Aim, sample_aim
@@ -25,8 +24,6 @@ Keypoints = npt.NDArray[np.float64]
 
 HELD_OUT_DEGREES: Final = (40.0, 50.0)
 """How far from straight ahead no camera stands in training, so that an evaluation may ask about new views."""
-CONSTANT, SLOW, SLOW_SECONDS, WHITE = 0.036, 0.012, 0.5, 0.002
-"""Errors on each axis in torso lengths as measured of the shipped pose model (docs/coach.md)."""
 BANK_SHARE: Final = 0.75
 """Of all looks, those with errors as in pictures, where these are given; the others have made-up ones."""
 BESIDES: Final = 0.4
@@ -63,13 +60,8 @@ class Batch:
 
 
 def noise(frames: int, rng: np.random.Generator, share: float = 1.0) -> Keypoints:
-    """Errors (T, K, 2) in torso lengths: constant, slow (an Ornstein-Uhlenbeck process) and white ones."""
-    shape = (frames, NUM_KEYPOINTS, 2)
-    kept = math.exp(-1 / (RATE_HZ * SLOW_SECONDS))
-    slow = rng.normal(0, SLOW, shape)
-    for frame in range(1, frames):
-        slow[frame] = kept * slow[frame - 1] + math.sqrt(1 - kept**2) * slow[frame]
-    return np.asarray(share * (slow + rng.normal(0, CONSTANT, shape[1:]) + rng.normal(0, WHITE, shape)))
+    """The shipped pose model's errors, made up, at the judge's rate (T, K, 2), more or fewer of them."""
+    return share * SHIPPED.sample(frames, RATE_HZ, rng)
 
 
 def dropped_out(frames: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
