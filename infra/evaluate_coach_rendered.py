@@ -18,6 +18,7 @@ from plumbline_edge.coach import Coach, CoachState, load_exercise
 from plumbline_edge.coach.judge import FormJudge
 from plumbline_edge.coach.view import FRONT_FROM, SIDE_BELOW
 from plumbline_training.form.rendered import NAMED
+from plumbline_training.render.motion import SEVERITIES, known_motions
 
 RULES_OF: Final[dict[str, dict[str, str]]] = {
     "squat": {
@@ -68,7 +69,9 @@ RULES_OF: Final[dict[str, dict[str, str]]] = {
 shorter and from the side to lean. An exercise that has no such rule has none for the fault."""
 EITHER_WAY: Final = (0.55, 0.85)
 """A rendered repetition that was meant to go this share of the full way may count or not: the renderer's depth and the
-rules' progress are not the same number."""
+rules' progress are not the same number. Where one side lags, the share is the mean of both sides."""
+FURTHER: Final = ("too_high",)
+"""Faults by which a movement goes further than it should: one that was held back as well may count or not."""
 WITHIN_SECONDS: Final[float] = 1.0
 """A fault told this long before or after its time is found; told at any other time, it is false."""
 
@@ -231,9 +234,22 @@ def share(hits: int, n: int) -> str:
     return f"{hits} of {n} ({100 * low:.0f} to {100 * high:.0f}%)" if n else "none"
 
 
+def depths_of(clip: Mapping[str, Any]) -> list[float]:
+    """How much of the full way each repetition was meant to go, on average of both sides."""
+    depths = [float(rep["depth"]) for rep in clip["repetitions"]]
+    kinds = {fault.name: fault for fault in known_motions()[clip["exercise"]].faults}
+    for spell in clip["faults"]:
+        lagging, number = kinds[spell["name"]].one_side_depth, spell["repetition"]
+        if lagging is not None:
+            depths[number] *= (1 + lagging[SEVERITIES.index(spell["severity"])]) / 2
+        elif spell["name"] in FURTHER:
+            depths[number] = max(depths[number], EITHER_WAY[0])
+    return depths
+
+
 def count_error(clip: Mapping[str, Any], repetitions: int) -> int:
     """By how many the count is wrong."""
-    most, least = (sum(rep["depth"] >= depth for rep in clip["repetitions"]) for depth in EITHER_WAY)
+    most, least = (sum(each >= depth for each in depths_of(clip)) for depth in EITHER_WAY)
     off: int = max(least - repetitions, repetitions - most, 0)
     return off
 
@@ -273,6 +289,6 @@ def details(path: Path, clip: Mapping[str, Any], exercise: Exercise, states: Seq
     ]
     lines += [f"{where}: FALSE {told.name} at {told.seconds:.1f}, view {states[-1].view}" for told in false]
     if not states[-1].holds and count_error(clip, states[-1].reps):
-        depths = [rep["depth"] for rep in clip["repetitions"]]
+        depths = [round(depth, 2) for depth in depths_of(clip)]
         lines.append(f"{where}: COUNT {states[-1].reps} of {depths}")
     return "\n".join(lines)

@@ -33,8 +33,8 @@ class LearntRest(Strict):
     @model_validator(mode="after")
     def _positive_range(self) -> LearntRest:
         low, high = self.learnt_between
-        if not 0 < low < high:
-            raise ValueError(f"learnt_between {self.learnt_between!r} must be two rising positive numbers")
+        if not (0 < low < high or low < high < 0):
+            raise ValueError(f"learnt_between {self.learnt_between!r} must be two rising numbers of one sign")
         return self
 
 

@@ -69,6 +69,13 @@ def test_rest_may_be_learnt() -> None:
     assert parse_exercise(data).progress[0].rest == LearntRest(learnt_between=(100, 180))
 
 
+@pytest.mark.parametrize("between", [(-0.7, -1.3), (-0.5, 0.5), (0.0, 1.0)])
+def test_a_learnt_rest_rises_and_keeps_its_sign(between: tuple[float, float]) -> None:
+    assert LearntRest(learnt_between=(-1.3, -0.7)).learnt_between == (-1.3, -0.7)
+    with pytest.raises(ValueError, match="two rising numbers of one sign"):
+        LearntRest(learnt_between=between)
+
+
 def test_points_are_joints_with_and_without_a_side_and_middles() -> None:
     assert {"nose", "knee", "left_knee", "mid_knee"} <= POINT_NAMES
     assert not {"mid_nose", "left_nose", "toe"} & POINT_NAMES
