@@ -35,7 +35,7 @@ from plumbline_training.form.errors import (
     load_error_tracks,
     save_error_tracks,
 )
-from plumbline_training.form.net import FormNet
+from plumbline_training.form.net import FormNet, FrameConv
 from plumbline_training.form.recorded import Recorded, folds, load_recorded, require_folds
 from plumbline_training.form.rendered import (
     FAULTS_NAMED,
@@ -207,6 +207,25 @@ def test_other_data_is_another_run_and_stands_in_the_lineage(tmp_path: Path) -> 
     assert weights["stem.weight"].shape[0] == 96, "it goes on with the width that the weights have"
     with pytest.raises(InvalidCheckpoint, match="another run"):
         train_form(replace(config, data=then.part("rendered")), SQUATS, [], tmp_path / "run", quiet=True)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        FrameConv(6, 4, (5, 1), stride=(2, 1), padding=(2, 0)),
+        FrameConv(6, 4, (3, 1), padding=(4, 0), dilation=(4, 1)),
+        FrameConv(6, 4, 1),
+    ],
+)
+def test_a_layer_learns_the_convolution_that_is_converted(layer: FrameConv) -> None:
+    x_NCW1 = torch.randn(3, 6, 40, 1, generator=torch.Generator().manual_seed(0))
+    y_NCW1 = layer(x_NCW1)
+    assert layer.training
+    torch.testing.assert_close(
+        y_NCW1,
+        torch.nn.functional.conv2d(x_NCW1, layer.weight, layer.bias, layer.stride, layer.padding, layer.dilation),
+    )
+    torch.testing.assert_close(y_NCW1, layer.eval()(x_NCW1))
 
 
 def test_damaged_performances_are_named(tmp_path: Path) -> None:

@@ -178,9 +178,7 @@ def _train(arguments: argparse.Namespace) -> None:
     weights = train_form(config, data.performed, [], out / "rendered", data.initial, quiet, bank=data.learnt)
     # Longer or shorter training on performances is another beginning.
     tuned = data.part("tuned", str(arguments.rounds))
-    tuning = replace(
-        config, rounds=arguments.tuning_rounds, performances=110, batch_size=128, learning_rate=5e-4, data=tuned
-    )
+    tuning = replace(config, rounds=arguments.tuning_rounds, performances=110, learning_rate=5e-4, data=tuned)
     figures, scores = list[str](), list[dict[str, Any]]()
     if recorded and arguments.cross_validate:
         told = cross_validated(weights, tuning, data, out, quiet)

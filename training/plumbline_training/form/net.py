@@ -10,15 +10,32 @@ from typing import Final
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from plumbline_contract.form import CHANNELS, LAG_FRAMES, LOGITS, WINDOW_FRAMES
 
-WIDTH: Final = 128
+WIDTH: Final = 192
 STRIDE: Final = 2
 """The stem halves the rate to 5 Hz: half the time of everything after it."""
 DILATIONS: Final = (1, 2, 4, 1, 2)
 """Together they see 43 frames around each frame (Bai, Kolter and Koltun 2018, without the causal padding)."""
-DROPOUT: Final = 0.1
+
+
+class FrameConv(nn.Conv2d):
+    """A convolution over frames. It learns as one product of matrices, in half the time that oneDNN's own gradient of
+    pictures one pixel wide takes; elsewhere it is the layer that the conversion knows."""
+
+    def forward(self, x_NCW1: torch.Tensor) -> torch.Tensor:
+        """(N, C, W, 1) to (N, C', W', 1)."""
+        if not self.training:
+            return super().forward(x_NCW1)
+        taps, step, dilation = self.kernel_size[0], self.stride[0], self.dilation[0]
+        padding = int(self.padding[0])
+        x_NWC = functional.pad(x_NCW1.squeeze(3).transpose(1, 2), (0, 0, padding, padding))
+        span = x_NWC.shape[1] - dilation * (taps - 1)
+        near_NWX = torch.cat([x_NWC[:, dilation * tap : dilation * tap + span : step] for tap in range(taps)], dim=2)
+        weight_CX = self.weight.squeeze(3).transpose(1, 2).flatten(1)
+        return functional.linear(near_NWX, weight_CX, self.bias).transpose(1, 2).unsqueeze(3)
 
 
 class Block(nn.Module):
@@ -27,11 +44,10 @@ class Block(nn.Module):
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(width, width, (3, 1), padding=(dilation, 0), dilation=(dilation, 1), bias=False),
+            FrameConv(width, width, (3, 1), padding=(dilation, 0), dilation=(dilation, 1), bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
-            nn.Dropout2d(DROPOUT),
-            nn.Conv2d(width, width, 1),
+            FrameConv(width, width, 1),
         )
 
     def forward(self, x_NCW1: torch.Tensor) -> torch.Tensor:
@@ -45,10 +61,10 @@ class FormNet(nn.Module):
 
     def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(CHANNELS, width, (5, 1), stride=(STRIDE, 1), padding=(2, 0))
+        self.stem = FrameConv(CHANNELS, width, (5, 1), stride=(STRIDE, 1), padding=(2, 0))
         self.blocks = nn.Sequential(*(Block(width, dilation) for dilation in DILATIONS))
-        self.join = nn.Sequential(nn.Conv2d(2 * width, 2 * width, 1), nn.ReLU(inplace=True), nn.Dropout(DROPOUT))
-        self.answer = nn.Conv2d(2 * width, LOGITS, 1)
+        self.join = nn.Sequential(FrameConv(2 * width, 2 * width, 1), nn.ReLU(inplace=True))
+        self.answer = FrameConv(2 * width, LOGITS, 1)
 
     def forward(self, windows_NCW1: torch.Tensor) -> torch.Tensor:
         """The answer about the frame LAG_FRAMES before the newest, from it and from the mean over the window."""

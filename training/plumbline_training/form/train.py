@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from plumbline_contract.form import ANSWER, EXERCISES, FAULT_NAMES, OFFSET_UNIT
@@ -41,7 +42,7 @@ class FormConfig:
     rounds: int = 120
     performances: int = 440
     passes: int = 1
-    batch_size: int = 256
+    batch_size: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     seed: int = 0
@@ -75,7 +76,7 @@ def losses(logits_NL: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
         "faults": (faults_NF * (0.7 * own_NF + 0.02)).sum(dim=1).mean(),
         "keypoints": 4 * binary(part["keypoints"], torch.from_numpy(batch.keypoints_NK)),
         "offsets": 2 * (offsets_N * offsets_weight_N).sum() / offsets_weight_N.sum().clamp(min=1.0),
-        "left": 0.3 * (functional.huber_loss(left_N, torch.zeros_like(left_N), reduction="none") * moved_N).mean(),
+        "left": 1.5 * (functional.huber_loss(left_N, torch.zeros_like(left_N), reduction="none") * moved_N).mean(),
     }
 
 
@@ -132,12 +133,13 @@ def train_form(
     begun = _resume(out / STATE_FILE, config, net, optimiser)
     last = stop_after or config.rounds
     bar = tqdm(range(begun, last), desc="rounds", initial=begun, total=config.rounds, disable=quiet)
-    for number in bar:
+    # Another process makes the next round's windows while this one is learnt from.
+    looks = DataLoader(Looks(config, performed, bank), None, sampler=range(begun, last), num_workers=1)
+    for number, seen in zip(bar, looks, strict=True):
         rng = np.random.default_rng((config.seed, number))
-        torch.manual_seed(config.seed + 1000 * number)
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * _rate(number / config.rounds)
-        means = _round(config, net, optimiser, performed, recorded, rng, bank)
+        means = _round(config, net, optimiser, seen, recorded, rng)
         if not np.isfinite(sum(means.values())):
             raise TrainingDiverged(f"round {number}: the loss is no finite number; lower the learning rate")
         bar.set_postfix({name: f"{value:.3f}" for name, value in means.items()})
@@ -165,17 +167,31 @@ def _resume(path: Path, config: FormConfig, net: FormNet, optimiser: torch.optim
     return begun
 
 
+class Looks(Dataset[Batch]):
+    """What each round sees."""
+
+    def __init__(self, config: FormConfig, performed: Sequence[Performed], bank: ErrorBank | None) -> None:
+        self._config, self._performed, self._bank = config, performed, bank
+
+    def __len__(self) -> int:
+        return self._config.rounds
+
+    def __getitem__(self, number: int) -> Batch:
+        """Of round `number`."""
+        rng = np.random.default_rng((self._config.seed, number, 1))
+        count = min(self._config.performances, len(self._performed))
+        chosen = rng.choice(len(self._performed), count, replace=False)
+        return rendered_batch([self._performed[each] for each in chosen], rng, bank=self._bank)
+
+
 def _round(
     config: FormConfig,
     net: FormNet,
     optimiser: torch.optim.Optimizer,
-    performed: Sequence[Performed],
+    seen: Batch,
     recorded: Sequence[Recorded],
     rng: np.random.Generator,
-    bank: ErrorBank | None,
 ) -> dict[str, float]:
-    count = min(config.performances, len(performed))
-    seen = rendered_batch([performed[n] for n in rng.choice(len(performed), count, replace=False)], rng, bank=bank)
     sums: dict[str, float] = {}
     net.train()
     steps = 0
