@@ -228,10 +228,11 @@ def test_a_layer_learns_the_convolution_that_is_converted(layer: FrameConv) -> N
     torch.testing.assert_close(y_NCW1, layer.eval()(x_NCW1))
 
 
-def test_damaged_performances_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept_bytes", [0, 2000])
+def test_damaged_performances_are_named(tmp_path: Path, kept_bytes: int) -> None:
     arguments = asked(tmp_path)
     path = tmp_path / "performed/11-00000-6.npz"
-    path.write_bytes(path.read_bytes()[:2000])
+    path.write_bytes(path.read_bytes()[:kept_bytes])
     with pytest.raises(InvalidDataset, match="delete it"):
         read_data(arguments)
 
@@ -273,6 +274,9 @@ def test_recorded_sequences_are_named_by_what_they_show(tmp_path: Path) -> None:
     assert (EXERCISES[read.exercise], read.wrong, read.source, read.name) == ("squat", True, "here", "one")
     np.savez(tmp_path / "bad.npz", squat__bad__here__one=np.zeros((5, 17, 3)))
     with pytest.raises(InvalidDataset, match="EXERCISE__LABEL__SOURCE__NAME"):
+        load_recorded(tmp_path / "bad.npz")
+    (tmp_path / "bad.npz").write_bytes(b"")
+    with pytest.raises(InvalidDataset, match="no npz of sequences"):
         load_recorded(tmp_path / "bad.npz")
 
 
@@ -323,9 +327,10 @@ def test_error_tracks_are_kept(tmp_path: Path) -> None:
     kept = load_error_tracks(tmp_path / "errors.npz")
     np.testing.assert_allclose(kept[7].error_BK2, tracks[7].error_BK2, atol=1e-6)
     assert [each.exercise for each in kept] == [each.exercise for each in tracks]
-    (tmp_path / "bad.npz").write_bytes(b"nothing")
-    with pytest.raises(InvalidDataset, match="find_keypoints"):
-        load_error_tracks(tmp_path / "bad.npz")
+    for content in (b"", b"nothing"):
+        (tmp_path / "bad.npz").write_bytes(content)
+        with pytest.raises(InvalidDataset, match="find_keypoints"):
+            load_error_tracks(tmp_path / "bad.npz")
     with pytest.raises(InvalidDataset, match="more clips"):
         ErrorBank([])
 

@@ -123,7 +123,7 @@ def load_error_tracks(path: Path) -> list[ErrorTrack]:
                 ErrorTrack(EXERCISES.index(exercise), azimuth, pose.astype(float), error.astype(float), seen)
                 for (exercise, azimuth), pose, error, seen in zip(heads, *parts, strict=True)
             ]
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InvalidDataset(
             f"{str(path)!r} holds no errors of a pose model ({error}); make some: python -m infra.find_keypoints"
         ) from error

@@ -38,7 +38,7 @@ def load_recorded(path: Path) -> list[Recorded]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return [_read(key, archive[key], path) for key in archive.files]
-    except (OSError, ValueError, BadZipFile) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise InvalidDataset(f"{str(path)!r} is no npz of sequences ({error})") from error
 
 

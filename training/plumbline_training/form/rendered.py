@@ -220,7 +220,7 @@ def load_performed(path: Path) -> list[Performed]:
         with path.open("rb") as file, np.load(file) as archive:
             data = {name: archive[name] for name in archive.files}
         ends = np.cumsum(data["frames"])
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InvalidDataset(
             f"{str(path)!r} holds no performances ({error}); delete it, and it is made again"
         ) from error
