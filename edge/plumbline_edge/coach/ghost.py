@@ -33,8 +33,9 @@ SOLVE_SECONDS: Final[float] = 0.1
 LEARN_SECONDS: Final[float] = 0.3
 LEAST_MOVE: Final[float] = 0.03
 """A ghost that moves no joint by this many torso lengths is not worth drawing."""
-MARGIN: Final[float] = 0.1
-"""How far from its threshold towards its target every other rule is kept."""
+MARGIN: Final[float] = 0.5
+"""How far from its threshold towards its target every other rule is kept: limbs brought to their lengths, and a ghost
+that moves smoothly, lie beside the pose that was worked out."""
 DEGREES: Final = (JointAngle, Bend, SegmentTilt, AngleDifference, LineTilt)
 
 
