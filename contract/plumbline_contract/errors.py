@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
+from typing import Final
+
+UNREADABLE: Final = (
+    zipfile.BadZipFile, zlib.error, ValueError, KeyError, OSError, EOFError, NotImplementedError, TypeError,
+    RuntimeError, MemoryError,
+)  # fmt: skip
+"""What reading a damaged archive of arrays, an encrypted one, or one that promises arrays without end is met with."""
+
 
 class PlumblineError(Exception):
     """Base of all errors that Plumbline raises on purpose; the message says what happened and what to do."""

@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from plumbline_contract.errors import InvalidEvaluation
+from plumbline_contract.errors import UNREADABLE, InvalidEvaluation
 
 MAX_BYTES: Final = 32 << 20
 """The largest file, and half the largest content, that is read."""
@@ -75,7 +75,7 @@ def read_evaluation(content: bytes) -> EvaluationRecord:
                 raise InvalidEvaluation(f"evaluation.npz unpacks to more than {2 * MAX_BYTES} bytes")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return _record(arrays)
-    except (zipfile.BadZipFile, ValueError, KeyError, OSError, EOFError, NotImplementedError, TypeError) as error:
+    except UNREADABLE as error:
         raise InvalidEvaluation(f"evaluation.npz cannot be read: {error}; evaluate the draft again") from error
 
 

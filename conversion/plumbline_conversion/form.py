@@ -9,7 +9,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ import onnx
 import onnxruntime
 from pydantic import ValidationError
 
+from plumbline_contract.errors import UNREADABLE
 from plumbline_contract.form import CHANNELS, LOGITS, WINDOW_FRAMES, largest, offset_changes, probability_changes
 from plumbline_contract.manifest import (
     MANIFEST_FILE,
@@ -79,7 +79,7 @@ def load_windows(path: Path) -> Windows:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             windows: Windows = archive["windows"].astype(np.float32)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise UnreadableModel(f"{path}: no windows of a judge ({error}); export it again") from error
     if windows.ndim != 3 or windows.shape[1:] != (WINDOW_FRAMES, CHANNELS) or len(windows) < 2 * HELD_OUT_EVERY:
         raise UnreadableModel(f"{path}: windows of shape {windows.shape}; export the judge again")
@@ -242,7 +242,7 @@ def check_form(bundle_dir: Path, manifest: FormManifest) -> None:
     try:
         with (bundle_dir / "golden.npz").open("rb") as file, np.load(file, allow_pickle=False) as archive:
             windows_NWC, expected_NL = archive["windows"], archive["logits"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise GoldenMismatch(f"{bundle_dir}: no valid golden.npz ({error}); convert the judge again") from error
     found_NL = run_tflite(model, windows_NWC)
     changed = largest(probability_changes(expected_NL, found_NL))

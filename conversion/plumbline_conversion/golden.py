@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plumbline_contract.decode import DECODERS
+from plumbline_contract.errors import UNREADABLE
 from plumbline_contract.manifest import GoldenCheck, Manifest, Precision, Quantisation
 from plumbline_contract.preprocess import Image, to_tensor
 from plumbline_conversion.crops import load_crops
@@ -56,7 +56,7 @@ def load_golden(path: Path, manifest: Manifest) -> Golden:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             golden = Golden(arrays["crops_rgb"], arrays["heatmaps"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise GoldenMismatch(f"{path}: no valid golden.npz ({error}); convert the model again") from error
     count, source, target = len(golden.crops_rgb_NHW3), manifest.input, manifest.output
     expected = (

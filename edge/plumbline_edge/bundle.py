@@ -9,13 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from plumbline_contract.decode import DECODERS
-from plumbline_contract.errors import DigestMismatch
+from plumbline_contract.errors import UNREADABLE, DigestMismatch
 from plumbline_contract.form import largest, probability_changes
 from plumbline_contract.manifest import (
     BUNDLE_FILES,
@@ -132,7 +131,7 @@ def replay_form_golden(bundle: FormBundle, model: FormModel) -> float:
         found_NL = np.stack([model.infer(window_WC) for window_WC in windows_NWC])
         latency_seconds = (time.perf_counter() - begun_at) / len(windows_NWC)
         changed = largest(probability_changes(expected_NL, found_NL))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise BundleUnusable(f"{str(path)!r}: cannot be read ({error}); convert the judge again") from error
     manifest = bundle.manifest
     if not changed <= manifest.golden.probability_max_abs:
@@ -205,7 +204,7 @@ def _golden_samples(bundle: Bundle) -> tuple[npt.NDArray[np.uint8], npt.NDArray[
         with np.load(path, allow_pickle=False) as archive:
             crops_NHW3: npt.NDArray[Any] = archive["crops_rgb"]
             heatmaps_NHWK: npt.NDArray[Any] = archive["heatmaps"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise BundleUnusable(f"{str(path)!r}: cannot be read ({error}); convert the bundle again") from error
     source, target = bundle.manifest.input, bundle.manifest.output
     count = len(crops_NHW3)

@@ -55,20 +55,21 @@ class Controls:
         self._session = pipeline.session
         self._pipeline = pipeline
         self._running = running
-        self._configured = pipeline.session.definition
+        self.configured = pipeline.session.definition
+        """The exercise that the service was started with."""
 
     def exercises(self) -> list[Exercise]:
         """What can be chosen: the coach's own exercises, and the one that the service was started with."""
-        own = [load_exercise(name) for name in exercise_names() if name != self._configured.name]
-        return sorted([*own, self._configured], key=lambda exercise: exercise.title)
+        own = [load_exercise(name) for name in exercise_names() if name != self.configured.name]
+        return sorted([*own, self.configured], key=lambda exercise: exercise.title)
 
     def choose(self, name: str) -> None:
         """Coach this exercise from now on. Raises UnknownExercise, SetUnderWay."""
-        if name != self._configured.name and name not in exercise_names():
+        if name != self.configured.name and name not in exercise_names():
             raise UnknownExercise(f"no exercise is called {name!r}; /api/exercises lists those there are")
         if self.recorder.open_set is not None:
             raise SetUnderWay(f"a set of {self.recorder.open_set.exercise!r} is under way; end it first")
-        self._session.choose(self._configured if name == self._configured.name else load_exercise(name))
+        self._session.choose(self.configured if name == self.configured.name else load_exercise(name))
 
     def begin_set(self) -> int:
         """Begin a set, counting from nought; its number. Raises SetUnderWay, DiaryUnusable."""

@@ -85,11 +85,13 @@ class Session:
         return self._coach.exercise
 
     def choose(self, exercise: Exercise) -> None:
-        """Coach this exercise from the next frame on, counting from nought; any thread may ask for it."""
+        """Coach this exercise from the next frame on, counting from nought, quiet if asked; any thread may ask."""
         with self._coaching:
             judging = self._judging
             agreement = None if judging is None else judging.agreement(exercise)
+            quiet_seconds = self._coach.quiet_seconds
             self._coach = Coach(exercise, cue_timing=self._coach.cue_timing, agreement=agreement)
+            self._coach.snooze(quiet_seconds)
             self.exercise = exercise.name
             self.state = self._coach.state
             self.cue_is_praise = False

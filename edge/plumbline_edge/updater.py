@@ -83,18 +83,24 @@ class Update:
             with self.state.locked():
                 return self._counted(say)
         except OSError as error:
-            raise StateUnwritable(
-                f"state folder {str(self.state.folder)!r}: {error.strerror or error}; free space or choose another with"
-                " --state"
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StateUnwritable:
+        return StateUnwritable(
+            f"state folder {str(self.state.folder)!r}: {error.strerror or error}; free space or choose another with"
+            " --state"
+        )
 
     def _counted(self, say: Say) -> UpdateResult:
         try:
             result = self._run(say)
-        except PlumblineError as error:
+        except (PlumblineError, OSError) as error:
+            told = error if isinstance(error, PlumblineError) else self._unwritable(error)
             with contextlib.suppress(OSError):  # the error itself matters more than its count
-                self._remember(self._journal().with_outcome(reason_of(error)))
-            raise
+                self._remember(self._journal().with_outcome(reason_of(told)))
+            if told is error:
+                raise
+            raise told from error
         self._remember(self._journal().with_outcome("ok"))
         return result
 
@@ -119,9 +125,14 @@ class Update:
         on_trial = self._journal().on_trial
         if on_trial is None:
             return
-        if on_trial == self.state.active_sha256():
-            say(f"watching the bundle that an earlier update activated ({on_trial[:12]})")
-            self._watch(on_trial, version=self._open(self.state.active_bundle_folder()).manifest.version)
+        if on_trial == self.state.active_sha256() and self.health is not None:
+            try:
+                version = self._open(self.state.active_bundle_folder()).manifest.version
+            except PlumblineError as error:
+                say(f"what an earlier update activated is damaged and is brought again: {error}")
+            else:
+                say(f"watching the bundle that an earlier update activated ({on_trial[:12]})")
+                self._watch(on_trial, version)
         self._remember(self._journal().model_copy(update={"on_trial": None}))
 
     def _refuse_known_bad(self, wanted: WantedBundle) -> None:

@@ -107,6 +107,17 @@ def test_file_that_anybody_may_have_written(content: bytes, message: str) -> Non
         read_evaluation(content)
 
 
+def test_whatever_byte_is_damaged_nothing_else_escapes() -> None:
+    content, refused = record([T, 0] * 20, 40).to_bytes(), 0
+    for position in range(len(content)):
+        damaged = content[:position] + bytes([content[position] ^ 0x55]) + content[position + 1 :]
+        try:
+            read_evaluation(damaged)
+        except InvalidEvaluation:
+            refused += 1
+    assert refused > len(content) / 2
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -29,6 +29,7 @@ from plumbline_edge.errors import (
     NotEnoughSpace,
     RegistryRefused,
     RegistryUnavailable,
+    StateUnwritable,
     TooSlowHere,
     TrustAnchorMissing,
     UnhealthyBundle,
@@ -374,6 +375,24 @@ def test_watch_that_was_cut_off_is_made_up_for(device: Device, tmp_path: Path) -
     assert device.state.active_sha256() == first
 
 
+def test_bundle_on_trial_that_was_damaged_is_brought_again(device: Device, tmp_path: Path) -> None:
+    device.update()
+    wanted = move_to(device.registry, tmp_path, "1.1.0")
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with serving(service(lambda: (200, device.state.active_sha256() or ""))) as url:
+        with pytest.raises(KeyboardInterrupt):
+            device.update(health=HealthWatch(url, 5, 5, sleep=interrupted))
+        (device.state.active_bundle_folder() / "model.tflite").write_bytes(b"damaged")
+        assert device.update(health=HealthWatch(url, 1, 0.05, sleep=lambda _: time.sleep(0.01))).changed
+    assert any("is damaged and is brought again" in said for said in device.said)
+    assert device.state.active_sha256() == wanted
+    assert device.active_version == "1.1.0"
+    assert read_journal(device.state.folder).on_trial is None
+
+
 def test_clock_that_is_not_synchronised_is_said_and_expiry_is_not_checked(device: Device) -> None:
     repository = device.registry.repository
     repository.expires = repository.expires.replace(year=repository.expires.year - 1)
@@ -397,6 +416,16 @@ def test_journal_counts_outcomes(device: Device, tmp_path: Path) -> None:
     (device.state.folder / "updates.json").write_text("{damaged")
     device.registry.silent.clear()
     assert not device.update().changed
+
+
+def test_state_that_cannot_be_written_counts_as_a_failed_update(device: Device) -> None:
+    device.state.folder.mkdir()
+    (device.state.folder / "trust").write_text("no folder")
+    with pytest.raises(StateUnwritable, match="free space or choose another"):
+        device.update()
+    journal = read_journal(device.state.folder)
+    assert (journal.attempts, journal.failures) == (1, {"state_unwritable": 1})
+    assert journal.first_attempt_at is not None
 
 
 def test_killed_update_leaves_the_active_bundle_and_the_next_one_goes_on(device: Device, tmp_path: Path) -> None:

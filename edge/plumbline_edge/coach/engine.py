@@ -21,6 +21,7 @@ from plumbline_edge.coach.holds import PositionWatch
 from plumbline_edge.coach.movement import Held, Movement, Repeated
 from plumbline_edge.coach.pose import Keypoints, Pose
 from plumbline_edge.coach.progress import ProgressTracker
+from plumbline_edge.coach.repetitions import Phase
 from plumbline_edge.coach.state import LOOKING, CoachState, Fault
 from plumbline_edge.coach.view import ViewEstimator, unit_px
 from plumbline_edge.coach.windows import RunningPercentile
@@ -56,6 +57,7 @@ class Coach:
         self._judge = FaultJudge(exercise.faults, by_occasion=exercise.hold is not None)
         self._cues = CuePolicy(exercise.praise, cue_timing)
         self.agreement = agreement
+        self._phase: Phase = "rest"
         self._ruled: dict[str, int] = {}
         self._fault_counts: dict[str, int] = {}
         self._corrector = Corrector(exercise, self._judge.watches, self._progress)
@@ -129,6 +131,9 @@ class Coach:
         step = self._movement.update(now, pose, torso_px, view, in_position)
         self._judge.update(Moment(now, pose, torso_px, view, step.phase, step.at_rest))
         ended_with = None if step.attempt is None else self._judge.attempt_ended(now, step.attempt, view)
+        if step.attempt is None and step.phase == "rest" and self._phase != "rest" and self.exercise.repetition:
+            self._abandon_attempt()
+        self._phase = step.phase
         counted = step.attempt is not None and step.attempt.counted
         shown, spoken_of, fault_counts = self._judge.shown(now), self.faults_spoken_of(), self._count_faults(now)
         if self.agreement is not None:
@@ -204,14 +209,19 @@ class Coach:
                 return points_K2
         return None
 
+    def _abandon_attempt(self) -> None:
+        """What was under way became no attempt: the next one is not blamed for what was found in it."""
+        self._judge.abandon_attempt()
+        if self.agreement is not None:
+            self.agreement.abandon_attempt()
+
     def _start_again(self) -> None:
         """Forget everything but the counts."""
         for part in (self._torso, self._view, self._position, self._progress, self._corrector.lengths, self._ghost):
             part.clear()
         self._movement.abandon()
         self._judge.reset()
-        if self.agreement is not None:
-            self.agreement.abandon_attempt()
+        self._abandon_attempt()
         self._cues.reset()
         self._well_seen_seconds = None
 

@@ -99,6 +99,10 @@ class FaultWatch:
         found, self._found_in_attempt = self._found_in_attempt, False
         return found
 
+    def abandon_attempt(self) -> None:
+        """The attempt under way was none: the next begins without what was found in it."""
+        self._found_in_attempt = False
+
     def is_shown(self, time_seconds: float) -> bool:
         """Present, or present a moment ago."""
         last = self._last_present_seconds
@@ -187,6 +191,11 @@ class FaultJudge:
         """Close an attempt; the faults that were found in it."""
         ended = [(watch.fault, watch.attempt_ended(time_seconds, attempt, view)) for watch in self.watches]
         return tuple(fault for fault, found in ended if found)
+
+    def abandon_attempt(self) -> None:
+        """The attempt under way was none."""
+        for watch in self.watches:
+            watch.abandon_attempt()
 
     def shown(self, time_seconds: float) -> tuple[Fault, ...]:
         """The faults to show in this frame, the most severe first."""

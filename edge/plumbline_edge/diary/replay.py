@@ -29,10 +29,10 @@ SET_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def exercise_of(entry: SetEntry, chosen: Exercise) -> Exercise:
-    """The definition a set was done by: the one in use, or one of the coach's own. Raises UnknownExercise."""
-    if entry.exercise == chosen.name:
-        return chosen
+def exercise_of(entry: SetEntry, configured: Exercise) -> Exercise:
+    """The definition a set was done by: the service's own, or one of the coach's. Raises UnknownExercise."""
+    if entry.exercise == configured.name:
+        return configured
     try:
         return load_exercise(entry.exercise)
     except InvalidExercise as error:

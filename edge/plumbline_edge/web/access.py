@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
@@ -38,7 +38,7 @@ class Access:
     @property
     def query(self) -> str:
         """What the page's address ends with, for the first visit."""
-        return "" if self.token is None else f"?token={self.token}"
+        return "" if self.token is None else f"?token={quote(self.token, safe='')}"
 
 
 def access_of(settings: EdgeSettings) -> Access:

@@ -32,7 +32,7 @@ def add_diary(app: FastAPI, parts: Parts) -> None:
     diary = parts.diary
 
     def definition(entry: SetEntry) -> Any:
-        return exercise_of(entry, parts.pipeline.session.definition)
+        return exercise_of(entry, parts.controls.configured)
 
     @app.get("/api/sets", responses=answers(422, 503), tags=["diary"])
     def sets(exercise: str | None = None, limit: Annotated[int, Query(ge=0, le=ALL)] = 200) -> list[SetSummary]:
@@ -68,7 +68,7 @@ def add_diary(app: FastAPI, parts: Parts) -> None:
     )
     def report(set_id: SetId) -> Response:
         """The report on a set, with skeletons where a recording's has pictures."""
-        page, _ = report_of(diary, diary.set(set_id), parts.pipeline.session.definition)
+        page, _ = report_of(diary, diary.set(set_id), parts.controls.configured)
         return HTMLResponse(page, headers={"Content-Security-Policy": REPORT_POLICY, **NO_STORE, **PROTECTION})
 
     @app.get(
@@ -79,7 +79,7 @@ def add_diary(app: FastAPI, parts: Parts) -> None:
     )
     def report_json(set_id: SetId) -> Response:
         """The same as data: attempts, progress and angles over time."""
-        _, data = report_of(diary, diary.set(set_id), parts.pipeline.session.definition)
+        _, data = report_of(diary, diary.set(set_id), parts.controls.configured)
         return _download(data, "application/json", f"plumbline-set-{set_id}.json")
 
     @app.get(

@@ -75,6 +75,17 @@ def test_a_fault_is_not_guessed_in_a_view_that_hides_it() -> None:
     assert set(from_side[-1].fault_counts.values()) == {0}
 
 
+def test_a_fault_of_an_attempt_that_was_lost_sight_of_is_not_the_next_ones() -> None:
+    clip = film([Squat(), Squat(seconds=6.0, knees_over_ankles=0.6), Squat(), Squat()], rate_hz=10.0)
+    found = next(frame for frame, state in enumerate(follow(clip)) if state.fault_counts["knees_caving_in"])
+    clip.keypoints_TK3[found + 1 : found + 26, :, 2] = 0.0
+    states = follow(clip)
+    assert states[-1].fault_counts["knees_caving_in"] == 1
+    attempts = [state for state in states if state.attempt is not None]
+    assert [state.attempt_faults for state in attempts] == [(), (), ()]
+    assert "Good, that's it" not in cues(states[found + 26 :])
+
+
 @pytest.mark.parametrize("unseen", [Keypoint.LEFT_KNEE, Keypoint.RIGHT_ANKLE])
 def test_an_unseen_joint_is_never_at_fault(unseen: Keypoint) -> None:
     clip = film([Squat(knees_over_ankles=0.45)] * 2, "front")

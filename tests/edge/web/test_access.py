@@ -6,6 +6,7 @@ import os
 import stat
 import threading
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -29,6 +30,13 @@ def test_a_token_is_made_where_there_is_none_and_kept(tmp_path: Path) -> None:
     assert file.read_text() == token == token_of(file)
     assert file.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in file.parent.iterdir()] == ["page-token"]
+
+
+def test_a_token_of_ones_own_survives_the_address(tmp_path: Path) -> None:
+    file = tmp_path / "page-token"
+    file.write_text("ab+cd/ef&gh=ij#klmnop")
+    query = access_of(load_settings(host=ELSEWHERE, token_file=file)).query
+    assert parse_qs(query.removeprefix("?")) == {"token": ["ab+cd/ef&gh=ij#klmnop"]}
 
 
 def test_the_empty_file_that_a_power_cut_left_is_replaced(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from tests.edge.dots import squats, standing, write_pictures
 from tests.edge.services import CHANGE, Service, live_messages, service
 
+from plumbline_edge.coach.exercises import exercises_folder
 from plumbline_edge.web.problems import HTTP_CODES, STATUS
 
 README = Path(__file__).parents[3] / "edge" / "README.md"
@@ -86,6 +87,21 @@ def test_a_set_is_begun_kept_reported_exported_and_deleted(running: Service, sta
     assert not (state / "diary.sqlite3").exists()
 
 
+def test_a_set_of_ones_own_exercise_is_reported_while_another_is_chosen(tmp_path: Path) -> None:
+    own = tmp_path / "own_squat.yaml"
+    own.write_text((exercises_folder() / "squat.yaml").read_text().replace("name: squat\n", "name: own_squat\n", 1))
+    folder = write_pictures(tmp_path / "frames", squats(1, rate=30.0))
+    with service("--source", folder, "--loop", "--state", tmp_path / "state", "--exercise", own) as running:
+        running.wait_until(lambda: running.get("/readyz").status_code == 200, PATIENCE)
+        set_id = running.change("POST", "/api/set/start").json()["id"]
+        running.wait_until(lambda: running.state()["reps"] >= 1, PATIENCE)
+        running.change("POST", "/api/set/stop")
+        running.change("PUT", "/api/exercise", {"name": "lunge"})
+        told = httpx.get(f"{running.url}/api/sets/{set_id}/report.json", timeout=PATIENCE)
+        assert (told.status_code, told.json()["exercise"]) == (200, "own_squat")
+        assert len(running.get(f"/api/sets/{set_id}/frames.csv").text.splitlines()) > 10
+
+
 def test_sitting_is_added_up_by_the_minute(running: Service) -> None:
     running.change("PUT", "/api/exercise", {"name": "sitting"})
     running.wait_until(lambda: running.get("/api/sitting").json()["minutes"] != [], PATIENCE)
@@ -130,6 +146,8 @@ def test_calibrating_and_silence(running: Service) -> None:
     assert running.change("POST", "/api/calibrate").status_code == 200
     assert running.change("POST", "/api/snooze", {"seconds": 600}).json()["quiet_seconds"] == pytest.approx(600, abs=20)
     assert code(running.change("POST", "/api/snooze", {"seconds": -1})) == (422, "invalid")
+    assert running.change("PUT", "/api/exercise", {"name": "lunge"}).json()["quiet_seconds"] > 500
+    assert running.change("PUT", "/api/exercise", {"name": "squat"}).json()["quiet_seconds"] > 500
     assert running.change("POST", "/api/snooze", {"seconds": 0}).json()["quiet_seconds"] == 0
 
 

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
+from plumbline_contract.errors import UNREADABLE
 from plumbline_contract.form import EXERCISES
 from plumbline_contract.sequence import is_seen
 from plumbline_contract.skeleton import MIRROR, NUM_KEYPOINTS, Keypoint
@@ -123,7 +123,7 @@ def load_error_tracks(path: Path) -> list[ErrorTrack]:
                 ErrorTrack(EXERCISES.index(exercise), azimuth, pose.astype(float), error.astype(float), seen)
                 for (exercise, azimuth), pose, error, seen in zip(heads, *parts, strict=True)
             ]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise InvalidDataset(
             f"{str(path)!r} holds no errors of a pose model ({error}); make some: python -m infra.find_keypoints"
         ) from error

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
+from plumbline_contract.errors import UNREADABLE
 from plumbline_contract.form import EXERCISES, LAG_FRAMES, form_windows
 from plumbline_contract.skeleton import MIRROR
 from plumbline_training.errors import InvalidDataset
@@ -38,7 +38,7 @@ def load_recorded(path: Path) -> list[Recorded]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return [_read(key, archive[key], path) for key in archive.files]
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise InvalidDataset(f"{str(path)!r} is no npz of sequences ({error})") from error
 
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
+from plumbline_contract.errors import UNREADABLE
 from plumbline_contract.form import EXERCISES, FAULT_NAMES, PHASES, RATE_HZ
 from plumbline_contract.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS
 from plumbline_training.errors import InvalidDataset
@@ -220,7 +220,7 @@ def load_performed(path: Path) -> list[Performed]:
         with path.open("rb") as file, np.load(file) as archive:
             data = {name: archive[name] for name in archive.files}
         ends = np.cumsum(data["frames"])
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise InvalidDataset(
             f"{str(path)!r} holds no performances ({error}); delete it, and it is made again"
         ) from error
