@@ -103,8 +103,8 @@ def test_retraining_takes_what_is_said_on_the_command_line(environment: Path) ->
     [
         ("retrain.yml", "retrain", {"RECIPE": "edge_s", "STAGES": "128x96:20:1.5,256x192:5", "PRECISION": "int8"}),
         ("retrain.yml", "retrain", {"RECIPE": "tiny", "STAGES": "", "PRECISION": "fp32"}),
-        ("deploy.yml", "promote", {"BUNDLE": "hrnet-edge-s", "VERSION": "0.5.17"}),
-        ("deploy.yml", "promote", {"BUNDLE": "form-judge", "VERSION": "1.0.0-rc.1"}),
+        ("deploy.yml", "deploy", {"BUNDLE": "hrnet-edge-s", "VERSION": "0.5.17"}),
+        ("deploy.yml", "deploy", {"BUNDLE": "form-judge", "VERSION": "1.0.0-rc.1"}),
     ],
 )
 def test_workflows_check_their_inputs(tmp_path: Path, workflow: str, job: str, good: dict[str, str]) -> None:
@@ -120,16 +120,14 @@ def test_workflows_check_their_inputs(tmp_path: Path, workflow: str, job: str, g
     assert not (tmp_path / "mark").exists()
 
 
-@pytest.mark.parametrize(
-    ("workflow", "job"), [("retrain.yml", "retrain"), ("deploy.yml", "promote"), ("deploy.yml", "roll-out")]
-)
+@pytest.mark.parametrize(("workflow", "job"), [("retrain.yml", "retrain"), ("deploy.yml", "deploy")])
 def test_workflows_paste_no_input_into_a_script(workflow: str, job: str) -> None:
     steps = yaml.safe_load((WORKFLOWS / workflow).read_text("utf-8"))["jobs"][job]["steps"]
     assert not [step["run"] for step in steps if "${{" in step.get("run", "")]
 
 
 def _script(name: str) -> str:
-    steps = yaml.safe_load((WORKFLOWS / "deploy.yml").read_text("utf-8"))["jobs"]["roll-out"]["steps"]
+    steps = yaml.safe_load((WORKFLOWS / "deploy.yml").read_text("utf-8"))["jobs"]["deploy"]["steps"]
     return str(next(step["run"] for step in steps if step.get("name") == name))
 
 

@@ -1,4 +1,4 @@
-"""The workflows, really run by act on this machine: CI for one part, and retraining up to canary and up to the gates.
+"""The workflows, really run by act on this machine: CI for one part, retraining up to canary and the gates, deploying.
 
 Steps run on this machine itself, in a copy of this checkout that act makes in place of actions/checkout, the only
 action that is not ours. They use this environment, which is there already.
@@ -13,8 +13,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from infra.dataset_lock import lock_of, lock_path
 from tests.e2e.registry_process import serving_registry
@@ -31,10 +33,12 @@ LEARNS = "64x64:40"
 
 def act(event: str, job: str, *options: str) -> tuple[int, str]:
     """Run one job and those that it needs; the exit code and what act printed."""
-    platforms = [f"--platform={label}=-self-hosted" for label in ("ubuntu-24.04", "self-hosted", "gpu")]
+    platforms = [f"--platform={label}=-self-hosted" for label in ("ubuntu-24.04", "self-hosted", "gpu", "fleet")]
     command = [str(ACT), event, "--job", job, "--action-offline-mode", *platforms, *options]
     with tempfile.TemporaryDirectory() as folder:
-        command += ["--env", f"VENV={environment_in(Path(folder))}"]
+        # roll-out looks for its program below the checkout, which act puts where it likes.
+        top = "../" * 32 if job == "deploy" else "/"
+        command += ["--env", f"VENV={top}{environment_in(Path(folder)).relative_to('/')}"]
         done = subprocess.run(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
@@ -74,12 +78,10 @@ def test_ci_lints_and_shows_the_demo(job: str, expected: str) -> None:
     assert expected in said
 
 
-@pytest.fixture
-def retrain(make_dataset: MakeDataset, tmp_path: Path) -> Iterator[Callable[[int, str], tuple[int, str]]]:
-    """Dispatches retrain.yml with a number of the run and stages, as the runner that holds the keys has it set up."""
-    data = make_dataset(tmp_path / "data", PICTURES)
-    lock_path(data).write_text(json.dumps(lock_of(data, data.parent)))
-    state = tmp_path / "registry"
+@contextmanager
+def registry_with_keys(folder: Path) -> Iterator[tuple[str, dict[str, str], list[str]]]:
+    """A registry with its keys in folder/keys: its URL, the environment of its operator, the secrets for act."""
+    state, keys = folder / "registry", folder / "keys"
     state.mkdir()
     with serving_registry(state) as url:
         scopes = [f"--scope={scope}" for scope in ("admin", "publish", "promote", "sign")]
@@ -87,12 +89,21 @@ def retrain(make_dataset: MakeDataset, tmp_path: Path) -> Iterator[Callable[[int
         token = subprocess.check_output(
             [*registry, "token", *scopes, "--tokens-file", str(state / "tokens.json")], text=True
         ).split()[0]
-        keys = tmp_path / "keys"
         environment = {**os.environ, "PLUMBLINE_REGISTRY_TOKEN": token}
         subprocess.run([*registry, "init", "--url", url, "--keys", str(keys)], env=environment, check=True)
+        secrets = [f"--secret=PLUMBLINE_REGISTRY_TOKEN={token}", f"--secret=PLUMBLINE_CHANNEL_KEYS_DIR={keys}"]
+        yield url, environment, secrets
+
+
+@pytest.fixture
+def retrain(make_dataset: MakeDataset, tmp_path: Path) -> Iterator[Callable[[int, str], tuple[int, str]]]:
+    """Dispatches retrain.yml with a number of the run and stages, as the runner that holds the keys has it set up."""
+    data = make_dataset(tmp_path / "data", PICTURES)
+    lock_path(data).write_text(json.dumps(lock_of(data, data.parent)))
+    with registry_with_keys(tmp_path) as (url, _, secrets):
         known = {"RUNS": tmp_path / "runs", "DATA": data, "DATA_ROOT": data.parent, "REGISTRY": url}
         options = [f"--var=PLUMBLINE_{name}={value}" for name, value in known.items()]
-        options += [f"--secret=PLUMBLINE_REGISTRY_TOKEN={token}", f"--secret=PLUMBLINE_CHANNEL_KEYS_DIR={keys}"]
+        options += secrets
 
         def dispatch(number: int, stages: str) -> tuple[int, str]:
             inputs = [f"--input={item}" for item in ("recipe=tiny", "precision=fp32", f"stages={stages}")]
@@ -127,3 +138,38 @@ def test_a_good_model_reaches_canary_a_worse_one_and_changed_data_are_stopped(
     assert subprocess.run(lock, cwd=ROOT, check=False).returncode == 1
     subprocess.run([*lock, "--write"], cwd=ROOT, check=True)
     subprocess.run(lock, cwd=ROOT, check=True)
+
+
+def test_only_what_canary_gives_is_promoted_and_rolled_out(tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text("{all: {children: {edge: {}}}}")
+    shipped = ROOT / "models/hrnet-edge-s"
+    version = json.loads((shipped / "manifest.json").read_bytes())["version"]
+    with registry_with_keys(tmp_path) as (url, environment, secrets):
+        known = [f"--var=PLUMBLINE_REGISTRY={url}/", f"--var=PLUMBLINE_INVENTORY={inventory}"]
+
+        def registry(*arguments: object) -> None:
+            command = [program("plumbline-registry"), *map(str, arguments), "--url", url]
+            subprocess.run(command, env=environment, check=True)
+
+        def deploy(version: str) -> tuple[int, str]:
+            inputs = ["--input=bundle=hrnet-edge-s", f"--input=version={version}"]
+            return act("workflow_dispatch", "deploy", *known, *secrets, *inputs)
+
+        def stable() -> httpx.Response:
+            return httpx.get(f"{url}/v1/bundles/hrnet-edge-s/channels/stable")
+
+        registry("publish", shipped)
+        code, said = deploy(version)
+        assert code != 0
+        assert "the registry does not say what canary gives of hrnet-edge-s" in said
+        registry("promote", "hrnet-edge-s", version, "canary", "--reason", "a test", "--keys", tmp_path / "keys")
+        code, said = deploy("9.9.9")
+        assert code != 0
+        assert f"canary gives hrnet-edge-s '{version}', not 9.9.9" in said
+        assert stable().status_code == 404
+
+        code, said = deploy(version)
+        assert code == 0
+        assert stable().json()["version"] == version
+        assert said.index("Promote to stable") < said.index("PLAY [Report]")

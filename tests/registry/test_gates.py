@@ -164,3 +164,27 @@ def test_keypoints_that_move_far_and_cost_no_ap(make_bundle: MakeBundle) -> None
         verdict = parity(lacking(manifest, parity=both, average_precision=stated), None, LIMITS)
         assert (verdict.passed, "9 px" in verdict.says) == (passes, True)
     assert not parity(lacking(manifest, parity=both), None, LIMITS).passed
+
+
+@pytest.mark.parametrize(
+    ("torch_ap", "passes", "says"),
+    [
+        (0.51, True, "; it changes AP by -0.0100"),
+        (0.55, False, "; it changes AP by -0.0500"),
+        (None, False, ", and AP before and after is not recorded on one dataset; run plumbline-evaluate"),
+    ],
+)
+def test_no_compared_keypoint_is_no_proof(
+    torch_ap: float | None, passes: bool, says: str, make_bundle: MakeBundle
+) -> None:
+    """Conversion writes 0 px where no keypoint was sure enough to be compared."""
+    manifest = make_bundle().manifest
+    export, converted = (item.model_dump() for item in manifest.metrics.parity)
+    converted |= {"keypoint_p99_px": 0.0, "keypoint_max_px": 0.0, "keypoints_compared": 0}
+    stated = [item.model_dump() for item in manifest.metrics.average_precision]
+    if torch_ap is not None:
+        stated.append({**stated[0], "stage": "torch", "ap": torch_ap})
+    bundle = lacking(manifest, parity=(export, converted), average_precision=tuple(stated))
+    verdict = parity(bundle, None, LIMITS)
+    assert verdict.passed == passes
+    assert verdict.says.startswith(f"conversion was compared on no keypoint{says}")

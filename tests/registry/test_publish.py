@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import numpy as np
 import pytest
 
 if TYPE_CHECKING:
@@ -163,6 +166,22 @@ def test_manifest_at_the_wrong_address(make_bundle: MakeBundle, server: Server, 
     bundle = make_bundle("1.0.0")
     refused(client.put("/v1/bundles/test-net/versions/1.0.1", content=bundle.tar()), 422, "wrong_address")
     refused(client.put("/v1/bundles/other-net/versions/1.0.0", content=bundle.tar()), 422, "wrong_address")
+    nothing_kept(server, client)
+
+
+def test_evaluation_whose_compressed_bytes_are_damaged(
+    make_bundle: MakeBundle, server: Server, client: httpx.Client
+) -> None:
+    """As sealed by somebody whose disk had already flipped the byte: every digest is right."""
+    out = io.BytesIO()
+    np.savez_compressed(out, dataset=np.array("made"))
+    damaged = bytearray(out.getvalue())
+    names_bytes = sum(struct.unpack_from("<HH", damaged, 26))
+    # The deflate stream's first byte says which kind of block follows; there is no kind 3.
+    damaged[30 + names_bytes] |= 0b110
+    bundle = make_bundle(evaluation=SimpleNamespace(to_bytes=lambda: bytes(damaged)))
+    message = refused(client.put(bundle.path, content=bundle.tar()), 422, "invalid_evaluation")
+    assert "invalid block type" in message
     nothing_kept(server, client)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -91,3 +92,19 @@ def test_token_ends_with_its_days_and_by_revocation(tmp_path: Path) -> None:
         TokenVerifier(path).grant(living)
     with pytest.raises(InvalidTokenName, match="no token is called 'living'"):
         revoke_token(path, "living")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_file_that_root_makes_stays_the_services(tmp_path: Path) -> None:
+    """0600 and root's own, it would answer every writer with 503."""
+    state = tmp_path / "state"
+    state.mkdir()
+    os.chown(state, 4321, 4322)
+    path = state / "tokens.json"
+    create_token(path, "alice")
+    assert (path.stat().st_uid, path.stat().st_gid) == (4321, 4322)
+    os.chown(path, 4323, 4324)
+    create_token(path, "bob")
+    revoke_token(path, "alice")
+    assert (path.stat().st_uid, path.stat().st_gid) == (4323, 4324)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

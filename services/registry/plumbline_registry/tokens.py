@@ -91,11 +91,19 @@ def _write(path: Path, content: _TokensFile) -> None:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(content.model_dump_json(indent=2) + "\n")
             file.flush()
+            if os.geteuid() == 0:
+                _give_to_owner(file.fileno(), path)
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise StorageUnavailable(f"tokens file {str(path)!r} cannot be written: {error.strerror}") from error
+
+
+def _give_to_owner(descriptor: int, path: Path) -> None:
+    """Made by root, 0600 and root's own, the file would be closed to the user that the registry runs as."""
+    owner = (path if path.exists() else path.parent).stat()
+    os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def read_tokens_file(path: Path) -> dict[str, StoredToken]:

@@ -126,14 +126,17 @@ def parity(candidate: Measured, _current: Measured | None, limits: Limits) -> Ve
         return Verdict(
             "parity", False, f"torch -> ONNX moves keypoints by {export.keypoint_p99_px:.3g} px; export again"
         )
+    if not conversion.keypoints_compared:
+        # The manifest then says 0 px, which is no proof.
+        return _parity_by_ap(candidate, "conversion was compared on no keypoint", limits)
+    p99 = f"{conversion.keypoint_p99_px:.3g} px at the 99th percentile"
     if conversion.keypoint_p99_px <= limits.parity_px:
-        return Verdict("parity", True, f"{conversion.keypoint_p99_px:.3g} px at the 99th percentile")
-    return _parity_by_ap(candidate, conversion.keypoint_p99_px, limits)
+        return Verdict("parity", True, p99)
+    return _parity_by_ap(candidate, f"conversion moves keypoints by {p99} (allowed {limits.parity_px:g})", limits)
 
 
-def _parity_by_ap(candidate: Measured, moved_px: float, limits: Limits) -> Verdict:
-    """Keypoints that were wrong before may move far and cost nothing: AP tells."""
-    moved = f"conversion moves keypoints by {moved_px:.3g} px at the 99th percentile (allowed {limits.parity_px:g})"
+def _parity_by_ap(candidate: Measured, moved: str, limits: Limits) -> Verdict:
+    """Keypoints that were wrong before may move far and cost nothing: AP tells. The verdict begins with `moved`."""
     small = candidate.ap()
     earlier = [
         item
@@ -141,7 +144,8 @@ def _parity_by_ap(candidate: Measured, moved_px: float, limits: Limits) -> Verdi
         if small is not None and item.stage in ("torch", "onnx") and item.dataset == small.dataset
     ]
     if small is None or not earlier:
-        return Verdict("parity", False, f"{moved}, and AP before and after is not recorded on one dataset")
+        lacks = "AP before and after is not recorded on one dataset; run plumbline-evaluate with the data of the export"
+        return Verdict("parity", False, f"{moved}, and {lacks}")
     change = small.ap - max(item.ap for item in earlier)
     return Verdict("parity", change >= -limits.parity_ap, f"{moved}; it changes AP by {change:+.4f}")
 
