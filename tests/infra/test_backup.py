@@ -53,6 +53,14 @@ def test_a_copy_restores_the_registry_without_uploads_under_way(state: Path, tmp
         assert database.execute("select name from bundles").fetchall() == [("hrnet-edge-s",)]
 
 
+def test_a_registry_that_gave_no_token_yet_is_copied_too(state: Path) -> None:
+    (state / "tokens.json").unlink()
+    assert _back_up(state) == 0
+    (copy,) = _copies(state)
+    with tarfile.open(copy) as archive:
+        assert {"registry.sqlite3", "blobs/sha256/aa"} < set(archive.getnames())
+
+
 @pytest.mark.parametrize(("code", "copies"), [(1, 1), (2, 0)])
 def test_a_file_that_changes_is_no_failure_and_a_failure_leaves_nothing(state: Path, code: int, copies: int) -> None:
     """tar exits with 1 where a file changed or went while it was read, with 2 where it could not be written."""

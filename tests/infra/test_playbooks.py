@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tests.infra.playing import ANSIBLE, play, run_playbook
 
 
@@ -69,3 +70,62 @@ def test_going_back_fails_where_nobody_can(tmp_path: Path, pis: dict[str, dict[s
     code, said = _roll_back(tmp_path, {name: pi for name, pi in pis.items() if name != "pi-03"})
     assert code != 0
     assert "no Pi that answers has a way back" in said
+
+
+def _stub(folder: Path, *roles: str, **tasks: list[dict[str, Any]]) -> None:
+    """Tasks of that name in each of the roles, which then hide the real ones from the playbooks in the folder."""
+    for role in roles:
+        (folder / "roles" / role / "tasks").mkdir(parents=True)
+        for name, content in tasks.items():
+            (folder / "roles" / role / "tasks" / f"{name}.yml").write_text(yaml.safe_dump(content))
+
+
+@pytest.mark.parametrize(
+    ("away", "options", "goes_on"),
+    [
+        ("canary", (), False),
+        ("canary", ("-e", "deploy_without_canary=false"), False),
+        ("canary", ("-e", "deploy_without_canary=true"), True),
+        ("canary", ("--limit", "pi-02,pi-03"), True),
+        ("fleet", (), True),
+    ],
+)
+def test_no_rollout_without_the_canary(
+    tmp_path: Path, pis: dict[str, dict[str, Any]], away: str, options: tuple[str, ...], goes_on: bool
+) -> None:
+    """pi-01 is the one that does not answer."""
+    shutil.copy(ANSIBLE / "deploy.yml", tmp_path)
+    _stub(tmp_path, "edge_app", wheels=[])
+    _stub(tmp_path, "edge_bundle", plan=[{"ansible.builtin.fail": {"msg": "went on"}}])
+    canaries = {name: pi for name, pi in pis.items() if (name == "pi-01") == (away == "canary")}
+    others = {name: pi for name, pi in pis.items() if name not in canaries}
+    edge = {"children": {"canary": {"hosts": canaries}, "fleet": {"hosts": others}}}
+    code, said = run_playbook(tmp_path / "deploy.yml", {"edge": edge}, *options)
+    assert code != 0
+    text = " ".join(said.split())
+    assert ("before the canaries, and these do not answer: pi-01;" in text) is not goes_on, said
+    assert ("went on" in text) is goes_on, said
+    assert "PLAY [Report]" not in said
+
+
+def test_a_second_turn_keeps_the_way_back_of_the_first(tmp_path: Path) -> None:
+    """In the first the Pi was lost after it had taken the new bundle. Dry, but for the bundle."""
+    (tmp_path / "tasks").mkdir()
+    shutil.copy(ANSIBLE / "tasks/batch.yml", tmp_path / "tasks")
+    switch = {"src": "bundles/new", "dest": str(tmp_path / "active"), "state": "link", "force": True, "follow": False}
+    turn = [
+        {"ansible.builtin.file": switch, "check_mode": False},
+        {"ansible.builtin.set_fact": {"deploy_outcome": "passed", "deploy_reason": ""}},
+    ]
+    (tmp_path / "tasks/turn.yml").write_text(yaml.safe_dump(turn))
+    _stub(tmp_path, "edge_bundle", follow=[])
+    (tmp_path / "active").symlink_to("bundles/old")
+    batch = {"ansible.builtin.include_tasks": "tasks/batch.yml"}
+    say = {"ansible.builtin.debug": {"msg": "back to {{ edge_gate_bundle_before }}"}}
+    places = {"edge_gate_state_dir": str(tmp_path), "edge_gate_app_root": str(tmp_path / "opt")}
+    # Nothing answers there.
+    settings = {"deploy_first": "localhost", "edge_gate_url": "http://127.0.0.1:1", **places}
+    code, said = play(tmp_path, [batch, batch, say], "--check", **settings)
+    assert code == 0, said
+    assert (tmp_path / "active").readlink() == Path("bundles/new")
+    assert f"back to {tmp_path}/bundles/old" in said

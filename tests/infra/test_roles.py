@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from tests.infra.machine import ROOT
 from tests.infra.playing import ANSIBLE, play, run_playbook
 from tests.infra.servers import answering
+
+
+def _tasks(path: str, **places: str) -> list[dict[str, Any]]:
+    """A role's tasks as this user can run them: files stay this user's own. `places`: template -> its new place."""
+    found: list[dict[str, Any]] = yaml.safe_load((ANSIBLE / "roles" / path).read_text())
+    for task in found:
+        for module in ("ansible.builtin.template", "ansible.builtin.copy", "ansible.builtin.file"):
+            arguments = task.get(module, {})
+            arguments.pop("owner", None)
+            arguments.pop("group", None)
+            if arguments.get("src") in places:
+                arguments["dest"] = places[arguments["src"]]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +221,45 @@ def test_time_servers_are_named_only_to_the_service_that_reads_them(tmp_path: Pa
     assert code != 0
     assert "which this role does not configure" in " ".join(said.split())
     assert "+NTP=" not in said
+
+
+def test_going_back_after_a_second_turn_brings_the_settings_from_before_the_first(tmp_path: Path) -> None:
+    role = ANSIBLE / "roles/edge_app"
+    written = {"edge.env": tmp_path / "edge.env", "plumbline-edge.service": tmp_path / "plumbline-edge.service"}
+    for file in written.values():
+        file.write_text("from before\n")
+    configure = _tasks("edge_app/tasks/configure.yml", **{f"{name}.j2": str(file) for name, file in written.items()})
+    # Without the folders.
+    turn = [task for task in configure if task["name"] != "Make the folders"]
+    for task in turn:
+        if source := task.get("ansible.builtin.template"):
+            source["src"] = str(role / "templates" / source["src"])
+    # The second finds nothing to do; the third writes the settings once more.
+    first, other = ({"ansible.builtin.set_fact": {"edge_app_exercise": name}} for name in ("lunge", "squat"))
+    turns = [first, *turn, *turn, other, *turn]
+    settings, *_ = _tasks("edge_gate/tasks/roll_back.yml")
+    settle = _tasks("edge_gate/tasks/settle.yml")
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
+    # Extra variables would win over the facts.
+    del defaults["edge_app_exercise"]
+    code, said = play(tmp_path, [*turns, settings, *settle], **defaults)
+    assert code == 0, said
+    assert {file.read_text() for file in written.values()} == {"from before\n"}
+    assert sorted(path.name for path in tmp_path.glob("*edge*")) == sorted(written)
+
+
+@pytest.mark.parametrize("path", ["edge_bundle/tasks/hold.yml", "edge_gate/tasks/back_to_previous.yml"])
+def test_a_hold_lasts_from_now_though_an_older_one_says_the_same(tmp_path: Path, path: str) -> None:
+    hold = tmp_path / "hold"
+    tasks = [task for task in _tasks(path) if task["name"] not in ("Swap them", "Restart with it")]
+    offer = {"version": "1.4.0", "manifest_sha256": "aa"}
+    variables = {"edge_bundle_config_dir": str(tmp_path), "edge_bundle_name": "a", "edge_gate_hold": str(hold)}
+    for changed in (1, 0):
+        code, said = play(tmp_path, tasks, edge_bundle_offer=offer, edge_bundle_differs=True, **variables)
+        assert code == 0, said
+        assert f"changed={changed} " in said
+        assert time.time() - hold.stat().st_mtime < 60
+        os.utime(hold, (0, 0))
 
 
 @pytest.mark.parametrize(

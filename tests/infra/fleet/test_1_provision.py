@@ -73,7 +73,9 @@ def test_host_is_as_the_role_says(fleet: Fleet) -> None:
     assert "camera_auto_detect=1" in CANARY.ssh("cat /boot/firmware/config.txt")
     assert CANARY.ssh("systemctl is-enabled systemd-timesyncd plumbline-update.timer").split() == ["enabled"] * 2
     assert CANARY.ssh("systemd-analyze cat-config systemd/journald.conf | grep ^SystemMaxUse") == "SystemMaxUse=200M"
-    assert CANARY.ssh("apt-config dump | grep -c '^Unattended-Upgrade::Origins-Pattern::'") == "2"
+    origins = CANARY.ssh("apt-config dump | grep '^Unattended-Upgrade::Origins-Pattern::'").splitlines()
+    assert len(origins) == 3
+    assert any("origin=Debian,codename=${distro_codename}-security" in origin for origin in origins)
 
 
 @pytest.mark.fleet_long

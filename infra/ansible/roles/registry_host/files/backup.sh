@@ -13,9 +13,11 @@ rm -f "$state/backup.sqlite3" "$backups"/plumbline-registry*.tar.part
 # The database first: every blob that it names is on the disk before its row is.
 "$python" -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).backup(sqlite3.connect(sys.argv[2]))' \
   "$state/registry.sqlite3" "$state/backup.sqlite3"
+set -- backup.sqlite3 blobs
+# There from the first token on.
+[ ! -e "$state/tokens.json" ] || set -- "$@" tokens.json
 # 1: something changed or went while it was read. Named blobs never change, and those that go are named no more.
-tar -C "$state" --exclude=blobs/incoming --transform='s/^backup.sqlite3$/registry.sqlite3/' -cf "$part" \
-  backup.sqlite3 blobs tokens.json || [ $? = 1 ]
+tar -C "$state" --exclude=blobs/incoming --transform='s/^backup.sqlite3$/registry.sqlite3/' -cf "$part" "$@" || [ $? = 1 ]
 sync "$part"
 mv "$part" "$backups/plumbline-registry-$(date +%Y%m%dT%H%M%S).tar"
 # The names hold the time.
