@@ -1,4 +1,5 @@
-"""Part of `make bench`: what the coach costs a frame, with nothing wrong and with a correct pose to work out.
+"""Part of `make bench`: what the coach costs a frame, with nothing wrong and with a correct pose to work out, and the
+judge an answer.
 
 The keypoints are those that the bundle finds on the sample clip; they are found first and not timed. Times are of the
 processor, so that what else runs on the machine counts less.
@@ -15,8 +16,9 @@ from typing import Any, Final
 import numpy as np
 
 from plumbline_contract.exercise import Exercise
-from plumbline_edge.bundle import open_bundle
+from plumbline_edge.bundle import open_bundle, open_form_bundle
 from plumbline_edge.coach import Coach, load_exercise
+from plumbline_edge.coach.judge import FormJudge
 from plumbline_edge.estimator import PoseEstimator
 from plumbline_edge.source import open_source
 
@@ -64,6 +66,25 @@ def milliseconds(exercise: Exercise, poses: list[np.ndarray[Any, Any]], rate_hz:
     return times, ghosts
 
 
+def judge_milliseconds(poses: list[np.ndarray[Any, Any]], rate_hz: float) -> list[float]:
+    """The time of each answer of the shipped judge, its window's making included."""
+    judge, times = FormJudge(open_form_bundle(ROOT / "models" / "form-judge").load_model()), []
+    for frame, keypoints_K3 in enumerate(poses):
+        started = time.thread_time()
+        answer = judge.update(frame / rate_hz, keypoints_K3)
+        if answer is not None:
+            times.append(1000 * (time.thread_time() - started))
+    return times
+
+
+def print_row(times: list[float], what: str) -> None:
+    """Mean, median and 99th percentile."""
+    print(
+        f"{statistics.fmean(times):9.3f} ms mean, {statistics.median(times):.3f} median,"
+        f" {float(np.percentile(times, 99)):.3f} p99   {what}"
+    )
+
+
 def main() -> None:
     """Print mean, median and 99th percentile."""
     poses, rate_hz = sample_keypoints()
@@ -72,10 +93,8 @@ def main() -> None:
     for name, exercise in cases.items():
         runs = [milliseconds(exercise, poses, rate_hz) for _ in range(5)]
         times = [value for run, _ in runs for value in run]
-        print(
-            f"{statistics.fmean(times):9.3f} ms mean, {statistics.median(times):.3f} median,"
-            f" {float(np.percentile(times, 99)):.3f} p99   coach, {name} ({runs[0][1]} frames with a ghost)"
-        )
+        print_row(times, f"coach, {name} ({runs[0][1]} frames with a ghost)")
+    print_row([value for _ in range(5) for value in judge_milliseconds(poses, rate_hz)], "judge, an answer")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ DISAGREEMENTS: Final[tuple[Disagreement, ...]] = ("judge_silences", "judge_adds"
 
 REMEMBERED_SECONDS: Final[float] = 3.0
 """A rule may speak this long after it saw something, at the end of an attempt; so long the judge looks back too."""
-SURE_SECONDS: Final[float] = 0.6
+SURE_SECONDS: Final[float] = 0.4
 """The judge is as sure as it must be for this long before it speaks by itself."""
 SPEAKS_ABOVE: Final[float] = 0.45
 """Of the way from the fault's threshold to certainty."""

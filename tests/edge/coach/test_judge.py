@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -289,17 +288,6 @@ def test_nothing_that_a_camera_gives_breaks_the_judge(keypoints_K3: npt.NDArray[
     for frame in range(20):
         judge.update(frame / 10, keypoints_K3)
     assert all(np.isfinite(window).all() for window in model.asked)
-
-
-def test_the_shipped_judge_takes_under_two_milliseconds() -> None:
-    judge = FormJudge(open_form_bundle(JUDGE).load_model())
-    clip = film([Squat()] * 12, "side", 10.0)
-    taken = []
-    for frame, keypoints_K3 in enumerate(clip.keypoints_TK3):
-        begun_at = time.thread_time()
-        judge.update(frame / 10, keypoints_K3)
-        taken.append(time.thread_time() - begun_at)
-    assert np.median(taken) < 0.002
 
 
 def test_the_shipped_judge_knows_squats_from_push_ups() -> None:
