@@ -15,8 +15,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from infra.evaluate_coach_rendered import follow, share
+from infra.evaluate_judge import listen
 
+from plumbline_contract.exercise import Exercise
 from plumbline_contract.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS, Keypoint
+from plumbline_edge.bundle import FormBundle, open_form_bundle
 from plumbline_edge.coach import Coach, CoachState, load_exercise
 from plumbline_edge.coach.faults import breaks
 from plumbline_edge.coach.measures import read
@@ -83,14 +86,26 @@ def picture_size(keypoints_TK3: Keypoints) -> str:
     return "640 x 360" if width < 650 and height < 370 else "larger"
 
 
-def evaluate_pushups(path: Path) -> None:
+def told_by(
+    exercise: Exercise, keypoints_TK3: Keypoints, rate_hz: float, bundle: FormBundle | None
+) -> dict[str, list[CoachState]]:
+    """What the rules made of a sequence, and with a judge what it did, and both."""
+    if bundle is None:
+        return {"rules": follow(keypoints_TK3, rate_hz, Coach(exercise))}
+    return listen(exercise, rate_hz, bundle, keypoints_TK3)
+
+
+def evaluate_pushups(path: Path, bundle: FormBundle | None) -> None:
     """Counts against those by eye, and faults against the labels, a group of sources at a time."""
     exercise, groups, exact, counted = load_exercise("push_up"), dict[str, Confusion](), 0, 0
     clips = np.load(path)
     for key in clips.files:
         label, name = key.split("__")
-        states = follow(clips[key], 25.0, Coach(exercise))
-        groups.setdefault(picture_size(clips[key]), Confusion()).add(label == "wrong", is_blamed(states))
+        told = told_by(exercise, clips[key], 25.0, bundle)
+        states = told["rules"]
+        for who, each in told.items():
+            group = f"{picture_size(clips[key])}: {who}"
+            groups.setdefault(group, Confusion()).add(label == "wrong", is_blamed(each))
         if name in COUNTED_BY_EYE:
             counted += 1
             exact += states[-1].reps == COUNTED_BY_EYE[name]
@@ -109,19 +124,23 @@ def from_openpose(sequence_T18: Keypoints) -> Keypoints:
     return keypoints_TK3
 
 
-def evaluate_pose_trainer(folder: Path) -> None:
+def evaluate_pose_trainer(folder: Path, bundle: FormBundle | None) -> None:
     """Good and bad sequences of four exercises."""
     print(f"\n{HEAD}")
     for prefix, name in POSE_TRAINER.items():
-        exercise, confusion, unseen, reps = load_exercise(name), Confusion(), 0, list[int]()
+        exercise, confusions, unseen, reps = load_exercise(name), dict[str, Confusion](), 0, list[int]()
         for path in sorted(folder.rglob("*.npy")):
             if prefix not in path.stem.replace("_", "").replace("shouldershrug", "shrug"):
                 continue
-            states = follow(from_openpose(np.load(path)), 30.0, Coach(exercise))
+            told = told_by(exercise, from_openpose(np.load(path)), 30.0, bundle)
+            states = told["rules"]
             reps.append(states[-1].reps + states[-1].partial_reps)
             unseen += states[-1].reps + states[-1].partial_reps == 0
-            confusion.add("bad" in path.stem, is_blamed(states))
-        print(confusion.row(f"pose-trainer, {name}"), f"no attempt seen in {unseen}, attempts {np.mean(reps):.1f}")
+            for who, each in told.items():
+                confusions.setdefault(who, Confusion()).add("bad" in path.stem, is_blamed(each))
+        for who, confusion in confusions.items():
+            print(confusion.row(f"pose-trainer, {name}: {who}"))
+        print(f"{name}: no attempt seen in {unseen}, attempts {np.mean(reps):.1f}")
 
 
 def frames_of(path: Path) -> Iterator[tuple[str, Pose]]:
@@ -160,11 +179,13 @@ def main() -> None:
     parser.add_argument("--pushups", type=Path, metavar="NPZ", help="clips as label__name: (T, 17, 3)")
     parser.add_argument("--pose-trainer", type=Path, metavar="DIR", help="the unpacked pose-trainer sequences")
     parser.add_argument("--exercise-correction", type=Path, metavar="DIR", help="the unpacked CSV files")
+    parser.add_argument("--judge", type=Path, metavar="BUNDLE", help="a sealed judge: what it says, and both together")
     arguments = parser.parse_args()
+    bundle = open_form_bundle(arguments.judge) if arguments.judge else None
     if arguments.pushups:
-        evaluate_pushups(arguments.pushups)
+        evaluate_pushups(arguments.pushups, bundle)
     if arguments.pose_trainer:
-        evaluate_pose_trainer(arguments.pose_trainer)
+        evaluate_pose_trainer(arguments.pose_trainer, bundle)
     if arguments.exercise_correction:
         print(f"\n{HEAD}")
         folder = arguments.exercise_correction

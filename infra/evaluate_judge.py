@@ -25,6 +25,7 @@ from infra.evaluate_coach_rendered import (
     share,
 )
 
+from plumbline_contract.exercise import Exercise
 from plumbline_contract.form import FAULT_NAMES
 from plumbline_edge.bundle import FormBundle, open_form_bundle
 from plumbline_edge.coach import Coach, CoachState
@@ -36,6 +37,7 @@ HEAD: Final = (
     "| who speaks | faults found | false | F | F of judged faults | macro F over faults | false cues in 2 min |\n"
     "|---|---|---|---|---|---|---|"
 )
+EXERCISE_HEAD: Final = "| exercise | clips | rules: F of judged faults | judge | both |\n|---|---|---|---|---|"
 
 
 @dataclass
@@ -77,14 +79,18 @@ class Heard:
         )
 
 
+def _judged(score: Score) -> str:
+    """F of judged faults, the 95% interval of what was found of them, and how many were told falsely."""
+    return f"{score.f_score(False):.2f} ({share(score.found, score.found + score.missed)}, {score.false} false)"
+
+
 def _injected(exercise: str, rule: str) -> str:
     """The injected fault that a rule tells of, or the rule's own name."""
     return next((injected for injected, rules in RULES_OF[exercise].items() if rule in rules.split()), rule)
 
 
-def listen(clip: Mapping[str, Any], bundle: FormBundle, keypoints_TK3: Keypoints) -> dict[str, list[CoachState]]:
-    """How rules, judge and both see the clip."""
-    exercise, fps = exercise_of(clip), float(clip["fps"])
+def listen(exercise: Exercise, fps: float, bundle: FormBundle, keypoints_TK3: Keypoints) -> dict[str, list[CoachState]]:
+    """How rules, judge and both see the keypoints."""
     thresholds = dict(zip(FAULT_NAMES, bundle.manifest.thresholds, strict=True))
     agreements = {"judge": Agreement(exercise, thresholds, rules=False), "both": Agreement(exercise, thresholds)}
     seen = {}
@@ -103,13 +109,23 @@ def main() -> None:
     arguments = parser.parse_args()
     bundle, eye = open_form_bundle(arguments.bundle), eye_of(arguments)
     heard = {name: Heard() for name in HEARD}
+    by_exercise: dict[str, dict[str, Score]] = {}
     for number, path in enumerate(clip_paths(arguments.folders, arguments.found)):
         clip = json.loads(path.read_bytes())
-        for name, states in listen(clip, bundle, eye(path, clip, number)).items():
+        exercise, keypoints_TK3 = exercise_of(clip), eye(path, clip, number)
+        scores = by_exercise.setdefault(exercise.name, {name: Score() for name in HEARD})
+        for name, states in listen(exercise, float(clip["fps"]), bundle, keypoints_TK3).items():
             heard[name].add(clip, states)
+            scores[name].add(score_clip(clip, exercise, states))
     print(HEAD)
     for name, each in heard.items():
         print(each.row(name))
+    print(f"\n{EXERCISE_HEAD}")
+    for exercise_name, scores in sorted(by_exercise.items()):
+        print(
+            f"| {exercise_name} | {next(iter(scores.values())).clips} |",
+            *(f"{_judged(score)} |" for score in scores.values()),
+        )
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def test_a_folder_named_by_a_dot_has_its_report_beside_it(tmp_path: Path, monkey
 def test_a_recording_is_turned_and_judged_as_the_settings_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    heads_down = write_pictures(tmp_path / "turned", squats(1))
+    heads_down = write_pictures(tmp_path / "turned", squats(3))
     for path in heads_down.iterdir():
         cv2.imwrite(str(path), np.rot90(np.asarray(cv2.imread(str(path))), 2))
     monkeypatch.setenv("PLUMBLINE_EDGE_ROTATE", "180")
@@ -82,7 +82,7 @@ def test_a_recording_is_turned_and_judged_as_the_settings_say(
     monkeypatch.setattr(Analysis, "take", taking)
     monkeypatch.setattr(Tracker, "__init__", tracking)
     assert analyze(heads_down) == 0
-    assert "analysis reps=1" in capsys.readouterr().out
+    assert "analysis reps=3" in capsys.readouterr().out
     assert sum(verdict is not None for verdict in asked) > 20
     assert followed == ["left"]
 

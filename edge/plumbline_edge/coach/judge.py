@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from plumbline_contract.form import HISTORY_FRAMES, RATE_HZ, Verdict, form_windows, read_answer
+from plumbline_contract.form import HISTORY_FRAMES, RATE_HZ, WINDOW_FRAMES, Verdict, form_windows, read_answer
 from plumbline_contract.sequence import MAX_GAP_SECONDS, is_seen
 from plumbline_contract.skeleton import NUM_KEYPOINTS
 
@@ -88,8 +88,13 @@ class FormJudge:
         self._buffer = SequenceBuffer()
 
     def update(self, seconds: float, keypoints_K3: Array) -> Verdict | None:
-        """Take one frame; the judge's answer where it is time for another, which is about half a second ago."""
+        """Take one frame; the judge's answer where it is time for another, which is about half a second ago.
+
+        None too until a window is full: of half a repetition it knows less than the rules.
+        """
         if not self._buffer.add(seconds, keypoints_K3):
             return None
         sequence_TK3 = self._buffer.sequence()
+        if len(sequence_TK3) < WINDOW_FRAMES:
+            return None
         return read_answer(self._model.infer(form_windows(sequence_TK3, [len(sequence_TK3) - 1])[0]))

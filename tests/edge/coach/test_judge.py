@@ -14,7 +14,7 @@ from tests.edge.coach.following import follow
 from tests.edge.coach.squatter import Squat, film
 
 from plumbline_contract.exercise import Fault
-from plumbline_contract.form import EXERCISES, FAULT_NAMES, LOGITS, PHASES, RATE_HZ, Verdict
+from plumbline_contract.form import EXERCISES, FAULT_NAMES, LOGITS, PHASES, RATE_HZ, WINDOW_FRAMES, Verdict
 from plumbline_contract.sequence import resample
 from plumbline_contract.skeleton import NUM_KEYPOINTS
 from plumbline_edge.bundle import open_form_bundle
@@ -273,20 +273,23 @@ class Silent:
 
 
 @pytest.mark.parametrize("rate_hz", [8.0, 10.0, 30.0])
-def test_the_judge_is_asked_ten_times_a_second_or_with_every_frame(rate_hz: float) -> None:
+def test_once_its_window_is_full_the_judge_is_asked_ten_times_a_second_or_with_every_frame(rate_hz: float) -> None:
     model = Silent()
     judge = FormJudge(model)
-    answers = [judge.update(frame / rate_hz, np.ones((NUM_KEYPOINTS, 3))) for frame in range(round(3 * rate_hz))]
+    answers = [judge.update(frame / rate_hz, np.ones((NUM_KEYPOINTS, 3))) for frame in range(round(7 * rate_hz))]
     assert len(model.asked) == sum(answer is not None for answer in answers)
-    assert len(model.asked) == pytest.approx(3 * min(rate_hz, RATE_HZ), abs=2)
+    full_seconds = (WINDOW_FRAMES - 1) / RATE_HZ
+    assert not any(answers[: int(full_seconds * rate_hz)])
+    assert len(model.asked) == pytest.approx((7 - full_seconds) * min(rate_hz, RATE_HZ), abs=2)
 
 
 @pytest.mark.parametrize("keypoints_K3", [np.full((17, 3), np.nan), np.full((17, 3), 1e300), np.zeros((17, 3))])
 def test_nothing_that_a_camera_gives_breaks_the_judge(keypoints_K3: npt.NDArray[np.float64]) -> None:
     model = Silent()
     judge = FormJudge(model)
-    for frame in range(20):
+    for frame in range(60):
         judge.update(frame / 10, keypoints_K3)
+    assert len(model.asked) > 15
     assert all(np.isfinite(window).all() for window in model.asked)
 
 
