@@ -48,16 +48,18 @@ class Heard:
     by_fault: dict[str, list[int]] = field(default_factory=dict)
     """Found, missed and falsely told, by exercise and injected fault."""
 
-    def add(self, clip: Mapping[str, Any], states: Sequence[CoachState]) -> None:
-        """One clip."""
+    def add(self, clip: Mapping[str, Any], states: Sequence[CoachState]) -> Score:
+        """One clip; what it scored."""
         exercise = exercise_of(clip)
-        self.score.add(score_clip(clip, exercise, states))
+        score = score_clip(clip, exercise, states)
+        self.score.add(score)
         spells, found, false = compared(clip, exercise, states)
         for number, spell in enumerate(spells):
             if spell.names:
                 self._of(clip, spell.injected)[0 if number in found else 1] += 1
         for event in false:
             self._of(clip, _injected(clip["exercise"], event.name))[2] += 1
+        return score
 
     def _of(self, clip: Mapping[str, Any], injected: str) -> list[int]:
         return self.by_fault.setdefault(f"{clip['exercise']} {injected}", [0, 0, 0])
@@ -115,8 +117,7 @@ def main() -> None:
         exercise, keypoints_TK3 = exercise_of(clip), eye(path, clip, number)
         scores = by_exercise.setdefault(exercise.name, {name: Score() for name in HEARD})
         for name, states in listen(exercise, float(clip["fps"]), bundle, keypoints_TK3).items():
-            heard[name].add(clip, states)
-            scores[name].add(score_clip(clip, exercise, states))
+            scores[name].add(heard[name].add(clip, states))
     print(HEAD)
     for name, each in heard.items():
         print(each.row(name))

@@ -31,7 +31,7 @@ class LearntRest(Strict):
     learnt_between: tuple[float, float] = Field(description="only values in this range can be a rest; low, high")
 
     @model_validator(mode="after")
-    def _positive_range(self) -> LearntRest:
+    def _range_of_one_sign(self) -> LearntRest:
         low, high = self.learnt_between
         if not (0 < low < high or low < high < 0):
             raise ValueError(f"learnt_between {self.learnt_between!r} must be two rising numbers of one sign")
