@@ -109,6 +109,10 @@ class KeypointsForgotten(PlumblineError):
     """The set's keypoints were too old to be kept, so what is made from them is not to be had."""
 
 
+class SetTooLong(PlumblineError):
+    """The set has more frames than fit into the memory for a report."""
+
+
 class PixelsStayHidden(PlumblineError):
     """The device's settings hide the pixels, so that the page cannot show them."""
 

@@ -30,15 +30,23 @@ class HealthWatch:
         """Raise InvalidSettings for what is no URL, before anything was changed."""
         require_url("health_url", self.url)
 
+    def problem(self, manifest_sha256: str) -> str | None:
+        """What is wrong with the service now; None if it is well and runs this bundle."""
+        with self._client() as client:
+            return _problem(client, manifest_sha256)
+
     def watch(self, manifest_sha256: str) -> None:
         """Return once the service ran this bundle, well, for the whole time. Raises UnhealthyBundle."""
-        with httpx.Client(base_url=self.url, timeout=5.0) as client:
+        with self._client() as client:
             self._until_ready(client, manifest_sha256)
             deadline = time.monotonic() + self.watch_seconds
             while time.monotonic() < deadline:
                 if problem := _problem(client, manifest_sha256):
                     raise UnhealthyBundle(f"{self.url}: {problem} within {self.watch_seconds:g} s of the new bundle")
                 self.sleep(_LOOK_SECONDS)
+
+    def _client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=5.0)
 
     def _until_ready(self, client: httpx.Client, manifest_sha256: str) -> None:
         deadline = time.monotonic() + self.ready_seconds

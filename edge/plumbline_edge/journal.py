@@ -36,6 +36,8 @@ class Journal(BaseModel):
     failed: tuple[FailedBundle, ...] = ()
     on_trial: str | None = None
     """Digest of the bundle whose health was not yet seen to the end."""
+    unwell_before: str | None = None
+    """What was wrong with the service already when that trial began."""
     attempts: int = 0
     failures: dict[str, int] = {}
     """How often updates ended for each reason."""
@@ -50,8 +52,23 @@ class Journal(BaseModel):
 
     def with_failed(self, failed: FailedBundle) -> Journal:
         """Also remembers this bundle as failed, and ends its trial."""
-        others = tuple(other for other in self.failed if other.manifest_sha256 != failed.manifest_sha256)
-        return self.model_copy(update={"failed": (*others, failed)[-MAX_REMEMBERED:], "on_trial": None})
+        others = self._failed_but(failed.manifest_sha256)
+        return self.without_trial().model_copy(update={"failed": (*others, failed)[-MAX_REMEMBERED:]})
+
+    def with_trial(self, manifest_sha256: str, unwell_before: str | None) -> Journal:
+        """Begins the trial of this bundle."""
+        return self.model_copy(update={"on_trial": manifest_sha256, "unwell_before": unwell_before})
+
+    def without_trial(self) -> Journal:
+        """Ends the trial, whatever came of it."""
+        return self.model_copy(update={"on_trial": None, "unwell_before": None})
+
+    def with_proven(self, manifest_sha256: str) -> Journal:
+        """Ends this bundle's trial, and no longer remembers that it failed once."""
+        return self.without_trial().model_copy(update={"failed": self._failed_but(manifest_sha256)})
+
+    def _failed_but(self, manifest_sha256: str) -> tuple[FailedBundle, ...]:
+        return tuple(failed for failed in self.failed if failed.manifest_sha256 != manifest_sha256)
 
     def with_outcome(self, reason: str) -> Journal:
         """Counts an attempt that ended for this reason; `ok` is a success."""

@@ -11,6 +11,7 @@ from plumbline_edge.bundle import FormBundle, open_form_bundle
 from plumbline_edge.coach.agreement import Agreement
 from plumbline_edge.coach.judge import FormJudge
 from plumbline_edge.logs import warn
+from plumbline_edge.running import ActiveFolder, active_folder
 from plumbline_edge.settings import EdgeSettings
 from plumbline_edge.state import StateFolder
 
@@ -50,23 +51,32 @@ class RunningJudge:
         Raises BundleUnusable, InvalidManifest or DigestMismatch for one that the settings name.
         """
         self._settings = settings
-        self._known = self._active_sha256()
+        self._heard: str | None = None
+        self._looked_at = self._active_folder()
         self.begun_with = load_judging(settings) if settings.judge else self._load("the rules are heard alone")
 
     def follow(self) -> Judging | None:
-        """The judge to hear from now on, where an update activated another; one that can't be used is refused once."""
-        active = self._active_sha256()
-        if active in (None, self._known):
+        """The judge to hear from now on, where an update activated another.
+
+        One that can't be used is refused once each time that it is activated or brought again.
+        """
+        active = self._active_folder()
+        if active == self._looked_at:
             return None
-        self._known = active
+        self._looked_at = active
+        if active is None or active.manifest_sha256 == self._heard:
+            return None
         return self._load("what was heard before stays")
 
-    def _active_sha256(self) -> str | None:
-        return None if self._settings.judge else StateFolder(self._settings.judge_state).active_sha256()
+    def _active_folder(self) -> ActiveFolder | None:
+        return None if self._settings.judge else active_folder(self._settings.judge_state)
 
     def _load(self, otherwise: str) -> Judging | None:
         try:
-            return load_judging(self._settings)
+            judging = load_judging(self._settings)
         except PlumblineError as error:
             warn(f"the active judge cannot be used, {otherwise}: {error}")
             return None
+        if judging is not None:
+            self._heard = judging.bundle.manifest_sha256
+        return judging

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NamedTuple
+
 from plumbline_contract.errors import PlumblineError
 from plumbline_edge.bench import quickest_threads
 from plumbline_edge.bundle import Bundle, open_bundle
@@ -13,6 +16,27 @@ from plumbline_edge.settings import EdgeSettings
 from plumbline_edge.state import StateFolder
 
 
+class ActiveFolder(NamedTuple):
+    """The folder that is active; another one of the same bundle, brought again, differs."""
+
+    manifest_sha256: str
+    inode: int
+    changed_ns: int
+
+
+def active_folder(state: Path) -> ActiveFolder | None:
+    """What is active in a state folder; None where nothing is."""
+    folder = StateFolder(state)
+    active = folder.active_sha256()
+    if active is None:
+        return None
+    try:
+        found = folder.active.stat()
+    except OSError:  # opening it says what is wrong
+        return ActiveFolder(active, 0, 0)
+    return ActiveFolder(active, found.st_ino, found.st_mtime_ns)
+
+
 class RunningBundle:
     """Holds what runs; `follow` changes over to the state folder's active bundle once that is another one."""
 
@@ -20,7 +44,7 @@ class RunningBundle:
         """Load the bundle that is chosen now. Raises BundleUnusable, InvalidManifest or DigestMismatch."""
         self._settings = settings
         self._metrics = metrics
-        self._refused: str | None = None
+        self._looked_at: ActiveFolder | None = None
         self.bundle = chosen_bundle(settings)
         self.estimator = PoseEstimator(self._load(self.bundle), metrics.observe_stage, settings.tracking)
         metrics.describe_bundle(self.bundle.manifest, self.bundle.manifest_sha256)
@@ -29,16 +53,18 @@ class RunningBundle:
         """Change over if an update activated another bundle, and say so; True if it did.
 
         The new model is loaded in this thread while the old one works on, and takes over between two frames. One that
-        cannot be loaded is refused once, and the old one stays.
+        cannot be loaded is refused once each time that it is activated or brought again, and the old one stays.
         """
-        active = None if self._settings.bundle is not None else StateFolder(self._settings.state).active_sha256()
-        if active is None or active in (self.bundle.manifest_sha256, self._refused):
+        active = None if self._settings.bundle is not None else active_folder(self._settings.state)
+        if active == self._looked_at:
+            return False
+        self._looked_at = active
+        if active is None or active.manifest_sha256 == self.bundle.manifest_sha256:
             return False
         try:
             bundle = chosen_bundle(self._settings)
             model = self._load(bundle)
         except PlumblineError as error:
-            self._refused = active
             warn(f"the active bundle cannot be used, the one before stays: {error}")
             return False
         self.estimator.replace_model(model)

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from plumbline_contract.exercise import Exercise
 from plumbline_contract.form import Verdict
 from plumbline_edge.coach.agreement import Disagreement
 from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.state import CoachState
-from plumbline_edge.draw import Overlay
+from plumbline_edge.draw import Overlay, Points
 from plumbline_edge.estimator import Pose, PoseEstimator
 from plumbline_edge.frame import Frame
 from plumbline_edge.judging import Judging
@@ -35,7 +37,7 @@ class Result:
         faulty = {keypoint for fault in self.state.faults for keypoint in fault.keypoints}
         return Overlay(
             keypoints_K3=self.pose.carried(later_by_seconds) if self.pose.seen else None,
-            ghost_K3=self.state.ghost_K3 if self.pose.seen else None,
+            ghost_K3=self._carried_ghost(later_by_seconds) if self.pose.seen else None,
             faulty=frozenset(faulty),
             reps=self.state.reps,
             phase=self.state.phase,
@@ -43,6 +45,16 @@ class Result:
             cue_is_praise=self.cue_is_praise,
             fps=fps,
         )
+
+    def _carried_ghost(self, seconds: float) -> Points | None:
+        """The ghost (K, 3), each seen joint moved on as far as the person's own."""
+        if self.state.ghost_K3 is None:
+            return None
+        ghost_K3 = self.state.ghost_K3.copy()
+        moved_K2 = (self.pose.carried(seconds) - self.pose.keypoints_K3)[:, :2]
+        # A joint that is not seen scores 0, and has no place.
+        ghost_K3[:, :2] += np.where(ghost_K3[:, 2:] > 0, moved_K2, 0.0)
+        return ghost_K3
 
 
 class Session:

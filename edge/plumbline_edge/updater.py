@@ -112,7 +112,7 @@ class Update:
         kept = self.state.bundle_folder(wanted.manifest_sha256)
         if not self._is_intact(kept, wanted.manifest_sha256):
             golden = self._fetch(wanted, say)
-        elif self.state.active_sha256() == wanted.manifest_sha256:
+        elif self.state.active_sha256() == wanted.manifest_sha256 and not self._failed_before(wanted):
             self.state.clear_incoming(None)
             return UpdateResult(wanted.version, wanted.manifest_sha256, changed=False, golden=None)
         else:
@@ -133,10 +133,15 @@ class Update:
             else:
                 say(f"watching the bundle that an earlier update activated ({on_trial[:12]})")
                 self._watch(on_trial, version)
-        self._remember(self._journal().model_copy(update={"on_trial": None}))
+                self._remember(self._journal().with_proven(on_trial))
+                return
+        self._remember(self._journal().without_trial())
+
+    def _failed_before(self, wanted: WantedBundle) -> FailedBundle | None:
+        return self._journal().failure_of(wanted.manifest_sha256)
 
     def _refuse_known_bad(self, wanted: WantedBundle) -> None:
-        failed = self._journal().failure_of(wanted.manifest_sha256)
+        failed = self._failed_before(wanted)
         if failed is not None and not self.retry_failed:
             raise KnownBad(
                 f"{wanted.name} {wanted.version} failed on this device before: {failed.message}; promote another"
@@ -191,12 +196,14 @@ class Update:
 
     def _activate(self, wanted: WantedBundle, say: Say) -> None:
         if self.health is not None:
-            self._remember(self._journal().model_copy(update={"on_trial": wanted.manifest_sha256}))
+            before = self.state.active_sha256()
+            unwell_before = None if before is None else self.health.problem(before)
+            self._remember(self._journal().with_trial(wanted.manifest_sha256, unwell_before))
         self.state.activate(wanted.manifest_sha256)
         if self.health is not None:
             say(f"watching {self.health.url} with {wanted.name} {wanted.version}")
             self._watch(wanted.manifest_sha256, wanted.version)
-            self._remember(self._journal().model_copy(update={"on_trial": None}))
+        self._remember(self._journal().with_proven(wanted.manifest_sha256))
         self.state.prune()
 
     def _watch(self, manifest_sha256: str, version: str) -> None:
@@ -206,12 +213,19 @@ class Update:
         try:
             self.health.watch(manifest_sha256)
         except UnhealthyBundle as error:
-            # The memory first: an update that dies after this must not activate the same bundle again.
-            self._fail(manifest_sha256, version, error)
+            unwell_before = self._journal().unwell_before
+            if unwell_before is None:
+                # The memory first: an update that dies after this must not activate the same bundle again.
+                self._fail(manifest_sha256, version, error)
             back = self.state.roll_back()
-            raise UnhealthyBundle(
-                f"{error}; {f'went back to {back[:12]}' if back else 'there is none to go back to'}"
-            ) from error
+            told = f"{error}; {f'went back to {back[:12]}' if back else 'there is none to go back to'}"
+            if unwell_before is not None:
+                self._remember(self._journal().without_trial())
+                told += (
+                    f"; this says nothing of the bundle, as the service was unwell before too: it {unwell_before};"
+                    " put that right, the next update tries again"
+                )
+            raise UnhealthyBundle(told) from error
 
     def _fail(self, manifest_sha256: str, version: str, error: PlumblineError) -> None:
         failed = FailedBundle(

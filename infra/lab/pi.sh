@@ -171,7 +171,8 @@ down() {
 
 down_all() {
   local pi
-  for pi in "$LAB"/pis/*/; do [ ! -e "$pi" ] || down "$(basename "$pi")"; done
+  for pi in "$LAB"/pis/*/; do [ ! -e "$pi" ] || down "$(basename "$pi")" & done
+  wait
   iptables -D "${TALK[@]}" 2>/dev/null || true
   ip link del "$BRIDGE" 2>/dev/null || true
 }

@@ -68,6 +68,22 @@ def test_a_spoilt_judge_of_the_state_folder_leaves_the_rules_alone_and_a_named_o
         RunningJudge(load_settings(state=tmp_path, judge=state.active))
 
 
+def test_a_spoilt_judge_that_is_brought_again_whole_is_heard(tmp_path: Path) -> None:
+    settings = load_settings(state=tmp_path)
+    state, digest = StateFolder(settings.judge_state), open_form_bundle(JUDGE).manifest_sha256
+    with state.locked():
+        shutil.copytree(JUDGE, state.bundle_folder(digest))
+        state.activate(digest)
+    (state.active / "model.tflite").write_bytes(b"damaged")
+    running = RunningJudge(settings)
+    assert running.begun_with is None
+    assert running.follow() is None
+    state.keep(shutil.copytree(JUDGE, state.incoming_folder("again"), dirs_exist_ok=True), digest)
+    assert running.follow() is not None
+    state.keep(shutil.copytree(JUDGE, state.incoming_folder("again"), dirs_exist_ok=True), digest)
+    assert running.follow() is None
+
+
 def test_the_shipped_judge_computes_here_what_it_did_when_it_was_made() -> None:
     bundle = open_form_bundle(JUDGE)
     assert replay_form_golden(bundle, bundle.load_model()) <= bundle.manifest.golden.probability_max_abs

@@ -13,12 +13,15 @@ import numpy.typing as npt
 import pytest
 from tests.edge.dots import DOTS_FP32, picture, squats, standing
 
+from plumbline_contract.box import Box
 from plumbline_contract.manifest import Manifest
+from plumbline_contract.skeleton import NUM_KEYPOINTS, Keypoint
 from plumbline_edge.bundle import open_bundle
 from plumbline_edge.coach.cues import SENSITIVITIES, Sensitivity
 from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.exercises import load_exercise
-from plumbline_edge.estimator import PoseEstimator
+from plumbline_edge.coach.state import CoachState
+from plumbline_edge.estimator import Pose, PoseEstimator
 from plumbline_edge.frame import Frame
 from plumbline_edge.meter import Meter
 from plumbline_edge.metrics import EdgeMetrics
@@ -200,6 +203,24 @@ def test_a_slow_network_shows_the_newest_picture_with_the_pose_carried_on() -> N
     assert len(view.shown) > 1.5 * pipeline.session.frames
     # The pose found in an older picture is where the person was; carried on it is nearer to where they are.
     assert np.abs(carried).mean() < 0.6 * np.abs(behind).mean()
+
+
+def test_the_ghost_is_carried_on_with_the_person() -> None:
+    keypoints_K3 = standing(240, 30, 300)
+    keypoints_K3[Keypoint.NOSE, 2] = 0.05
+    ghost_K3 = keypoints_K3 + np.array([20.0, -5.0, 0.0])
+    ghost_K3[Keypoint.NOSE] = 0.0
+    velocities_K2 = np.linspace((-60.0, 90.0), (120.0, 10.0), NUM_KEYPOINTS)
+    pose = Pose(keypoints_K3, seen=True, box=Box(240, 240, 480, 480), velocities_K2=velocities_K2)
+    frame = Frame(np.zeros((480, 480, 3), np.uint8), 0.0, 0, 0.0)
+    result = Result(frame, pose, CoachState(ghost_K3=ghost_K3), False, load_exercise("squat"))
+    for later_by_seconds in (0.0, 0.1, 9.0):
+        overlay = result.overlay(10.0, later_by_seconds=later_by_seconds)
+        assert overlay.keypoints_K3 is not None
+        assert overlay.ghost_K3 is not None
+        to_ghost_K3 = overlay.ghost_K3 - overlay.keypoints_K3
+        np.testing.assert_allclose(to_ghost_K3[1:], (ghost_K3 - keypoints_K3)[1:], atol=1e-3)
+        np.testing.assert_array_equal(overlay.ghost_K3[Keypoint.NOSE], 0.0)
 
 
 def test_no_pixel_comes_out_once_they_are_hidden() -> None:

@@ -128,7 +128,7 @@ def test_two_good_bundles_are_left_after_a_bad_one_was_rolled_back(device: Devic
     device.update()
     move_to(device.registry, tmp_path, "1.2.0")
     with serving(service(lambda: (503, ""))) as url, pytest.raises(UnhealthyBundle):
-        device.update(health=HealthWatch(url, 0.05, 0.05, sleep=lambda _: time.sleep(0.01)))
+        device.update(health=quick_watch(url))
     assert (device.state.active_sha256(), device.state.previous.readlink().name) == (second, first)
     assert device.state.roll_back() == first
     assert device.active_version == "1.0.0"
@@ -332,6 +332,10 @@ def service(answers: Callable[[], tuple[int, str]]) -> type[BaseHTTPRequestHandl
     return Service
 
 
+def quick_watch(url: str) -> HealthWatch:
+    return HealthWatch(url, 0.05, 0.05, sleep=lambda _: time.sleep(0.01))
+
+
 def test_healthy_bundle_is_kept(device: Device, tmp_path: Path) -> None:
     device.update()
     wanted = move_to(device.registry, tmp_path, "1.1.0")
@@ -349,30 +353,104 @@ def test_unhealthy_bundle_is_rolled_back_and_remembered(
 ) -> None:
     first = device.update().manifest_sha256
     move_to(device.registry, tmp_path, "1.1.0")
-    with serving(service(lambda: (status, (device.state.active_sha256() or "") if runs_new else "0" * 64))) as url:
-        watch = HealthWatch(url, 0.05, 0.05, sleep=lambda _: time.sleep(0.01))
-        with pytest.raises(UnhealthyBundle, match=f"{message}.*went back to {first[:12]}"):
-            device.update(health=watch)
+
+    def answers() -> tuple[int, str]:
+        active = device.state.active_sha256() or ""
+        return (200, active) if active == first else (status, active if runs_new else "0" * 64)
+
+    with serving(service(answers)) as url:
+        with pytest.raises(UnhealthyBundle, match=f"{message}.*went back to {first[:12]}$"):
+            device.update(health=quick_watch(url))
         assert device.state.active_sha256() == first
         with pytest.raises(KnownBad):
-            device.update(health=watch)
+            device.update(health=quick_watch(url))
     assert device.active_version == "1.0.0"
 
 
-def test_watch_that_was_cut_off_is_made_up_for(device: Device, tmp_path: Path) -> None:
+def test_bundle_is_not_held_to_have_failed_where_the_service_was_unwell_before(device: Device, tmp_path: Path) -> None:
+    """A camera that is off at night: 503 with any bundle."""
+    first = device.update().manifest_sha256
+    wanted = move_to(device.registry, tmp_path, "1.1.0")
+    status = [503]
+    with serving(service(lambda: (status[0], device.state.active_sha256() or ""))) as url:
+        for _ in range(2):
+            with pytest.raises(UnhealthyBundle, match=f"went back to {first[:12]}; .*unwell before too: it is not rea"):
+                device.update(health=quick_watch(url))
+            assert device.state.active_sha256() == first
+        journal = read_journal(device.state.folder)
+        assert (journal.failed, journal.on_trial, journal.unwell_before) == ((), None, None)
+        status[0] = 200
+        assert device.update(health=quick_watch(url)).changed
+    assert device.state.active_sha256() == wanted
+
+
+def test_first_bundle_that_is_unwell_is_remembered(device: Device) -> None:
+    with serving(service(lambda: (503, ""))) as url:
+        with pytest.raises(UnhealthyBundle, match=r"there is none to go back to$"):
+            device.update(health=quick_watch(url))
+        with pytest.raises(KnownBad):
+            device.update(health=quick_watch(url))
+
+
+@pytest.mark.parametrize("has_one_before", [True, False])
+def test_bundle_that_failed_and_was_retried_well_is_followed_as_any_other(
+    device: Device, tmp_path: Path, has_one_before: bool
+) -> None:
+    if has_one_before:
+        device.update()
+        move_to(device.registry, tmp_path, "1.1.0")
+    before, well = device.state.active_sha256(), [False]
+
+    def answers() -> tuple[int, str]:
+        active = device.state.active_sha256()
+        return 200 if well[0] or active == before else 503, active or ""
+
+    with serving(service(answers)) as url:
+        with pytest.raises(UnhealthyBundle):
+            device.update(health=quick_watch(url))
+        well[0] = True
+        assert device.update(health=quick_watch(url), retry_failed=True).changed
+        assert read_journal(device.state.folder).failed == ()
+        assert not device.update(health=quick_watch(url)).changed
+
+
+def test_bundle_that_was_retried_without_a_watch_is_no_longer_known_as_bad(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as slow:
+        slow.setattr("plumbline_edge.updater.replay_golden", too_slow)
+        with pytest.raises(TooSlowHere):
+            device.update()
+    assert device.update(retry_failed=True).changed
+    assert not device.update().changed
+
+
+def too_slow(*_: object) -> None:
+    raise TooSlowHere("it was hot that day")
+
+
+@pytest.mark.parametrize(("unwell_before", "remembered"), [(False, 1), (True, 0)])
+def test_watch_that_was_cut_off_knows_how_the_service_was_before(
+    device: Device, tmp_path: Path, unwell_before: bool, remembered: int
+) -> None:
     first = device.update().manifest_sha256
     move_to(device.registry, tmp_path, "1.1.0")
 
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
-    with serving(service(lambda: (503, ""))) as url:
+    def answers() -> tuple[int, str]:
+        active = device.state.active_sha256() or ""
+        return (503 if unwell_before or active != first else 200), active
+
+    with serving(service(answers)) as url:
         with pytest.raises(KeyboardInterrupt):
             device.update(health=HealthWatch(url, 5, 5, sleep=interrupted))
         assert device.active_version == "1.1.0"
         with pytest.raises(UnhealthyBundle, match="went back"):
-            device.update(health=HealthWatch(url, 0, 0, sleep=interrupted))
+            device.update(health=quick_watch(url))
     assert device.state.active_sha256() == first
+    assert len(read_journal(device.state.folder).failed) == remembered
 
 
 def test_bundle_on_trial_that_was_damaged_is_brought_again(device: Device, tmp_path: Path) -> None:

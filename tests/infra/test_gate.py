@@ -117,17 +117,25 @@ def test_not_ready_and_another_bundle_fail(tmp_path: Path) -> None:
 
 
 def test_nothing_that_answers_is_no_measurement(tmp_path: Path) -> None:
-    assert run("http://127.0.0.1:1", tmp_path, "--measure").keys() == {"boot"}
+    assert run("http://127.0.0.1:1", tmp_path, "--measure") == {}
     assert "does not answer" in run("http://127.0.0.1:1", tmp_path)["problems"][0]
+
+
+def test_look_tells_where_links_lead(tmp_path: Path) -> None:
+    (tmp_path / "current").symlink_to("releases/a")
+    (tmp_path / "file").touch()
+    links = [f"--link={name}={tmp_path / name}" for name in ("current", "previous", "file")]
+    look = run("http://127.0.0.1:1", tmp_path, "--look", *links)
+    assert look["links"] == {"current": f"{tmp_path}/releases/a", "previous": "", "file": ""}
 
 
 def test_every_boot_has_its_own_name(tmp_path: Path) -> None:
     """Of this machine, which was not booted in between: the kernel's boot and its first process' start."""
-    first = run("http://127.0.0.1:1", tmp_path, "--boot")
+    first = run("http://127.0.0.1:1", tmp_path, "--look")
     kernel, _, began = first["boot"].partition(":")
     assert kernel == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert int(began) >= 0
-    assert run("http://127.0.0.1:1", tmp_path, "--measure")["boot"] == first["boot"]
+    assert run("http://127.0.0.1:1", tmp_path, "--look") == first
 
 
 def test_quantile_is_that_of_prometheus(gate: ModuleType) -> None:

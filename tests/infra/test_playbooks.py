@@ -120,12 +120,15 @@ def test_a_second_turn_keeps_the_way_back_of_the_first(tmp_path: Path) -> None:
     (tmp_path / "tasks/turn.yml").write_text(yaml.safe_dump(turn))
     _stub(tmp_path, "edge_bundle", follow=[])
     (tmp_path / "active").symlink_to("bundles/old")
+    before = [
+        {"ansible.builtin.include_role": {"name": "edge_gate", "tasks_from": name}} for name in ("look", "before")
+    ]
     batch = {"ansible.builtin.include_tasks": "tasks/batch.yml"}
-    say = {"ansible.builtin.debug": {"msg": "back to {{ edge_gate_bundle_before }}"}}
+    say = {"ansible.builtin.debug": {"msg": "back to {{ edge_gate_before.links.active }}"}}
     places = {"edge_gate_state_dir": str(tmp_path), "edge_gate_app_root": str(tmp_path / "opt")}
     # Nothing answers there.
     settings = {"deploy_first": "localhost", "edge_gate_url": "http://127.0.0.1:1", **places}
-    code, said = play(tmp_path, [batch, batch, say], "--check", **settings)
+    code, said = play(tmp_path, [*before, batch, batch, say], "--check", **settings)
     assert code == 0, said
     assert (tmp_path / "active").readlink() == Path("bundles/new")
     assert f"back to {tmp_path}/bundles/old" in said

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
-from tests.infra.machine import ROOT
+from tests.infra.machine import ROOT, free_port, program, running, wait_for
 from tests.infra.playing import ANSIBLE, play, run_playbook
 from tests.infra.servers import answering
 
@@ -223,6 +226,19 @@ def test_time_servers_are_named_only_to_the_service_that_reads_them(tmp_path: Pa
     assert "+NTP=" not in said
 
 
+@pytest.mark.parametrize(("restart", "restarted"), [(False, False), (True, True)])
+def test_a_turn_after_one_that_was_cut_off_restarts_though_nothing_changed(
+    tmp_path: Path, restart: bool, restarted: bool
+) -> None:
+    (task,) = (task for task in _tasks("edge_app/tasks/run.yml") if task["name"] == "Restart with what changed")
+    assert task.pop("ansible.builtin.include_tasks") == "restart.yml"
+    task["ansible.builtin.debug"] = {"msg": "restarts"}
+    same = {"changed": False}
+    code, said = play(tmp_path, [task], edge_app_restart=restart, edge_app_settings=same, edge_app_unit=same)
+    assert code == 0, said
+    assert ("restarts" in said) is restarted
+
+
 def test_going_back_after_a_second_turn_brings_the_settings_from_before_the_first(tmp_path: Path) -> None:
     role = ANSIBLE / "roles/edge_app"
     written = {"edge.env": tmp_path / "edge.env", "plumbline-edge.service": tmp_path / "plumbline-edge.service"}
@@ -248,16 +264,26 @@ def test_going_back_after_a_second_turn_brings_the_settings_from_before_the_firs
     assert sorted(path.name for path in tmp_path.glob("*edge*")) == sorted(written)
 
 
-@pytest.mark.parametrize("path", ["edge_bundle/tasks/hold.yml", "edge_gate/tasks/back_to_previous.yml"])
-def test_a_hold_lasts_from_now_though_an_older_one_says_the_same(tmp_path: Path, path: str) -> None:
+def test_going_back_keeps_the_release_before_within_the_operators_reach(tmp_path: Path) -> None:
+    """Release c was switched to from b, which had been switched to from a; c fails."""
+    for name, release in (("current", "c"), ("previous", "b")):
+        (tmp_path / name).symlink_to(tmp_path / "releases" / release)
+    was = {"release": f"{tmp_path}/releases/b", "previous_release": f"{tmp_path}/releases/a"}
+    (task,) = (task for task in _tasks("edge_gate/tasks/roll_back.yml") if "release from before" in task["name"])
+    code, said = play(tmp_path, [task], edge_gate_before={"links": was}, edge_gate_app_root=str(tmp_path))
+    assert code == 0, said
+    assert [(tmp_path / name).readlink().name for name in ("current", "previous")] == ["b", "a"]
+
+
+def test_a_hold_lasts_from_now_though_an_older_one_is_there(tmp_path: Path) -> None:
     hold = tmp_path / "hold"
-    tasks = [task for task in _tasks(path) if task["name"] not in ("Swap them", "Restart with it")]
-    offer = {"version": "1.4.0", "manifest_sha256": "aa"}
-    variables = {"edge_bundle_config_dir": str(tmp_path), "edge_bundle_name": "a", "edge_gate_hold": str(hold)}
-    for changed in (1, 0):
-        code, said = play(tmp_path, tasks, edge_bundle_offer=offer, edge_bundle_differs=True, **variables)
+    tasks = _tasks("edge_bundle/tasks/hold.yml")
+    variables = {"edge_bundle_config_dir": str(tmp_path), "edge_bundle_hold_reason": "rollout of a 1.4.0"}
+    for _ in range(2):
+        code, said = play(tmp_path, tasks, **variables)
         assert code == 0, said
-        assert f"changed={changed} " in said
+        assert "changed=1 " in said
+        assert hold.read_text().startswith("rollout of a 1.4.0, 2")
         assert time.time() - hold.stat().st_mtime < 60
         os.utime(hold, (0, 0))
 
@@ -287,3 +313,150 @@ def test_git_ignores_what_the_examples_of_the_docs_keep_secret() -> None:
     )
     done = subprocess.run(["git", "check-ignore", *paths], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.split() == list(paths)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    """The address of one in tmp_path/state, set up with keys in tmp_path/keys and the operator's token."""
+    tokens, url = f"--tokens-file={tmp_path}/state/tokens.json", f"http://127.0.0.1:{(port := free_port('127.0.0.1'))}"
+    scopes = [f"--scope={scope}" for scope in ("admin", "promote", "sign")]
+    (tmp_path / "operator.token").write_text(_registry("token", "--name=operator", *scopes, tokens))
+    places = [f"--database-url=sqlite:///{tmp_path}/state/registry.sqlite3", f"--blob-dir={tmp_path}/state/blobs"]
+    serve = [program("plumbline-registry"), "serve", f"--port={port}", tokens, *places]
+    with running(serve, tmp_path / "registry.log"):
+        wait_for("the registry", lambda: httpx.get(f"{url}/readyz").raise_for_status())
+        _registry("init", *_operator(tmp_path, url))
+        yield url
+
+
+def _registry(*arguments: str) -> str:
+    command = [program("plumbline-registry"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _operator(folder: Path, url: str) -> list[str]:
+    return [f"--keys={folder}/keys", f"--token-file={folder}/operator.token", f"--url={url}"]
+
+
+def test_the_signer_gets_two_keys_and_a_token_and_what_is_new_of_them(tmp_path: Path, registry: str) -> None:
+    ours, signers = tmp_path / "keys/private", tmp_path / "signer"
+    (tmp_path / "opt/current/venv").mkdir(parents=True)
+    (tmp_path / "opt/current/venv/bin").symlink_to(Path(program("plumbline-registry")).parent)
+    tasks = [
+        task for task in _tasks("registry_host/tasks/signer_keys.yml") if "ansible.builtin.systemd_service" not in task
+    ]
+    (make,) = (task for task in tasks if task["name"] == "Make a token")
+    # As this user.
+    assert make["ansible.builtin.command"]["argv"][:4] == ["runuser", "--user", "{{ registry_host_user }}", "--"]
+    del make["ansible.builtin.command"]["argv"][:4]
+    places = {
+        "registry_host_keys_dir": str(tmp_path / "keys"),
+        "registry_host_signer_dir": str(signers),
+        "registry_host_root": str(tmp_path / "opt"),
+        "registry_host_state_name": f"../..{tmp_path}/state",
+    }
+
+    def changed() -> list[str]:
+        code, said = play(tmp_path, tasks, "--diff", "-vvv", **places)
+        assert code == 0, said
+        assert "PRIVATE KEY" not in said
+        assert (signers / "token").read_text() not in said
+        return re.findall(r"^TASK \[(.*)\] \*+\n(?:(?!^TASK ).*\n)*?changed: ", said, re.MULTILINE)
+
+    def sign() -> str:
+        return _registry("sign", f"--keys={signers}", f"--token-file={signers}/token", f"--url={registry}")
+
+    folders, trusted = "Make the folders of its keys", "Bring whom it trusts"
+    assert changed() == [folders, trusted, "Bring its keys", "Make a token", "Keep it there"]
+    files = {path: path.stat().st_mode & 0o777 for path in (signers, *signers.rglob("*"))}
+    names = ("root.json", "token", "private/snapshot.pem", "private/timestamp.pem")
+    assert files == {signers: 0o700, signers / "private": 0o700, **{signers / name: 0o600 for name in names}}
+    assert sign() == "nothing to sign\n"
+
+    # A restored registry knows none of today's tokens. A root.json that is newer than the control host's stays.
+    _registry("token", "--revoke", "--name=signer", f"--tokens-file={tmp_path}/state/tokens.json")
+    older = (tmp_path / "keys/root.json").read_bytes()
+    _registry("rotate", "snapshot", *_operator(tmp_path, registry))
+    assert sign() == "nothing to sign\n"
+    newer = (signers / "root.json").read_bytes()
+    assert newer == (tmp_path / "keys/root.json").read_bytes() != older
+    (tmp_path / "keys/root.json").write_bytes(older)
+    assert changed() == ["Bring its keys", "Make a token", "Keep it there"]
+    assert (signers / "root.json").read_bytes() == newer
+    assert (signers / "private/snapshot.pem").read_bytes() == (ours / "snapshot.pem").read_bytes()
+
+    # The control host may give its two away; then they are the signer's alone.
+    for name in ("snapshot", "timestamp"):
+        (ours / f"{name}.pem").unlink()
+    assert changed() == []
+    _registry("rotate", "stable", *_operator(tmp_path, registry))
+    assert sign() == "signed\n"
+    (signers / "private/timestamp.pem").unlink()
+    check = [task for task in tasks if task["name"] in ("Look for its keys", "Check that it has them")]
+    code, said = play(tmp_path, check, **places)
+    assert code != 0
+    assert "set registry_host_signer to false and run the signer where they are" in " ".join(said.split())
+
+
+def test_the_signer_asks_the_registry_where_it_listens(tmp_path: Path) -> None:
+    hosts = ("127.0.0.1", "0.0.0.0", "::", "192.168.1.7", "fd00::7")  # noqa: S104 (nothing listens)
+    say = {
+        "ansible.builtin.debug": {"msg": "{{ registry_host_signer_url }}"},
+        "loop": list(hosts),
+        "vars": {"registry_host_address": "{{ item }}", "registry_host_port": 8200},
+    }
+    defaults = yaml.safe_load((ANSIBLE / "roles/registry_host/defaults/main.yml").read_text())
+    code, said = play(tmp_path, [say], registry_host_signer_url=defaults["registry_host_signer_url"])
+    assert code == 0, said
+    asked = [line.split('"msg": ')[1].strip('"') for line in said.splitlines() if '"msg": ' in line]
+    named = ("127.0.0.1", "127.0.0.1", "[::1]", "192.168.1.7", "[fd00::7]")
+    assert asked == [f"http://{host}:8200" for host in named]
+
+
+def test_the_signer_is_a_user_of_its_own_and_confined_as_the_registry(tmp_path: Path) -> None:
+    role = ANSIBLE / "roles/registry_host"
+    names = ["plumbline-registry.service", "plumbline-registry-signer.service"]
+    template = {"src": f"{role}/templates/{{{{ item }}}}.j2", "dest": f"{tmp_path}/{{{{ item }}}}"}
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
+    code, said = play(tmp_path, [{"ansible.builtin.template": template, "loop": names}], **defaults)
+    assert code == 0, said
+    registry, signer = ((tmp_path / name).read_text() for name in names)
+    assert registry.split("\n\n")[2] == signer.split("\n\n")[2]
+    assert "User=plumbline-registry\n" in registry
+    assert "User=plumbline-signer\n" in signer
+    assert "EnvironmentFile" not in signer
+
+
+def test_a_dry_run_on_a_bare_host_sets_up_no_signer(tmp_path: Path) -> None:
+    include = {"ansible.builtin.include_role": {"name": "registry_host", "tasks_from": "signer"}}
+    places = {"registry_host_signer_user": "nobody-of-that-name", "registry_host_signer_dir": str(tmp_path / "signer")}
+    code, said = play(tmp_path, [include], "--check", "--diff", **places)
+    assert code == 0, said
+    assert "+User=nobody-of-that-name" in said
+    assert not (tmp_path / "signer").exists()
+
+
+def test_the_disk_of_the_registrys_host_is_watched(tmp_path: Path) -> None:
+    template = {"src": str(ANSIBLE / "roles/monitoring/templates/targets.yml.j2"), "dest": f"{tmp_path}/targets.yml"}
+    watch = {
+        "hosts": "pi-01",
+        "gather_facts": False,
+        "vars_files": [str(ANSIBLE / "roles/monitoring/defaults/main.yml")],
+        "tasks": [{"ansible.builtin.template": template}],
+        "vars": {"item": {"job": "node", "port": 9100}},
+    }
+    (tmp_path / "playbook.yml").write_text(yaml.safe_dump([watch]))
+    for settings, registries in (({}, [["192.168.1.9:9100"]]), ({"registry_host_node_exporter": False}, [])):
+        inventory = {
+            "edge": {"hosts": {"pi-01": {}}},
+            "registry": {"hosts": {"registry.example.lan": {"ansible_host": "192.168.1.9", **settings}}},
+        }
+        code, said = run_playbook(tmp_path / "playbook.yml", inventory)
+        assert code == 0, said
+        targets = yaml.safe_load((tmp_path / "targets.yml").read_text())
+        assert [entry["targets"] for entry in targets] == [["pi-01:9100"], *registries]
+        assert [entry["labels"] for entry in targets] == [{"pi": "pi-01"}, {"host": "registry.example.lan"}][
+            : len(targets)
+        ]

@@ -115,6 +115,43 @@ def test_cues_are_spoken_once_asked_for(running: Service, visit: Open) -> None:
     expect(voice).to_have_attribute("aria-pressed", "false")
 
 
+# Playwright shows every tab as the one in front: the page is told what a browser tells one that is not.
+HIDE = """() => {
+  Object.defineProperty(document, 'hidden', { configurable: true, value: true });
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
+FRAMES_STOP = """() => {
+  window.frames_asked = 0;
+  window.really = requestAnimationFrame;
+  window.requestAnimationFrame = () => { window.frames_asked += 1; };
+}"""
+SHOW = """() => {
+  window.requestAnimationFrame = window.really;
+  delete document.hidden;
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+def test_cues_are_spoken_while_another_tab_is_in_front(running: Service, visit: Open) -> None:
+    visiting = visit(TELEVISION)
+    visiting.page.add_init_script("window.said = []; speechSynthesis.speak = (words) => window.said.push(words.text);")
+    page = visiting.open(running.url)
+    page.get_by_role("button", name="Spoken cues").click()
+    page.evaluate(FRAMES_STOP)
+    # The last picture before it is hidden waits for a frame that does not come.
+    wait_for(page, "window.frames_asked > 0")
+    page.evaluate(HIDE)
+    hidden_at = shown_frame(page)
+    page.evaluate("() => { window.said = []; }")
+    running.change("POST", "/api/set/start")
+    wait_for(page, "window.said.includes('Go lower')")
+    running.change("POST", "/api/set/stop")
+    running.change("DELETE", "/api/sets")
+    assert shown_frame(page) == hidden_at
+    page.evaluate(SHOW)
+    wait_for(page, f"Number(document.querySelector('#picture').dataset.frame) > {hidden_at}")
+
+
 def test_the_exercise_is_switched(running: Service, visit: Open) -> None:
     page = visit(PHONE).open(running.url)
     page.get_by_role("combobox", name="Exercise").select_option("plank")

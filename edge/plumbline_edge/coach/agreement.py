@@ -69,6 +69,10 @@ class Agreement:
         self._sure_since: dict[str, float] = {}
         self._sure_at: dict[str, float] = {}
         self._attempt = AttemptTally()
+        self._uncounted: set[str] = set()
+        """What a rule found last while it was silenced, and that was not told since."""
+        self._kept: set[str] = set()
+        """The rules' faults that are told in this frame."""
         self._found_at: dict[str, float] = {}
         self._added_at: dict[str, float] = {}
         self.disagreements: dict[Disagreement, int] = dict.fromkeys(DISAGREEMENTS, 0)
@@ -106,6 +110,7 @@ class Agreement:
         self._note("judge_adds", told.difference(fault.name for fault in shown))
         self._attempt.silenced |= silenced & self._attempt.found
         self._attempt.told |= kept & self._attempt.found
+        self._kept = kept
         return self._most_severe_first(kept | told)
 
     def attempt_ended(self, began_seconds: float, ruled: tuple[Fault, ...]) -> tuple[Fault, ...]:
@@ -115,6 +120,7 @@ class Agreement:
         """
         silent = self._attempt.silenced - self._attempt.told
         kept = {fault.name for fault in ruled} - silent if self._rules else set()
+        self._kept |= kept
         added = {name for name, at in self._sure_at.items() if at - LAG_SECONDS >= began_seconds}
         self.abandon_attempt()
         return tuple(fault for fault in self._exercise.faults if fault.name in kept | added)
@@ -126,21 +132,35 @@ class Agreement:
     def newly_found(self, seconds: float, ruled: Mapping[str, int]) -> dict[str, int]:
         """How often both together found each fault in this frame, when the rules found it `ruled` times in it.
 
-        A rule counts unless it is silenced, and what the judge adds counts once an occasion.
+        A rule counts unless it is silenced (`found_after_all`), and what the judge adds counts once an occasion.
         """
         found = dict.fromkeys(ruled, 0)
         self._attempt.found |= {name for name, count in ruled.items() if count > 0}
         for name, count in ruled.items():
             is_same = seconds - self._added_at.get(name, -math.inf) <= SAME_SECONDS
-            if count > 0 and self._rules and not is_same and name not in self._unlikely:
-                found[name] = count
-                self._found_at[name] = seconds
+            if count > 0 and self._rules and not is_same:
+                if name in self._unlikely:
+                    self._uncounted.add(name)
+                else:
+                    found[name] = count
+                    self._found_at[name] = seconds
             if name in self._sure:
                 if seconds - self._found_at.get(name, -math.inf) > REMEMBERED_SECONDS:
                     found[name] = 1
                     self._added_at[name] = seconds
                 self._found_at[name] = seconds
+        self._uncounted -= {name for name, count in found.items() if count > 0}
         return found
+
+    def found_after_all(self, seconds: float) -> AbstractSet[str]:
+        """What was silenced when a rule found it and is told from this frame on: counted now, once.
+
+        The judge's answers lag, so it may agree only later.
+        """
+        late = self._uncounted & self._kept
+        self._uncounted -= late
+        self._found_at.update(dict.fromkeys(late, seconds))
+        return late
 
     def _note(self, kind: Disagreement, names: frozenset[str]) -> None:
         self.disagreements[kind] += len(names - self._differing[kind])

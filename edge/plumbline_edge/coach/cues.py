@@ -46,9 +46,11 @@ PRAISE_SECONDS: Final = 5.0
 class CuePolicy:
     """Chooses the cue of each frame."""
 
-    def __init__(self, praise: str, timing: CueTiming | None = None) -> None:
+    def __init__(self, praise: str, timing: CueTiming | None = None, break_after_seconds: float | None = None) -> None:
+        """`break_after_seconds`: from one reminder of a break to the next, at least."""
         self._praise = praise
         self._timing = timing or CueTiming()
+        self._break_seconds = max(break_after_seconds or 0.0, self._timing.ask_cool_down_seconds)
         self._cue: str | None = None
         self._cue_seconds = float("-inf")
         self._last_said: dict[str, float] = {}
@@ -82,11 +84,13 @@ class CuePolicy:
         ended_with: Sequence[Fault] | None,
         counted: bool = False,
         ask: str | None = None,
+        remind: str | None = None,
     ) -> tuple[str | None, bool]:
         """The cue to show, and whether it begins with this frame (say it aloud then).
 
         `faults` are those shown now, the most severe first; `ended_with` are those of the attempt that ended with this
-        frame, None when none did. `ask` is what to ask of the person when there is nothing else to say.
+        frame, None when none did. `ask` is what to ask of the person when there is nothing else to say. `remind` is
+        said before any fault: it is seldom due, and three faults that take turns leave no pause for it.
         """
         if ended_with is not None:
             praise = self._to_put_right and counted and not ended_with
@@ -96,6 +100,8 @@ class CuePolicy:
         if self._hold_deserves_praise(time_seconds, faults) and self._may_say(time_seconds, self._praise):
             self._praise_due = float("-inf")
             return self._say(time_seconds, self._praise), True
+        if remind is not None and self._may_say(time_seconds, remind, self._break_seconds):
+            return self._say(time_seconds, remind), True
         for fault in faults:
             spoken_of = SEVERITIES.index(fault.severity) >= SEVERITIES.index(self._timing.least_severity)
             if spoken_of and self._may_say(time_seconds, fault.cue):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -45,17 +46,18 @@ class Coach:
         agreement: Agreement | None = None,
     ) -> None:
         """`min_score`: a keypoint scored lower counts as not seen. `agreement`: what a judge says too."""
+        hold = exercise.hold
         self.exercise = exercise
         self.cue_timing = cue_timing
-        self.state = CoachState(holds=exercise.hold is not None)
+        self.state = CoachState(holds=hold is not None)
         self._min_score = min_score
         self._torso = RunningPercentile(TORSO_PERCENTILE, TORSO_SECONDS)
         self._view = ViewEstimator()
         self._position = PositionWatch(exercise.position)
         self._progress = ProgressTracker(exercise.progress)
-        self._movement: Movement = Held(exercise.hold) if exercise.hold else Repeated(exercise, self._progress)
-        self._judge = FaultJudge(exercise.faults, by_occasion=exercise.hold is not None)
-        self._cues = CuePolicy(exercise.praise, cue_timing)
+        self._movement: Movement = Held(hold) if hold else Repeated(exercise, self._progress)
+        self._judge = FaultJudge(exercise.faults, by_occasion=hold is not None)
+        self._cues = CuePolicy(exercise.praise, cue_timing, hold.break_after_seconds if hold else None)
         self.agreement = agreement
         self._phase: Phase = "rest"
         self._ruled: dict[str, int] = {}
@@ -113,14 +115,15 @@ class Coach:
         """The faults that the rules alone would speak of now, the most severe first."""
         return () if self._seconds is None else self._judge.spoken_of(self._seconds)
 
-    def _count_faults(self, now: float) -> dict[str, int]:
+    def _newly_found(self, now: float) -> dict[str, int]:
         ruled = self._judge.times_found()
         newly = {name: count - self._ruled.get(name, 0) for name, count in ruled.items()}
         self._ruled = ruled
-        if self.agreement is not None:
-            newly = self.agreement.newly_found(now, newly)
-        self._fault_counts = {name: self._fault_counts.get(name, 0) + count for name, count in newly.items()}
-        return dict(self._fault_counts)
+        return newly if self.agreement is None else self.agreement.newly_found(now, newly)
+
+    def _count(self, found: Mapping[str, int]) -> None:
+        for name, count in found.items():
+            self._fault_counts[name] = self._fault_counts.get(name, 0) + count
 
     def _next_state(self, now: float, pose: Pose) -> CoachState:
         torso_px = self._torso_px(now, pose)
@@ -135,14 +138,17 @@ class Coach:
             self._abandon_attempt()
         self._phase = step.phase
         counted = step.attempt is not None and step.attempt.counted
-        shown, spoken_of, fault_counts = self._judge.shown(now), self.faults_spoken_of(), self._count_faults(now)
+        shown, spoken_of = self._judge.shown(now), self.faults_spoken_of()
+        self._count(self._newly_found(now))
         if self.agreement is not None:
             shown, spoken_of = self.agreement.shown(shown), self.agreement.spoken_of(spoken_of, shown)
             if step.attempt is not None and ended_with is not None:
                 ended_with = self.agreement.attempt_ended(now - step.attempt.seconds, ended_with)
+            self._count(dict.fromkeys(self.agreement.found_after_all(now), 1))
         if self.exercise.hold is not None:
             self._cues.note_hold(now, step.phase == "full", step.target_reached, self._judge.in_order())
-        cue, cue_is_new = self._cues.update(now, spoken_of, ended_with, counted, step.remind or self._ask(now, view))
+        ask = self._ask(now, view)
+        cue, cue_is_new = self._cues.update(now, spoken_of, ended_with, counted, ask, step.remind)
         return CoachState(
             phase=step.phase_name,
             reps=step.repetitions,
@@ -153,7 +159,7 @@ class Coach:
             ghost_K3=self._ghost_K3(now, pose, shown, torso_px, view),
             view=view,
             progress=step.progress,
-            fault_counts=fault_counts,
+            fault_counts=dict(self._fault_counts),
             attempt=step.attempt,
             attempt_faults=tuple(fault.name for fault in ended_with or ()),
             holds=self.exercise.hold is not None,

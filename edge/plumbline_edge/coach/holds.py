@@ -51,7 +51,6 @@ class HoldTracker:
         self.phase: HoldPhase = "off"
         self._since: float | None = None
         self._last_in = -math.inf
-        self._last_break = 0.0
         self._told_of_target = False
 
     def update(self, time_seconds: float, in_position: bool | None) -> None:
@@ -62,7 +61,7 @@ class HoldTracker:
         elif self._since is not None and time_seconds - self._last_in > self._rules.ends_after_seconds:
             self._since = None
         if self._since is None:
-            self.phase, self.held_seconds, self._last_break, self._told_of_target = "off", 0.0, 0.0, False
+            self.phase, self.held_seconds, self._told_of_target = "off", 0.0, False
             return
         seconds = self._last_in - self._since
         self.phase = self._phase(seconds)
@@ -71,12 +70,9 @@ class HoldTracker:
             self.best_seconds = max(self.best_seconds, seconds)
 
     def break_is_due(self) -> bool:
-        """Whether so long has been held since the start, or since the last reminder, that a break is due."""
+        """Whether so long has been held that a break is due; it stays so until the hold ends."""
         after = self._rules.break_after_seconds
-        if after is None or self.held_seconds - self._last_break < after:
-            return False
-        self._last_break = self.held_seconds
-        return True
+        return after is not None and self.held_seconds >= after
 
     def target_is_reached(self) -> bool:
         """Whether the hold has just become as long as a good one; once a hold."""
@@ -91,7 +87,7 @@ class HoldTracker:
         self._since = None
         self._told_of_target = False
         self._last_in = -math.inf
-        self._last_break = self.held_seconds = 0.0
+        self.held_seconds = 0.0
         self.phase = "off"
 
     def _phase(self, seconds: float) -> HoldPhase:

@@ -32,6 +32,7 @@ class Step:
     hold_seconds: float = 0.0
     best_hold_seconds: float = 0.0
     remind: str | None = None
+    """What to say of a break that is due, in every frame until the hold ends."""
     target_reached: bool = False
     """The hold has just become as long as a good one."""
 
@@ -134,7 +135,8 @@ class Held:
             at_rest=phase == "calibrating",
             hold_seconds=self._tracker.held_seconds,
             best_hold_seconds=self._tracker.best_seconds,
-            remind=self._rules.break_cue if self._tracker.break_is_due() else None,
+            # Not who is just getting up, or has gone out of sight.
+            remind=self._rules.break_cue if in_position and self._tracker.break_is_due() else None,
             target_reached=self._tracker.target_is_reached(),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -11,9 +12,12 @@ from typing import Final
 from plumbline_edge.diary.database import Database
 from plumbline_edge.diary.entries import SetAttempt, SetCounts, SetEntry, SittingMinute
 from plumbline_edge.diary.keypoints import Track, unpack
-from plumbline_edge.errors import UnknownSet
+from plumbline_edge.errors import SetTooLong, UnknownSet
 
 DAY_SECONDS: Final = 86400.0
+MOST_FRAMES: Final = 120_000
+"""Of a set that is seen again: over two hours at 15 FPS. A report and the frames as CSV each take up to 1.6 kB a frame
+while they are made, so that both at once, under 400 MB, fit beside the service's 155 into its unit's 700."""
 SELECT_SETS: Final = """
 SELECT sets.*, COUNT(attempts.set_id) AS attempts, AVG(peak_progress) AS mean_depth,
   AVG(CASE WHEN counted THEN attempts.seconds END) AS mean_rep_seconds,
@@ -28,6 +32,8 @@ class Diary:
 
     def __init__(self, path: Path) -> None:
         self.database = Database(path)
+        self.making_report = threading.Lock()
+        """Held while one is made: somebody who asks again must not double the memory that takes."""
 
     def begin(self, exercise: str, bundle: str, started_at: float, size: tuple[int, int]) -> int:
         """Open a set; its number."""
@@ -86,7 +92,13 @@ class Diary:
             return [_attempt(row) for row in rows]
 
     def track(self, set_id: int) -> Track:
-        """The set's keypoints; empty once they were too old to be kept."""
+        """The set's keypoints; empty once they were too old to be kept. Raises SetTooLong, UnknownSet."""
+        entry = self.set(set_id)
+        if entry.has_keypoints and entry.counts.frames > MOST_FRAMES:
+            raise SetTooLong(
+                f"set {set_id} has {entry.counts.frames} frames, {MOST_FRAMES} fit into the memory; its counts and"
+                " attempts are in /api/sets.json, and a shorter set has a report"
+            )
         with self.database.use() as connection:
             rows = connection.execute("SELECT data FROM chunks WHERE set_id = ? ORDER BY number", (set_id,))
             return unpack([row["data"] for row in rows])

@@ -18,6 +18,9 @@ STEPS: Final = np.array([PIXEL_STEPS, PIXEL_STEPS, SCORE_STEPS], dtype=np.float6
 TIME_STEPS: Final = 1000
 FARTHEST: Final = 100_000.0
 """Pixels; a keypoint outside of every picture is kept at this distance."""
+FRAME_NUMBERS: Final = 1 + NUM_KEYPOINTS * 3
+"""The time and each keypoint's x, y and score, as integers of four bytes."""
+FRAME_BYTES: Final = FRAME_NUMBERS * 4
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Track:
 def pack(seconds: Sequence[float], keypoints: Sequence[npt.NDArray[np.floating]]) -> bytes:
     """The bytes of these frames."""
     points_TK3 = np.nan_to_num(np.stack(keypoints).astype(np.float64), nan=0.0, posinf=FARTHEST, neginf=-FARTHEST)
-    steps_TN = np.empty((len(seconds), 1 + NUM_KEYPOINTS * 3), dtype="<i4")
+    steps_TN = np.empty((len(seconds), FRAME_NUMBERS), dtype="<i4")
     steps_TN[:, 0] = np.rint(np.asarray(seconds) * TIME_STEPS)
     steps_TN[:, 1:] = np.rint(np.clip(points_TK3, -FARTHEST, FARTHEST) * STEPS).reshape(len(seconds), -1)
     # Each number's bytes lie together, which halves what compression leaves.
@@ -40,13 +43,14 @@ def pack(seconds: Sequence[float], keypoints: Sequence[npt.NDArray[np.floating]]
 
 
 def unpack(chunks: Sequence[bytes]) -> Track:
-    """The frames of these chunks, one after the other."""
-    tables = []
+    """The frames of these chunks, one after the other; in memory once only, as a long set has a million of them."""
+    frames = sum(len(zlib.decompress(chunk)) for chunk in chunks) // FRAME_BYTES
+    track = Track(np.empty(frames), np.empty((frames, NUM_KEYPOINTS, 3), np.float32))
+    end = 0
     for chunk in chunks:
-        changes_NT = np.frombuffer(zlib.decompress(chunk), dtype="<i4").reshape(1 + NUM_KEYPOINTS * 3, -1)
-        tables.append(np.cumsum(changes_NT.T, axis=0))
-    if not tables:
-        return Track(np.zeros(0), np.zeros((0, NUM_KEYPOINTS, 3), np.float32))
-    steps_TN = np.concatenate(tables)
-    points_TK3 = steps_TN[:, 1:].reshape(-1, NUM_KEYPOINTS, 3) / STEPS
-    return Track(steps_TN[:, 0] / TIME_STEPS, points_TK3.astype(np.float32))
+        changes_NT = np.frombuffer(zlib.decompress(chunk), dtype="<i4").reshape(FRAME_NUMBERS, -1)
+        steps_TN = np.cumsum(changes_NT.T, axis=0)
+        begin, end = end, end + len(steps_TN)
+        track.seconds_T[begin:end] = steps_TN[:, 0] / TIME_STEPS
+        track.keypoints_TK3[begin:end] = steps_TN[:, 1:].reshape(-1, NUM_KEYPOINTS, 3) / STEPS
+    return track

@@ -23,6 +23,10 @@ from plumbline_edge.session import Result
 WRITE_SECONDS: Final = 2.0
 """A power cut loses no more than this."""
 FORGET_SECONDS: Final = 3600.0
+UNSEEN_SECONDS: Final = 600.0
+"""A set in which nobody was seen for this long was forgotten."""
+LONGEST_SET_SECONDS: Final = 12 * 3600.0
+"""More than a day at a desk."""
 
 
 @dataclass
@@ -33,24 +37,43 @@ class OpenSet:
     exercise: str
     began_at: float
     """time.monotonic()."""
+    seen_at: float
+    """The same, of the last frame that shows somebody."""
     first_seconds: float | None = None
     frames: int = 0
+    unseen: int = 0
+    """How many of the frames were the last ones, with nobody in them: they are kept once somebody is seen again."""
     counts: SetCounts = field(default_factory=SetCounts)
     seconds: list[float] = field(default_factory=list)
     keypoints: list[npt.NDArray[np.floating]] = field(default_factory=list)
     attempts: list[SetAttempt] = field(default_factory=list)
 
-    def note(self, timestamp_seconds: float, keypoints_K3: npt.NDArray[np.floating], state: CoachState) -> None:
-        """Take in a frame."""
+    def note(
+        self, timestamp_seconds: float, keypoints_K3: npt.NDArray[np.floating], state: CoachState, seen: bool
+    ) -> None:
+        """Take in a frame; `seen`: somebody is in it."""
         if self.first_seconds is None:
             self.first_seconds = timestamp_seconds
         seconds = timestamp_seconds - self.first_seconds
         self.frames += 1
-        self.counts = SetCounts.of(state, self.frames, seconds)
         self.seconds.append(seconds)
         self.keypoints.append(keypoints_K3)
         if state.attempt is not None:
             self.attempts.append(SetAttempt.of(state.attempt, state.attempt_faults, seconds))
+        if seen or state.attempt is not None:
+            self.counts = SetCounts.of(state, self.frames, seconds)
+            self.unseen, self.seen_at = 0, time.monotonic()
+        else:
+            self.unseen += 1
+
+    def forgotten(self) -> str | None:
+        """Why the set should end by itself, if it should."""
+        now = time.monotonic()
+        if now - self.seen_at >= UNSEEN_SECONDS:
+            return f"nobody was seen for {UNSEEN_SECONDS / 60:g} minutes"
+        if now - self.began_at >= LONGEST_SET_SECONDS:
+            return f"it went on for {LONGEST_SET_SECONDS / 3600:g} hours"
+        return None
 
 
 class SetRecorder:
@@ -85,21 +108,19 @@ class SetRecorder:
             set_id = self._diary.begin(exercise, bundle, time.time(), size)
             count_from_nought()
             with self._lock:
-                self._open = OpenSet(set_id, exercise, time.monotonic())
+                now = time.monotonic()
+                self._open = OpenSet(set_id, exercise, began_at=now, seen_at=now)
             return set_id
 
     def end(self) -> int:
-        """End the set under way; its number. Raises NoSetUnderWay, DiaryUnusable."""
+        """End the set under way with the last frame that shows somebody; its number.
+
+        Raises NoSetUnderWay, DiaryUnusable.
+        """
         with self._writing:
             if self._open is None:
                 raise NoSetUnderWay("no set is under way; begin one first")
-            self._write_set()
-            with self._lock:
-                ended, self._open = self._open, None
-                self._ended_at = time.monotonic()
-            self._write(ended)
-            self._diary.finish(ended.id)
-            return ended.id
+            return self._end(self._open)
 
     def require_ended(self, set_id: int) -> None:
         """Raise SetUnderWay if this set is still under way."""
@@ -121,10 +142,10 @@ class SetRecorder:
                 self._sitting.add(time.time(), result.state)
             opened = self._open
             if opened is not None and opened.exercise == result.exercise.name:
-                opened.note(result.frame.timestamp_seconds, result.pose.keypoints_K3, result.state)
+                opened.note(result.frame.timestamp_seconds, result.pose.keypoints_K3, result.state, result.pose.seen)
 
     def run(self, stop: threading.Event) -> None:
-        """Write every few seconds until told to stop; what is old is forgotten."""
+        """Write every few seconds until told to stop; end a set that nobody ends, and forget what is old."""
         forgot_at = -FORGET_SECONDS
         while not stop.wait(WRITE_SECONDS):
             forgets = time.monotonic() - forgot_at >= FORGET_SECONDS
@@ -147,6 +168,7 @@ class SetRecorder:
             with self._writing:
                 self._write_set()
                 self._write_sitting()
+                self._end_if_forgotten()
                 if forgets:
                     self._diary.forget(time.time(), *self._keep_days)
             self._refused = False
@@ -156,13 +178,28 @@ class SetRecorder:
             self._refused = True
         return not self._refused
 
+    def _end_if_forgotten(self) -> None:
+        opened = self._open
+        if opened is not None and (why := opened.forgotten()):
+            self._end(opened)
+            warn(f"set {opened.id} of {opened.exercise!r} was ended: {why}")
+
+    def _end(self, opened: OpenSet) -> int:
+        self._write_set()
+        with self._lock:
+            self._open, self._ended_at = None, time.monotonic()
+        self._write(opened)
+        self._diary.finish(opened.id)
+        return opened.id
+
     def _write_set(self) -> None:
         if self._open is not None:
             self._write(self._open)
 
     def _write(self, opened: OpenSet) -> None:
         with self._lock:
-            count, attempts, counts = len(opened.seconds), list(opened.attempts), opened.counts
+            count = len(opened.seconds) - opened.unseen
+            attempts, counts = list(opened.attempts), opened.counts
             seconds, keypoints = opened.seconds[:count], opened.keypoints[:count]
         self._diary.add(opened.id, pack(seconds, keypoints) if count else None, attempts, counts)
         with self._lock:

@@ -75,10 +75,15 @@ def _repetition(attempt: SetAttempt) -> Repetition:
 
 
 def report_of(diary: Diary, entry: SetEntry, chosen: Exercise) -> tuple[str, str]:
-    """The report as a page and as JSON; made once, then kept. Raises KeypointsForgotten, UnknownExercise."""
-    kept = diary.report(entry.id)
-    if kept is not None:
-        return kept
+    """The report as a page and as JSON; made once, then kept.
+
+    Raises KeypointsForgotten, SetTooLong, UnknownExercise, UnknownSet.
+    """
+    with diary.making_report:
+        return diary.report(entry.id) or _make_report(diary, entry, chosen)
+
+
+def _make_report(diary: Diary, entry: SetEntry, chosen: Exercise) -> tuple[str, str]:
     analysis = analysis_of(entry, diary.track(entry.id), exercise_of(entry, chosen))
     _retell(analysis, entry.counts, diary.attempts(entry.id))
     name = f"set {entry.id}, {started(entry):%Y-%m-%d %H:%M}"

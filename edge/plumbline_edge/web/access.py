@@ -9,10 +9,9 @@ import os
 import secrets
 import tempfile
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
@@ -91,9 +90,12 @@ def _make_token(path: Path) -> None:
 def _is_loopback(host: str) -> bool:
     name = host.strip("[]").partition("%")[0]
     try:
-        return ipaddress.ip_address(name).is_loopback
+        address = ipaddress.ip_address(name)
     except ValueError:
         return name == "localhost"
+    # A listener on :: sees 127.0.0.1 as ::ffff:127.0.0.1, which is no loopback to Python 3.11.
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 class TokenGate:
@@ -126,8 +128,9 @@ class TokenGate:
             response = RedirectResponse(place, status_code=303)
             response.set_cookie(COOKIE, given, httponly=True, samesite="strict", max_age=30 * 24 * 3600)
             return response
+        cookie = request.cookies.get(COOKIE, "")
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        if self._is_right(_cookie(request)) or (scheme.lower() == "bearer" and self._is_right(bearer.strip())):
+        if self._is_right(cookie) or (scheme.lower() == "bearer" and self._is_right(bearer.strip())):
             return None
         message = "open the address that the service printed at its start, which ends with ?token=..."
         return problem(401, "token_needed", message)
@@ -138,12 +141,12 @@ class TokenGate:
 
 def _is_local(request: HTTPConnection) -> bool:
     """From this machine and to its own name, which a page elsewhere that was made to resolve to it does not say."""
-    return request.client is not None and _is_loopback(request.client.host) and _is_loopback(request.url.hostname or "")
+    return request.client is not None and _is_loopback(request.client.host) and _is_loopback(_asked_name(request))
 
 
-def _cookie(request: HTTPConnection) -> str:
+def _asked_name(request: HTTPConnection) -> str:
+    # Starlette's URL has the listener's own address in the place of a Host header that it cannot parse.
     try:
-        morsel = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
+        return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    except ValueError:
         return ""
-    return "" if morsel is None else morsel.value

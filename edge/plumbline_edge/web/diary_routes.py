@@ -64,7 +64,10 @@ def add_diary(app: FastAPI, parts: Parts) -> None:
         return SetSummary.of(diary.set(set_id))
 
     @app.get(
-        "/api/sets/{set_id}/report", response_class=HTMLResponse, responses=answers(404, 410, 422, 503), tags=["diary"]
+        "/api/sets/{set_id}/report",
+        response_class=HTMLResponse,
+        responses=answers(404, 410, 413, 422, 503),
+        tags=["diary"],
     )
     def report(set_id: SetId) -> Response:
         """The report on a set, with skeletons where a recording's has pictures."""
@@ -74,7 +77,7 @@ def add_diary(app: FastAPI, parts: Parts) -> None:
     @app.get(
         "/api/sets/{set_id}/report.json",
         response_class=JSONResponse,
-        responses=answers(404, 410, 422, 503),
+        responses=answers(404, 410, 413, 422, 503),
         tags=["diary"],
     )
     def report_json(set_id: SetId) -> Response:
@@ -83,7 +86,10 @@ def add_diary(app: FastAPI, parts: Parts) -> None:
         return _download(data, "application/json", f"plumbline-set-{set_id}.json")
 
     @app.get(
-        "/api/sets/{set_id}/frames.csv", response_class=Response, responses=answers(404, 410, 422, 503), tags=["diary"]
+        "/api/sets/{set_id}/frames.csv",
+        response_class=Response,
+        responses=answers(404, 410, 413, 422, 503),
+        tags=["diary"],
     )
     def frames(set_id: SetId) -> Response:
         """Each frame's progress, angles and keypoints."""

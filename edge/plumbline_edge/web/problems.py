@@ -16,6 +16,7 @@ from plumbline_edge.errors import (
     KeypointsForgotten,
     NoSetUnderWay,
     PixelsStayHidden,
+    SetTooLong,
     SetUnderWay,
     StateUnwritable,
     UnknownExercise,
@@ -29,6 +30,7 @@ STATUS: Final[dict[type[PlumblineError], tuple[int, str]]] = {
     NoSetUnderWay: (409, "no_set_under_way"),
     PixelsStayHidden: (409, "pixels_stay_hidden"),
     KeypointsForgotten: (410, "keypoints_forgotten"),
+    SetTooLong: (413, "set_too_long"),
     DiaryUnusable: (503, "diary_unusable"),
     StateUnwritable: (503, "state_unwritable"),
 }

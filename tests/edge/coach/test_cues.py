@@ -47,6 +47,16 @@ def test_no_praise_while_a_fault_shows() -> None:
     assert policy.update(5.0, (CAVING,), (CAVING,), counted=True) == ("Push your knees out", True)
 
 
+def test_a_reminder_comes_between_faults_that_take_turns_and_again_after_its_interval() -> None:
+    policy = CuePolicy("Good", SENSITIVITIES["high"], break_after_seconds=60.0)
+    spoken = [(now, policy.update(float(now), (CAVING, LEANING, SHALLOW), None, remind="Get up")) for now in range(130)]
+    policy.quiet = True
+    assert [now for now, told in spoken if told == ("Get up", True)] == [0, 60, 120]
+    assert policy.update(200.0, (), None, remind="Get up") == (None, False)
+    policy.quiet = False
+    assert policy.update(201.0, (), None, remind="Get up") == ("Get up", True)
+
+
 def test_the_less_sensitive_speaks_less_and_of_no_minor_fault() -> None:
     faults = (LEANING, SHALLOW, CAVING)
     spoken = {name: len(said(CuePolicy("Good", timing), faults, 60)) for name, timing in SENSITIVITIES.items()}

@@ -221,6 +221,60 @@ def test_what_both_find_counts_as_often_as_the_rules_find_it() -> None:
     assert counted(Agreement(SQUAT, THRESHOLDS), sure, {9: 1})["too_shallow"] == 1
 
 
+@pytest.mark.parametrize(
+    ("fault", "squat", "view", "of_attempt"),
+    [("knees_caving_in", Squat(knees_over_ankles=0.45), "front", True), ("too_shallow", Squat(60), "side", False)],
+)
+@pytest.mark.parametrize("agrees", [0.0, 0.5, 0.9])
+def test_a_fault_that_is_told_late_counts_once(
+    fault: str, squat: Squat, view: str, of_attempt: bool, agrees: float
+) -> None:
+    clip = film([squat, Squat(), Squat()], view, 15.0)
+    found = next(frame for frame, state in enumerate(follow(clip)) if state.fault_counts[fault])
+    coach = Coach(SQUAT, agreement=Agreement(SQUAT, THRESHOLDS))
+    states = [
+        # The judge's answer is about a moment ago, in which nothing was wrong yet.
+        coach.update(frame / 15, keypoints_K3, verdict("squat", **{fault: agrees if 7 < frame - found < 18 else 0.0}))
+        for frame, keypoints_K3 in enumerate(clip.keypoints_TK3)
+    ]
+    told = agrees > 0
+    cue = next(each.cue for each in SQUAT.faults if each.name == fault)
+    assert states[found].fault_counts[fault] == 0
+    assert states[-1].fault_counts[fault] == told
+    assert [state.cue for state in states if state.cue_is_new].count(cue) >= told
+    # One that is judged after the attempt is told when the attempt is over.
+    faults = [state.attempt_faults for state in states if state.attempt is not None]
+    assert faults == [(fault,) * (told and of_attempt), (), ()]
+
+
+def test_what_was_counted_before_is_not_counted_again_when_it_is_told() -> None:
+    agreement = Agreement(SQUAT, THRESHOLDS)
+    counts = []
+    for number in range(100):
+        seconds = number / RATE_HZ
+        # Likely, then not for long, then likely again, then sure.
+        agreement.take(seconds, verdict(too_shallow=0.9 if number >= 75 else 0.0 if 12 <= number < 60 else 0.5))
+        newly = agreement.newly_found(seconds, {"too_shallow": int(number in (10, 50))})["too_shallow"]
+        agreement.spoken_of((SHALLOW,), (SHALLOW,))
+        if number in (30, 70):
+            agreement.attempt_ended(seconds - 2, (SHALLOW,))
+        counts.append(newly + len(agreement.found_after_all(seconds)))
+    assert [number for number, count in enumerate(counts) if count] == [10, 60]
+    assert sum(counts) == 2
+
+
+def test_a_fault_that_did_not_last_for_a_word_counts_with_its_attempt() -> None:
+    agreement = Agreement(SQUAT, THRESHOLDS)
+    for number in range(31):
+        agreement.take(number / RATE_HZ, verdict())
+        assert agreement.newly_found(number / RATE_HZ, {"too_shallow": int(number == 20)}) == {"too_shallow": 0}
+        agreement.spoken_of((), (SHALLOW,))
+        assert agreement.found_after_all(number / RATE_HZ) == set()
+    assert agreement.attempt_ended(0.0, (SHALLOW,)) == (SHALLOW,)
+    assert agreement.found_after_all(3.0) == {"too_shallow"}
+    assert agreement.found_after_all(3.1) == set()
+
+
 def test_counts_stay_when_another_judge_is_heard() -> None:
     clip = film([Squat(thigh_degrees=60)] * 2, "side", 15.0)
     coach = Coach(SQUAT, agreement=Agreement(SQUAT, THRESHOLDS))

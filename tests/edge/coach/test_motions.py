@@ -195,6 +195,40 @@ def test_sitting_well_is_left_alone_until_a_break_is_due() -> None:
     assert said[0][0] == pytest.approx(1800, abs=10)
 
 
+def sitting_with_breaks(seconds: float) -> Coach:
+    sitting = load_exercise("sitting")
+    assert sitting.hold is not None
+    hold = sitting.hold.model_copy(update={"break_after_seconds": seconds})
+    return Coach(sitting.model_copy(update={"hold": hold}))
+
+
+@pytest.mark.parametrize("due_seconds", [40.0, 42.0, 44.0, 46.0])
+def test_who_slumps_is_reminded_of_every_break(due_seconds: float) -> None:
+    coach = sitting_with_breaks(due_seconds)
+    well_K3, slumped_K3 = held("sitting", 1, "side", head=42.0).keypoints_TK3[[0, -1]]
+    reminded = []
+    for frame in range(1000):
+        state = coach.update(frame / 10, well_K3 if frame < 150 else slumped_K3)
+        reminded += [frame / 10] if state.cue_is_new and state.cue == "Time to stand up for a moment" else []
+    assert len(reminded) == 2
+    # A cue that was said just before is given its pause.
+    assert all(0 <= at - due_seconds * (1 + number) <= 6 for number, at in enumerate(reminded))
+    assert "forward_head" in {fault.name for fault in state.faults}
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_break_that_came_due_in_quiet_is_told_after_it_to_who_still_sits(stays: bool) -> None:
+    coach = sitting_with_breaks(40.0)
+    coach.snooze(60.0)
+    well_K3 = held("sitting", 1, "side").keypoints_TK3[0]
+    said = []
+    for frame in range(700):
+        state = coach.update(frame / 10, well_K3 if frame < 590 or stays else np.zeros_like(well_K3))
+        said += [(frame / 10, state.cue)] if state.cue_is_new else []
+    assert [cue for _, cue in said] == ["Time to stand up for a moment"] * stays
+    assert all(at == pytest.approx(60, abs=0.2) for at, _ in said)
+
+
 @pytest.mark.parametrize("name", ["plank", "jumping_jack"])
 def test_somebody_seen_from_the_wrong_side_is_asked_to_turn_and_not_nagged(name: str) -> None:
     view = "front" if name == "plank" else "side"

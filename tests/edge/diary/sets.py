@@ -38,12 +38,12 @@ class Exerciser:
     def start_again(self) -> None:
         self.coach = Coach(self.coach.exercise)
 
-    def do(self, keypoints_TK3: Sequence[npt.NDArray[np.float32]]) -> None:
+    def do(self, keypoints_TK3: Sequence[npt.NDArray[np.float32]], seen: bool = True) -> None:
         """Every frame through the coach and the recorder."""
         for keypoints_K3 in keypoints_TK3:
             seconds = self.frames / RATE
             frame = Frame(np.zeros((*SIZE, 3), np.uint8), seconds, self.frames, seconds)
-            pose = Pose(keypoints_K3, True, Box(0, 0, 1, 1), np.zeros((17, 2)))
+            pose = Pose(keypoints_K3, seen, Box(0, 0, 1, 1), np.zeros((17, 2)))
             state = self.coach.update(seconds, keypoints_K3)
             self.recorder.note(Result(frame, pose, state, False, self.coach.exercise))
             self.frames += 1

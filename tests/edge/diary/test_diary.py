@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,11 @@ import pytest
 from tests.edge.diary.sets import Exerciser
 from tests.edge.dots import squats, standing
 
-from plumbline_edge.diary.diary import DAY_SECONDS, Diary
+from plumbline_edge.diary.diary import DAY_SECONDS, MOST_FRAMES, Diary
 from plumbline_edge.diary.entries import SetCounts, SittingMinute
 from plumbline_edge.diary.keypoints import pack, unpack
-from plumbline_edge.diary.recorder import SetRecorder
-from plumbline_edge.errors import DiaryUnusable, NoSetUnderWay, SetUnderWay, UnknownSet
+from plumbline_edge.diary.recorder import LONGEST_SET_SECONDS, UNSEEN_SECONDS, SetRecorder
+from plumbline_edge.errors import DiaryUnusable, NoSetUnderWay, SetTooLong, SetUnderWay, UnknownSet
 
 
 def recorder_of(diary: Diary) -> SetRecorder:
@@ -43,6 +44,32 @@ def test_keypoints_come_back_to_a_tenth_of_a_pixel() -> None:
     assert np.abs(track.keypoints_TK3 - expected_TK3)[..., :2].max() <= 0.051
     assert np.abs(track.keypoints_TK3 - expected_TK3)[..., 2].max() <= 0.0051
     assert unpack([]).keypoints_TK3.shape == (0, 17, 3)
+
+
+def test_a_long_set_is_in_memory_once() -> None:
+    frames = 30 * 500
+    chunk = pack([0.0] * 30, [np.ones((17, 3))] * 30)
+    tracemalloc.start()
+    try:
+        track = unpack([chunk] * 500)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(track.seconds_T) == frames
+    assert peak < 1.1 * (track.seconds_T.nbytes + track.keypoints_TK3.nbytes)
+
+
+def test_a_set_that_does_not_fit_into_memory_is_refused(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    set_id = diary.begin("sitting", "dots 1", 0.0, (360, 480))
+    chunk = pack([0.0], [standing(240, 30, 300)])
+    diary.add(set_id, chunk, [], SetCounts(frames=MOST_FRAMES))
+    assert len(diary.track(set_id).seconds_T) == 1
+    diary.add(set_id, chunk, [], SetCounts(frames=MOST_FRAMES + 1))
+    with pytest.raises(SetTooLong, match=rf"set {set_id} has {MOST_FRAMES + 1} frames.*are in /api/sets\.json"):
+        diary.track(set_id)
+    diary.forget(time.time(), 0, 30)
+    assert len(diary.track(set_id).seconds_T) == 0
 
 
 def test_a_set_is_kept_with_its_attempts_and_keypoints(tmp_path: Path) -> None:
@@ -89,6 +116,58 @@ def test_sets_begin_and_end_in_turn(tmp_path: Path) -> None:
     assert person.recorder.rested_seconds is None
     person.recorder.end()
     assert person.recorder.rested_seconds is not None
+
+
+@pytest.mark.parametrize(
+    ("since", "seconds", "why"),
+    [
+        ("seen_at", UNSEEN_SECONDS, "nobody was seen for 10 minutes"),
+        ("began_at", LONGEST_SET_SECONDS, "it went on for 12 hours"),
+    ],
+)
+def test_a_set_that_nobody_ends_ends_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, since: str, seconds: float, why: str
+) -> None:
+    warnings = list[str]()
+    monkeypatch.setattr("plumbline_edge.diary.recorder.warn", warnings.append)
+    diary = Diary(tmp_path / "diary.sqlite3")
+    person = Exerciser.of(recorder_of(diary))
+    set_id = person.begin()
+    person.do(squats(1))
+    write_once(person.recorder)
+    opened = person.recorder.open_set
+    assert opened is not None
+    setattr(opened, since, getattr(opened, since) - seconds)
+    write_once(person.recorder)
+    assert person.recorder.open_set is None
+    assert warnings == [f"set {set_id} of 'squat' was ended: {why}"]
+    entry = diary.set(set_id)
+    assert (entry.finished, entry.counts.reps) == (True, 1)
+
+
+def test_a_set_ends_with_the_last_frame_that_shows_somebody(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    person = Exerciser.of(recorder_of(diary))
+    set_id = person.begin()
+    person.do(squats(1))
+    frames = person.frames
+    person.do([np.zeros((17, 3), np.float32)] * 40, seen=False)
+    write_once(person.recorder)
+    assert diary.set(set_id).counts.frames == len(diary.track(set_id).seconds_T) == frames
+    person.do([standing(240, 30, 300)] * 10)
+    write_once(person.recorder)
+    assert diary.set(set_id).counts.frames == len(diary.track(set_id).seconds_T) == frames + 50
+    person.do([np.zeros((17, 3), np.float32)] * 40, seen=False)
+    person.recorder.end()
+    entry = diary.set(set_id)
+    assert (entry.counts.frames, len(diary.track(set_id).seconds_T)) == (frames + 50, frames + 50)
+    assert entry.counts.seconds == diary.track(set_id).seconds_T[-1]
+
+
+def write_once(recorder: SetRecorder) -> None:
+    stop = threading.Event()
+    stop.set()
+    recorder.run(stop)
 
 
 def test_what_is_old_is_forgotten_keypoints_before_counts(tmp_path: Path) -> None:

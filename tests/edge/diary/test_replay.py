@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from tests.edge.diary.sets import Exerciser
 from tests.edge.dots import squats
 
+from plumbline_edge.analysis import Analysis
+from plumbline_edge.analysis_report import as_page
 from plumbline_edge.coach.agreement import Agreement
 from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.exercises import load_exercise
@@ -58,6 +62,25 @@ def test_report_of_a_set_tells_what_was_told_then_with_a_judge(tmp_path: Path) -
     assert [attempt["faults"] for attempt in data["attempts"]] == [[], [], []]
     assert (data["reps"], data["partial_reps"]) == (2, 1)
     assert "no fault was found" in page
+
+
+def test_a_report_that_is_asked_for_twice_at_once_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    diary, set_id = diary_with_a_set(tmp_path)
+    made = list[str]()
+
+    def slow_page(analysis: Analysis, name: str) -> str:
+        made.append(name)
+        time.sleep(0.1)
+        return as_page(analysis, name)
+
+    monkeypatch.setattr("plumbline_edge.diary.replay.as_page", slow_page)
+    squat = load_exercise("squat")
+    asking = [threading.Thread(target=report_of, args=(diary, diary.set(set_id), squat)) for _ in range(2)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join(30)
+    assert len(made) == 1
 
 
 def test_frames_carry_angles_and_keypoints(tmp_path: Path) -> None:

@@ -1,20 +1,24 @@
-"""The page's token: made once, whole, and never over another process's."""
+"""The page's token: made once, whole, and never over another process's; and who needs it."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 import threading
 from pathlib import Path
 from urllib.parse import parse_qs
 
+import httpx
 import pytest
+from starlette.responses import PlainTextResponse
 
 from plumbline_edge.errors import InvalidSettings
 from plumbline_edge.settings import load_settings
-from plumbline_edge.web.access import access_of
+from plumbline_edge.web.access import COOKIE, Access, TokenGate, access_of
 
 ELSEWHERE = "192.0.2.1"
+TOKEN = "a-token-of-some-length"
 
 
 def token_of(file: Path) -> str:
@@ -98,3 +102,38 @@ def test_processes_that_start_together_agree_on_one_token(tmp_path: Path) -> Non
     for thread in threads:
         thread.join()
     assert found == [file.read_text()] * 8
+
+
+def status_for(client: str, headers: dict[bytes, bytes]) -> int:
+    """What a visitor from this address is answered."""
+    gate = TokenGate(PlainTextResponse("seen"), Access(TOKEN))
+
+    async def asked() -> int:
+        transport = httpx.ASGITransport(gate, client=(client, 5000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://pi.local:8080") as visitor:
+            return (await visitor.get("/", headers=headers)).status_code
+
+    return asyncio.run(asked())
+
+
+@pytest.mark.parametrize(
+    "other", ["", "plain=1; ", 'prefs={"theme":"dark"}; ', "a=b c; ", "flag; ", "path=1; ", "name=Jürgen; ", "a[b]=1; "]
+)
+def test_cookies_of_another_program_on_this_host_do_not_hide_the_token(other: str) -> None:
+    assert status_for(ELSEWHERE, {b"Cookie": f"{other}{COOKIE}={TOKEN}".encode()}) == 200
+    assert status_for(ELSEWHERE, {b"Cookie": f"{other}{COOKIE}=wrong".encode()}) == 401
+
+
+@pytest.mark.parametrize(
+    ("client", "host", "status"),
+    [
+        ("127.0.0.1", b"127.0.0.1:8080", 200),
+        ("::1", b"[::1]:8080", 200),
+        ("::ffff:127.0.0.1", b"127.0.0.1:8080", 200),
+        ("::ffff:127.0.0.1", b"rebound.example:8080", 401),
+        ("::ffff:192.0.2.1", b"127.0.0.1:8080", 401),
+        ("127.0.0.1", b"", 401),
+    ],
+)
+def test_this_machine_itself_needs_no_token(client: str, host: bytes, status: int) -> None:
+    assert status_for(client, {b"Host": host}) == status

@@ -27,6 +27,7 @@ def test_new_bundle_is_the_only_change(fleet: Fleet, tmp_path: Path) -> None:
     print(f"\nnew bundle on {len(PIS)} Pis in {run.seconds:.0f} s")
 
 
+@pytest.mark.fleet_one_pi
 @pytest.mark.fleet_long
 def test_version_that_no_channel_gives_is_refused(fleet: Fleet) -> None:
     run = fleet.play("deploy.yml", "-e", "version=7.7.7")
@@ -36,6 +37,7 @@ def test_version_that_no_channel_gives_is_refused(fleet: Fleet) -> None:
     assert all(pi.bundle_version() == "0.6.0" for pi in PIS)
 
 
+@pytest.mark.fleet_one_pi
 @pytest.mark.fleet_long
 def test_operator_goes_back_without_the_registry(fleet: Fleet) -> None:
     run = fleet.play("rollback.yml", "--limit", CANARY.name, "-e", "edge_bundle_registry=http://10.79.0.1:1")

@@ -12,7 +12,7 @@ import yaml
 from tests.infra.fleet.fleet import CANARY, Fleet
 from tests.infra.machine import ROOT, wait_for
 
-pytestmark = [pytest.mark.fleet, pytest.mark.fleet_long]
+pytestmark = [pytest.mark.fleet, pytest.mark.fleet_long, pytest.mark.fleet_one_pi]
 
 WITHIN_SECONDS = 15.0
 RUNTIME = "/opt/plumbline/current/venv/lib/python3*/site-packages/plumbline_edge/runtime.py"

@@ -5,6 +5,8 @@ import { minutes, named, number, text } from "/page/messages.js";
 import { element, toast } from "/page/panel.js";
 
 const EARLIEST_ROWS = 3;
+// The day that somebody chose; none for today, which goes on.
+let chosen = "";
 const hours = (seconds) => text("unit.hoursMinutes", { hours: Math.floor(seconds / 3600), minutes: String(Math.floor((seconds % 3600) / 60)).padStart(2, "0") });
 
 function numbers(found) {
@@ -31,14 +33,16 @@ function chart(found) {
 }
 
 export async function showSitting() {
-  const input = element("day");
   let found;
   try {
-    found = await ask(`/api/sitting${input.value ? `?day=${input.value}` : ""}`);
+    // Which day is today, the device knows.
+    found = await ask("/api/sitting");
+    if (chosen === found.day) chosen = "";
+    if (chosen) found = await ask(`/api/sitting?day=${chosen}`);
   } catch (error) {
     return toast(error.message);
   }
-  input.value = found.day;
+  element("day").value = found.day;
   const empty = found.minutes.length === 0;
   element("sitting-empty").hidden = !empty;
   element("sitting-numbers").replaceChildren(...(empty ? [] : numbers(found)));
@@ -48,5 +52,5 @@ export async function showSitting() {
 }
 
 export function setUpSitting() {
-  element("day").onchange = showSitting;
+  element("day").onchange = (event) => { chosen = event.target.value; showSitting(); };
 }

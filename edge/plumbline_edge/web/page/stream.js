@@ -35,6 +35,13 @@ async function clockOffset() {
   return best.offset;
 }
 
+// A hidden page is given no animation frame, not even one that it asked for before.
+const nextFrame = () => new Promise((resolve) => {
+  if (document.hidden) return resolve();
+  requestAnimationFrame(resolve);
+  document.onvisibilitychange = resolve;
+});
+
 export class LiveStream {
   constructor(canvas, onState, onConnection) {
     Object.assign(this, { canvas, onState, onConnection, offset: 0, waiting: null, drawing: false });
@@ -65,9 +72,8 @@ export class LiveStream {
     }
   }
 
-  // Of pictures that come faster than this screen draws them, the newest; each with the state that came with it.
+  // Of messages that come faster than this screen draws them, the newest; each state with the picture that came with it.
   take(message) {
-    if (!message.jpeg) return void this.onState(message.state);
     this.waiting = message;
     if (!this.drawing) this.draw();
   }
@@ -78,10 +84,14 @@ export class LiveStream {
       const message = this.waiting;
       this.waiting = null;
       try {
-        const bitmap = await createImageBitmap(new Blob([message.jpeg], { type: "image/jpeg" }));
-        await new Promise(requestAnimationFrame);
-        this.show(bitmap, message);
-        bitmap.close();
+        // A page that nobody sees still speaks.
+        if (message.jpeg && !document.hidden) {
+          const bitmap = await createImageBitmap(new Blob([message.jpeg], { type: "image/jpeg" }));
+          await nextFrame();
+          this.show(bitmap, message);
+          bitmap.close();
+        }
+        this.onState(message.state);
       } catch {
         // One damaged picture: the next one comes at once.
       }
@@ -96,6 +106,5 @@ export class LiveStream {
     const latency = Date.now() + this.offset - message.captured_at_ms;
     Object.assign(canvas.dataset, { frame: message.frame, poseFrame: message.pose_frame, latencyMs: latency.toFixed(1) });
     canvas.dispatchEvent(new CustomEvent("drawn"));
-    this.onState(message.state);
   }
 }

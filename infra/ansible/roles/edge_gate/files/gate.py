@@ -2,8 +2,8 @@
 """Whether the edge service on this machine is well: ready, fast enough, not restarting, running the bundle it should.
 
 Runs on the Pi itself with nothing but Python, so that one command answers for a whole gate. Prints one line of JSON:
-`problems` is empty when the gate is passed. With --measure it only measures, and has no figures where nothing answers;
-`boot` then tells whether the machine was rebooted since.
+`problems` is empty when the gate is passed. With --look it tells at once which boot this is and where links lead; with
+--measure how the service does, and nothing where none answers.
 """
 
 from __future__ import annotations
@@ -171,6 +171,12 @@ def boot() -> str:
     return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{first_process[19]}"
 
 
+def targets(links: list[str]) -> dict[str, str]:
+    """NAME=PATH -> where the link at PATH leads, by NAME; empty where there is none."""
+    named = [(name, Path(path)) for name, _, path in (link.partition("=") for link in links)]
+    return {name: str(path.resolve()) if path.is_symlink() else "" for name, path in named}
+
+
 def gate(arguments: argparse.Namespace) -> Look:
     """Wait, then watch for as many windows as it takes to see a good one."""
     look = Look()
@@ -199,8 +205,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:8080")
     parser.add_argument("--state", type=Path, default=Path("/var/lib/plumbline"))
-    parser.add_argument("--measure", action="store_true", help="only measure")
-    parser.add_argument("--boot", action="store_true", help="only say which boot this is")
+    parser.add_argument("--look", action="store_true", help="only say which boot this is, and where links lead")
+    parser.add_argument("--link", metavar="NAME=PATH", action="append", default=[], help="with --look; as often as needed")
+    parser.add_argument("--measure", action="store_true", help="only measure how it does")
     parser.add_argument("--ready-seconds", type=float, default=60)
     parser.add_argument("--window-seconds", type=float, default=15)
     parser.add_argument("--windows", type=int, default=3, help="looks at most: a busy moment is no slow bundle")
@@ -210,11 +217,11 @@ def main() -> int:
     parser.add_argument("--fps-before", type=float)
     parser.add_argument("--p95-before", type=float)
     arguments = parser.parse_args()
-    if arguments.boot:
-        print(json.dumps({"boot": boot()}))
+    if arguments.look:
+        print(json.dumps({"boot": boot(), "links": targets(arguments.link)}))
     elif arguments.measure:
         look = measure(arguments.url, arguments.window_seconds)
-        print(json.dumps({"boot": boot()} | ({} if look is None else asdict(look))))
+        print(json.dumps({} if look is None else asdict(look)))
     else:
         print(json.dumps(asdict(gate(arguments))))
     return 0
