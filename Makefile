@@ -158,13 +158,13 @@ test-install: check-python ## install every deployable part alone, in an environ
 test-slow: setup ## render people and compare; minutes, and a gigabyte of cache the first time
 	$(BIN)/pytest -m slow $(PYTEST_ARGS)
 
-test-fleet: setup ## six stand-in Pis with real systemd take every playbook over SSH; needs root and Debian's packages
+test-fleet: setup ## six stand-in Pis with real systemd take site.yml and deploy.yml over SSH; needs root and Debian's packages
 	$(BIN)/pytest -m "fleet and not fleet_one_pi" -s tests/infra/fleet $(PYTEST_ARGS)
 
 test-fleet-one: setup ## what one Pi of a fleet is asked: dry runs, hardening, the operator's way back, the watchdog; on two stand-in Pis
 	PLUMBLINE_FLEET_PIS=2 $(BIN)/pytest -m "fleet and (fleet_one_pi or not fleet_long)" -s tests/infra/fleet $(PYTEST_ARGS)
 
-test-fleet-short: setup ## of test-fleet what CI has time for, on two stand-in Pis
+test-fleet-short: setup ## of these what CI has time for, on two stand-in Pis
 	PLUMBLINE_FLEET_PIS=2 $(BIN)/pytest -m "fleet and not fleet_long" -s tests/infra/fleet $(PYTEST_ARGS)
 
 bench-fleet: setup ## seconds of a rollout at 2, 4 and 6 stand-in Pis, forks and pipelining; needs root, a quarter of an hour

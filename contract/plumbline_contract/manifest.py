@@ -257,7 +257,8 @@ class Manifest(_Model):
 class FormSpec(_Model):
     """What a judge of form takes and answers (plumbline_contract.form): (1, frames, 1, channels) to (1, 1, 1, logits).
 
-    A judge made for other answers than this contract's is refused when its manifest is read.
+    A judge made for other answers than this contract's is neither published nor heard; one that was published before
+    they changed can still be read and compared.
     """
 
     frames: int = WINDOW_FRAMES
@@ -268,13 +269,13 @@ class FormSpec(_Model):
     exercises: tuple[str, ...] = EXERCISES
     faults: tuple[tuple[str, str], ...] = Field(default=FAULT_NAMES, description="(exercise, fault) in logit order")
 
-    @model_validator(mode="after")
-    def _of_this_contract(self) -> FormSpec:
-        own = (WINDOW_FRAMES, CHANNELS, RATE_HZ, LAG_FRAMES, LOGITS, EXERCISES, FAULT_NAMES)
-        found = (self.frames, self.channels, self.rate_hz, self.lag_frames, self.logits, self.exercises, self.faults)
-        if found != own:
-            raise ValueError("made for other windows, exercises or faults than this contract's; train it again")
-        return self
+    @property
+    def is_current(self) -> bool:
+        """Whether it is this contract's."""
+        return self == FormSpec()
+
+
+FORM_OUTDATED: Final = "made for other windows, exercises or faults than this contract's; train it again"
 
 
 class FormTensor(_Model):
@@ -352,6 +353,12 @@ class FormRecord(_Model):
     lineage: Lineage
     metrics: FormMetrics
 
+    @model_validator(mode="after")
+    def _of_this_contract(self) -> FormRecord:
+        if not self.spec.is_current:
+            raise ValueError(FORM_OUTDATED)
+        return self
+
 
 class FormManifest(_Model):
     """The manifest of a judge of form: a bundle like any other, on channels and under signatures of its own name."""
@@ -365,7 +372,7 @@ class FormManifest(_Model):
     input: FormTensor = FormTensor()
     output: FormTensor = FormTensor()
     thresholds: tuple[float, ...] = Field(
-        min_length=len(FAULT_NAMES), max_length=len(FAULT_NAMES), description="a fault is told from this probability on"
+        description="of each of the spec's faults: it is told from this probability on"
     )
     lineage: Lineage
     metrics: FormMetrics = FormMetrics()
@@ -377,6 +384,17 @@ class FormManifest(_Model):
         if unknown := sorted(set(self.files) - set(BUNDLE_FILES)):
             raise ValueError(f"files: {unknown} are no part of a judge's bundle, which holds {list(BUNDLE_FILES)}")
         return self
+
+    @model_validator(mode="after")
+    def _threshold_for_each_fault(self) -> FormManifest:
+        if len(self.thresholds) != len(self.spec.faults):
+            raise ValueError(f"{len(self.thresholds)} thresholds for {len(self.spec.faults)} faults")
+        return self
+
+    def require_current(self) -> None:
+        """Raise InvalidManifest if it was made for another contract."""
+        if not self.spec.is_current:
+            raise InvalidManifest(f"{MANIFEST_FILE}: spec: {FORM_OUTDATED}")
 
     def to_json(self) -> str:
         """The canonical text: the same manifest always gives the same bytes."""
@@ -393,12 +411,19 @@ def parse_manifest(text: str | bytes) -> Manifest:
 
 
 def parse_form_manifest(text: str | bytes) -> FormManifest:
-    """Parse the manifest.json of a judge of form. Raises InvalidManifest that names the first field at fault."""
-    return _parse(FormManifest, text)
+    """Parse the manifest.json of a judge of form. Raises InvalidManifest that names the first field at fault, also for
+    a judge of another contract.
+    """
+    manifest = _parse(FormManifest, text)
+    manifest.require_current()
+    return manifest
 
 
 def parse_any_manifest(text: str | bytes) -> AnyManifest:
-    """Parse manifest.json, whichever kind it is of. Raises InvalidManifest that names the first field at fault."""
+    """Parse manifest.json, whichever kind it is of. Raises InvalidManifest that names the first field at fault.
+
+    A judge of another contract is read too: require_current refuses it.
+    """
     try:
         data = from_json(text)
     except ValueError:
@@ -418,7 +443,12 @@ def _parse(kind: type[_Parsed], text: str | bytes) -> _Parsed:
 
 
 def require_publishable(manifest: AnyManifest) -> None:
-    """Raise UnpublishableBundle unless all files have digests and parity with both earlier forms is recorded."""
+    """Raise UnpublishableBundle unless all files have digests and parity with both earlier forms is recorded.
+
+    Raises InvalidManifest for a judge of another contract.
+    """
+    if isinstance(manifest, FormManifest):
+        manifest.require_current()
     missing = [f"the digest of {name}" for name in BUNDLE_FILES if name not in manifest.files]
     proven: set[tuple[str, str]] = {(parity.reference, parity.candidate) for parity in manifest.metrics.parity}
     for step in (("torch", "onnx"), ("onnx", "tflite")):

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from plumbline_contract.errors import DigestMismatch, InvalidManifest, PlumblineError, UnpublishableBundle
-from plumbline_contract.manifest import BUNDLE_FILES, Manifest, parse_manifest, require_publishable, version_key
+from plumbline_contract.manifest import (
+    BUNDLE_FILES,
+    FormRecord,
+    Manifest,
+    parse_any_manifest,
+    parse_form_manifest,
+    parse_manifest,
+    require_publishable,
+    version_key,
+)
 from plumbline_contract.skeleton import KEYPOINT_NAMES
 
 DIGEST = "0123456789abcdef" * 4
+JUDGE = Path(__file__).parents[2] / "models" / "form-judge" / "manifest.json"
 
 
 def parity(reference: str, candidate: str) -> dict[str, Any]:
@@ -147,6 +158,40 @@ def test_without_parity_nothing_is_published() -> None:
     data["metrics"] = {"parity": [parity("onnx", "tflite")]}
     with pytest.raises(UnpublishableBundle, match="lacks parity torch -> onnx; run"):
         require_publishable(Manifest.model_validate(data))
+
+
+def judge_of_another_contract() -> dict[str, Any]:
+    """The shipped one without its last fault."""
+    data: dict[str, Any] = json.loads(JUDGE.read_text(encoding="utf-8"))
+    data["spec"]["faults"].pop()
+    data["thresholds"].pop()
+    return data
+
+
+def test_a_judge_of_another_contract_is_read_and_neither_heard_nor_published() -> None:
+    text = json.dumps(judge_of_another_contract())
+    old = parse_any_manifest(text)
+    with pytest.raises(InvalidManifest, match="other windows, exercises or faults than this contract's; train it"):
+        parse_form_manifest(text)
+    with pytest.raises(InvalidManifest, match="other windows, exercises or faults"):
+        require_publishable(old)
+    require_publishable(parse_form_manifest(JUDGE.read_bytes()))
+
+
+def test_a_judges_record_of_another_contract_is_refused() -> None:
+    data = judge_of_another_contract()
+    record = {key: data[key] for key in ("name", "lineage", "metrics", "spec")}
+    thresholds = json.loads(JUDGE.read_text(encoding="utf-8"))["thresholds"]
+    with pytest.raises(ValueError, match="other windows, exercises or faults"):
+        FormRecord.model_validate_json(json.dumps({**record, "thresholds": thresholds}))
+
+
+def test_a_judge_has_a_threshold_for_each_fault_of_its_own() -> None:
+    data = judge_of_another_contract()
+    faults = len(data["thresholds"])
+    data["thresholds"].append(0.5)
+    with pytest.raises(InvalidManifest, match=f"{faults + 1} thresholds for {faults} faults"):
+        parse_any_manifest(json.dumps(data))
 
 
 def test_versions_sort_as_semver_says() -> None:

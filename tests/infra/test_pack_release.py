@@ -82,3 +82,18 @@ def test_empty_wheelhouse_is_named(tmp_path: Path, folders: tuple[Path, Path, Pa
     assert done.returncode == 2
     assert "empty' holds no *.whl" in done.stderr
     assert not (tmp_path / "release.tar").exists()
+
+
+def test_what_was_packed_of_the_same_files_is_not_packed_again(
+    tmp_path: Path, folders: tuple[Path, Path, Path]
+) -> None:
+    wheels, locks, wheelhouse = folders
+    arguments = (tmp_path / "release.tar", wheels, locks, "edge", "--wheelhouse", wheelhouse)
+    made = [pack(*arguments).returncode, (tmp_path / "release.tar").stat().st_ino]
+    assert [pack(*arguments).returncode, (tmp_path / "release.tar").stat().st_ino] == made
+    (wheelhouse / "numpy-2.4.6-cp311-cp311-x86_64.whl").write_bytes(b"another of the same name")
+    assert pack(*arguments).returncode == 0
+    assert members(tmp_path / "release.tar")["numpy-2.4.6-cp311-cp311-x86_64.whl"] == b"another of the same name"
+    (tmp_path / "release.tar").unlink()
+    assert pack(*arguments).returncode == 0
+    assert (tmp_path / "release.tar").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import pytest
 
 from plumbline_registry.tokens import create_token
 
@@ -39,6 +40,31 @@ def test_report_that_is_none(client: httpx.Client) -> None:
         answer = client.put("/v1/devices/pi-07", json={**REPORT, **changes})
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_request"), changes
     assert client.put("/v1/devices/pi-07", content=b"{" * 20_000).json()["error"]["code"] == "upload_too_large"
+
+
+def test_control_characters_of_a_message_are_dropped_and_the_report_is_kept(client: httpx.Client) -> None:
+    """PostgreSQL's text holds no NUL."""
+    answer = client.put("/v1/devices/pi-07", json={**REPORT, "outcome": "error", "message": "a\0b\x1b[1m\nc\td\x7f"})
+    assert answer.status_code == 200
+    (device,) = client.get("/v1/devices").json()["devices"]
+    assert device["message"] == "ab[1m\nc\td"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/v1/devices?after=",
+        "/v1/bundles?search=",
+        "/v1/bundles?after=",
+        "/?after=",
+        "/devices?after=",
+        "/v1/bundles/test-net/versions?search=",
+    ],
+)
+def test_control_characters_in_a_query_are_refused(client: httpx.Client, address: str) -> None:
+    for character in ("%00", "%1F", "%7F"):
+        answer = client.get(f"{address}a{character}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_request")
 
 
 def test_pages_hold_every_device_once(client: httpx.Client) -> None:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from sqlalchemy import Connection, event, insert, select
 from tests.registry.conftest import age_leases, environment_of
 
 from plumbline_registry.catalogue import Catalogue
 from plumbline_registry.cli import main
 from plumbline_registry.database import open_engine
+from plumbline_registry.errors import VersionInUse
 from plumbline_registry.gc import collect_garbage
 from plumbline_registry.leases import Leases
 from plumbline_registry.settings import Settings
 from plumbline_registry.stores.opening import open_store
+from plumbline_registry.tables import ChannelChangeRow, VersionRow
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Bundle, Server, ServerProcess
@@ -55,6 +58,28 @@ def test_deleted_versions_own_blobs_go_and_shared_ones_stay(
     assert capsys.readouterr().out == f"removed 1 blob(s), {len(deleted.files['manifest.json'])} bytes\n"
     for content in kept.files.values():
         assert client.get(f"/v1/blobs/{hashlib.sha256(content).hexdigest()}").content == content
+
+
+def test_version_that_is_promoted_while_it_is_deleted_stays(
+    make_bundle: MakeBundle, server: Server, client: httpx.Client
+) -> None:
+    """The promotion comes after the look whether a channel gave it."""
+    bundle = make_bundle("1.0.0")
+    client.put(bundle.path, content=bundle.tar()).raise_for_status()
+    engine = open_engine(server.settings.database_url)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def promote(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("DELETE FROM versions"):
+            found = connection.execute(select(VersionRow.id)).scalar_one()
+            move = {"name": "test-net", "channel": "dev", "sequence": 1, "version_id": found, "metadata_version": 2}
+            who = {"changed_at": datetime.now(timezone.utc), "actor": "another", "reason": "a test"}
+            connection.execute(insert(ChannelChangeRow).values(**move, **who))
+
+    with pytest.raises(VersionInUse, match="was promoted at the same moment"):
+        Catalogue(engine).delete_version("test-net", "1.0.0", "a test")
+    engine.dispose()
+    assert client.get(bundle.path).status_code == 200
 
 
 def test_what_a_channel_gave_is_not_deleted(make_bundle: MakeBundle, server: Server, client: httpx.Client) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from plumbline_contract.manifest import FormManifest, FormScore, parse_form_manifest
+from plumbline_contract.manifest import FormManifest, FormScore, FormSpec, parse_form_manifest
 from plumbline_registry.gates.rules import FORM_RULES, Limits, MeasuredForm, form_parity
 
 if TYPE_CHECKING:
@@ -58,11 +58,57 @@ def test_a_judge_is_published_and_promoted_through_its_own_gates(server: Server,
     assert change["exercise accuracy, made"] == pytest.approx(-0.1)
 
 
+def stored_before_the_contract_changed(monkeypatch: pytest.MonkeyPatch, client: httpx.Client, **changes: Any) -> Any:
+    """Published when the judge had a fault less than today."""
+    old = judge(**changes)
+    spec = old.spec.model_copy(update={"faults": old.spec.faults[:-1]})
+    old = old.model_copy(update={"spec": spec, "thresholds": old.thresholds[:-1]})
+    with monkeypatch.context() as before:
+        before.setattr(FormSpec, "is_current", True)
+        return published(client, old)
+
+
+def test_a_judge_of_an_earlier_contract_stays_readable_and_is_replaced(
+    server: Server, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = stored_before_the_contract_changed(monkeypatch, client), published(client, judge("1.1.0", 0.8))
+    with monkeypatch.context() as before:
+        before.setattr(FormSpec, "is_current", True)
+        server.operator().promote("stable", old)
+    assert client.get("/bundles/form-judge").status_code == 200
+    table = client.get("/v1/bundles/form-judge/compare", params={"before": "1.0.0", "after": "1.1.0"}).json()
+    assert "spec.faults" in [item["field"] for item in table["other"]]
+    server.operator().promote("stable", new)
+    history = client.get("/v1/bundles/form-judge/channels/stable/history").json()["history"]
+    assert "form-judge 1.0.0 is of an earlier contract, nothing to compare with" in history[0]["gates"]
+
+
+def test_a_judge_of_an_earlier_contract_is_not_promoted_and_not_published(
+    server: Server, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = stored_before_the_contract_changed(monkeypatch, client)
+    assert "made for other windows, exercises or faults" in server.operator().refused("stable", old)
+    again = old.manifest.model_copy(update={"version": "1.0.1"})
+    with pytest.raises(AssertionError, match=r"invalid_manifest.*made for other windows"):
+        published(client, again)
+
+
 def test_the_page_of_a_judge_shows_its_figures(client: httpx.Client) -> None:
     published(client, judge())
     page = client.get("/bundles/form-judge", headers={"Accept": "text/html"})
     assert page.status_code == 200
     assert "exercise accuracy" in page.text
+    assert "Devices that run it" not in page.text  # they report the pose model alone
+
+
+def test_only_pose_models_are_counted_where_a_name_has_both_kinds(
+    make_bundle: Callable[..., Any], client: httpx.Client
+) -> None:
+    pose = make_bundle("1.0.0", name="form-judge")
+    assert client.put(pose.path, content=pose.tar()).status_code == 201
+    published(client, judge("1.1.0"))
+    page = client.get("/bundles/form-judge").text
+    assert '<th>Devices that run it</th><td class="number">–</td><td class="number">0</td>' in page
 
 
 def test_a_judge_never_replaces_a_pose_model(
@@ -83,6 +129,13 @@ def test_each_gate_alone(changes: dict[str, Any], gate: str) -> None:
     current = MeasuredForm(judge())
     verdicts = [rule(MeasuredForm(judge("1.1.0", **changes)), current, LIMITS) for rule in FORM_RULES.values()]
     assert [verdict.gate for verdict in verdicts if not verdict.passed] == ([gate] if gate else [])
+
+
+def test_verdict_holds_no_nul() -> None:
+    """A manifest's names may, and PostgreSQL's text may not."""
+    before = MeasuredForm(judge(scores=(SCORE.model_copy(update={"name": "a\0b"}),)))
+    verdict = FORM_RULES["score"](before, before, LIMITS)
+    assert str(verdict).startswith("score: ab on 'made' +0.0000")
 
 
 def test_parity_holds_corrections_too() -> None:

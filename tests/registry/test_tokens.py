@@ -41,6 +41,14 @@ def test_fixed_token_works_beside_the_file(tmp_path: Path) -> None:
     assert verifier.grant("a-fixed-token-of-a-container").name == "publisher"
 
 
+def test_token_of_the_default_name_works_beside_the_fixed_one(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.json"
+    token = create_token(path, scopes=("promote",))
+    verifier = TokenVerifier(path, "a-fixed-token-of-a-container")
+    assert verifier.grant(token).scopes == ("promote",)
+    assert "admin" in verifier.grant("a-fixed-token-of-a-container").scopes
+
+
 def test_no_token_at_all(tmp_path: Path) -> None:
     with pytest.raises(WritesDisabled):
         TokenVerifier(tmp_path / "tokens.json").grant("anything")

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from tuf.api.metadata import Targets
+from tuf.api.metadata import Metadata, MetaFile, Signed, Snapshot, Targets, Timestamp
 from tuf.ngclient import Updater
 
 from plumbline_contract.channel import CHANNELS, target_path
@@ -124,6 +124,7 @@ def test_what_a_channel_may_not_say(operator: Operator, registry: RegistryClient
         ({"name": "other-net"}, "never published"),
         ({"reason": ""}, "lacks version or reason"),
         ({"reason": "x" * 501}, "lacks version or reason"),
+        ({"reason": "a\0b"}, "has a NUL"),
         ({"channel": "dev"}, "it may name only stable/*/manifest.json"),
     ]
     for changes, message in wrong:
@@ -362,6 +363,153 @@ def test_signer_does_not_vouch_for_an_older_state(operator: Operator, registry: 
         pytest.raises(UntrustedMetadata, match="gives stable 2, signed before was 3"),
     ):
         sign_once(forgetful, operator.keys)
+
+
+class Showing(RegistryClient):
+    """A registry in wrong hands, without a key: it shows these documents, and roots up to this one."""
+
+    def __init__(self, url: str, shown: dict[str, Document], newest_root: int = 99) -> None:
+        super().__init__(url, TOKEN)
+        self.shown, self.newest_root = shown, newest_root
+        self.sent: list[Document] = []
+
+    def metadata_versions(self) -> dict[str, int]:
+        return {role: document.version for role, document in self.shown.items()}
+
+    def metadata(self, role: str, version: int) -> bytes:
+        if role != "root":
+            return self.shown[role].content
+        if version > self.newest_root:
+            raise RequestRefused("withheld", "unknown_metadata")
+        return super().metadata(role, version)
+
+    def send_metadata(self, documents: Sequence[Document]) -> None:
+        self.sent += documents
+
+
+def shown_now(registry: RegistryClient) -> dict[str, Document]:
+    versions = registry.metadata_versions()
+    return {role: parse(role, registry.metadata(role, versions[role])) for role in ROLES if role != "root"}
+
+
+def far_ahead(role: str) -> Signed:
+    """A document that would make every later one look old."""
+    snapshot = Snapshot(10**17, meta={"targets.json": MetaFile(1)})
+    return snapshot if role == "snapshot" else Timestamp(10**17, snapshot_meta=MetaFile(10**17))
+
+
+def unsigned(role: str) -> Document:
+    metadata: Metadata[Any] = Metadata(far_ahead(role))
+    return parse(role, metadata.to_bytes())
+
+
+SIGNS: list[Callable[[RegistryClient, KeysFolder], object]] = [
+    sign_once,
+    renew,
+    lambda client, keys: rotate(client, keys, "stable"),
+    lambda client, keys: rotate(client, keys, "snapshot"),
+]
+
+
+def test_nothing_is_signed_on_top_of_what_nobody_signed(operator: Operator, registry: RegistryClient) -> None:
+    """A genuine older stable, and made-up documents that list nothing newer and have versions far ahead."""
+    old = shown_now(registry)
+    shutil.rmtree(operator.keys.seen)
+    for roles in (("snapshot",), ("timestamp",), ("snapshot", "timestamp")):
+        made_up = {role: unsigned(role) for role in roles}
+        wrong = Showing(registry.url, {**old, **made_up})
+        with wrong:
+            for act in SIGNS:
+                with pytest.raises(UntrustedMetadata, match=f"{roles[0]} version 1{'0' * 17}: .* signed by 0/1"):
+                    act(wrong, operator.keys)
+            assert wrong.sent == []
+
+
+def test_nothing_is_signed_on_top_of_an_older_state_than_was_signed_here(
+    operator: Operator, registry: RegistryClient
+) -> None:
+    """All of it genuine, as yesterday; only the memory of who signs tells."""
+    old = shown_now(registry)
+    promote(registry, operator.keys, entry_of(registry, "1.1.0"))
+    sign_once(registry, operator.keys)
+    wrong = Showing(registry.url, old)
+    with wrong:
+        for act in SIGNS:
+            with pytest.raises(UntrustedMetadata, match=r"snapshot 2, signed before was 3; .*/seen', rotate snapshot"):
+                act(wrong, operator.keys)
+        assert wrong.sent == []
+        shutil.rmtree(operator.keys.seen)
+        rotate(wrong, operator.keys, "snapshot")  # as after a restore that the operator knows of
+        assert {document.role for document in wrong.sent} == {"root", "snapshot", "timestamp"}
+
+
+def test_older_state_under_a_root_that_is_withheld_is_refused(
+    operator: Operator, registry: RegistryClient, tmp_path: Path
+) -> None:
+    """This folder knows of the new root by a promotion alone."""
+    elsewhere = KeysFolder(tmp_path / "elsewhere")
+    shutil.copytree(operator.keys.folder, elsewhere.folder)
+    (operator.keys.folder / "private" / "targets.pem").unlink()
+    old = shown_now(registry)
+    for role in ("snapshot", "timestamp"):
+        rotate(registry, elsewhere, role)
+    promote(registry, operator.keys, entry_of(registry, "1.1.0"))
+    with Showing(registry.url, old, newest_root=1) as wrong, pytest.raises(UntrustedMetadata):
+        sign_once(wrong, operator.keys)
+
+
+def test_a_signer_needs_its_two_keys_and_the_root_and_makes_its_own_memory(
+    operator: Operator, registry: RegistryClient, tmp_path: Path
+) -> None:
+    signer = KeysFolder(tmp_path / "signer")
+    (signer.folder / "private").mkdir(parents=True)
+    for file in ("root.json", "private/snapshot.pem", "private/timestamp.pem"):
+        shutil.copy(operator.keys.folder / file, signer.folder / file)
+    promote(registry, operator.keys, entry_of(registry, "1.1.0"))
+    assert sign_once(registry, signer)
+    assert not sign_once(registry, signer)
+    assert {path.name for path in signer.seen.iterdir()} == {"snapshot.json", "timestamp.json"}
+    for role in ("snapshot", "timestamp"):
+        assert signer.last_seen(role) == shown_now(registry)[role].content
+
+
+def test_rotating_both_keys_ends_a_fast_forward_for_signers_too(
+    operator: Operator, registry: RegistryClient, tmp_path: Path
+) -> None:
+    """Whoever had the keys pushed the versions; the registry was then restored from a copy."""
+    signer = KeysFolder(tmp_path / "signer")
+    shutil.copytree(operator.keys.folder, signer.folder)
+    for keys in (operator.keys, signer):
+        for role in ("snapshot", "timestamp"):
+            keys.remember(role, sign(role, far_ahead(role), keys.signer(role)).content)
+        with pytest.raises(UntrustedMetadata, match=f"signed before was 1{'0' * 17}"):
+            sign_once(registry, keys)
+    shutil.rmtree(operator.keys.seen)
+    for role in ("snapshot", "timestamp"):
+        rotate(registry, operator.keys, role)
+        shutil.copy(operator.keys.folder / "private" / f"{role}.pem", signer.folder / "private")
+    assert not sign_once(registry, signer)
+    promote(registry, operator.keys, entry_of(registry, "1.1.0"))
+    assert sign_once(registry, signer)
+
+
+def test_another_that_signs_meanwhile_is_no_rollback(operator: Operator, registry: RegistryClient) -> None:
+    class Busy(RegistryClient):
+        def metadata_versions(self) -> dict[str, int]:
+            before = super().metadata_versions()
+            promote(registry, operator.keys, entry_of(registry, "1.1.0"))
+            assert sign_once(registry, operator.keys)
+            return before
+
+    with Busy(registry.url, TOKEN) as busy:
+        assert not sign_once(busy, operator.keys)
+    assert not sign_once(registry, operator.keys)
+
+
+def test_memory_that_is_damaged_is_named(operator: Operator, registry: RegistryClient) -> None:
+    operator.keys.remember("timestamp", b"")
+    with pytest.raises(KeysUnusable, match=r"what was seen last does not parse.*; remove '.*/seen'"):
+        sign_once(registry, operator.keys)
 
 
 def test_operator_does_not_sign_on_top_of_what_is_not_trusted(operator: Operator, registry: RegistryClient) -> None:

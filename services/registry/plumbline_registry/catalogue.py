@@ -181,17 +181,20 @@ class Catalogue:
 
         Raises UnknownBundle, UnknownVersion, and VersionInUse if any channel ever gave it.
         """
-        with transaction(self._engine, write=True) as session:
-            row = _version_row(session, name, version)
-            used = session.scalar(select(ChannelChangeRow).where(ChannelChangeRow.version_id == row.id).limit(1))
-            if used is not None:
-                raise VersionInUse(
-                    f"{name!r} {version!r} was given by channel {used.channel!r}; what a channel gave is never deleted,"
-                    " since devices may run it and history names it"
-                )
-            session.execute(delete(FileRow).where(FileRow.version_id == row.id))
-            session.execute(delete(VersionRow).where(VersionRow.id == row.id))
-            audit.record(session, actor, "delete", f"{name} {version}", f"manifest {row.manifest_sha256}")
+        try:
+            with transaction(self._engine, write=True) as session:
+                row = _version_row(session, name, version)
+                used = session.scalar(select(ChannelChangeRow).where(ChannelChangeRow.version_id == row.id).limit(1))
+                if used is not None:
+                    raise VersionInUse(
+                        f"{name!r} {version!r} was given by channel {used.channel!r}; what a channel gave is never"
+                        " deleted, since devices may run it and history names it"
+                    )
+                session.execute(delete(FileRow).where(FileRow.version_id == row.id))
+                session.execute(delete(VersionRow).where(VersionRow.id == row.id))
+                audit.record(session, actor, "delete", f"{name} {version}", f"manifest {row.manifest_sha256}")
+        except IntegrityError as error:
+            raise VersionInUse(f"{name!r} {version!r} was promoted at the same moment; nothing was deleted") from error
 
     def digests(self) -> set[str]:
         """Every blob that a version names, its manifest included."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from plumbline_registry.errors import StorageFull, StorageUnavailable
@@ -19,6 +20,8 @@ _SCHEMA_LOCK: Final = 0x706C756D62
 _POSTGRES_DISK_FULL: Final = "53100"
 _POSTGRES_NO_TABLE: Final = "42P01"
 BUSY_SECONDS: Final = 10.0
+CONNECT_SECONDS: Final = 10
+"""Or an address that swallows packets would hold a request for minutes."""
 _OURS: Final = (IntegrityError, ProgrammingError, DataError)
 """Errors that a statement of ours causes, unlike those that a disk or a server causes."""
 
@@ -26,7 +29,7 @@ _OURS: Final = (IntegrityError, ProgrammingError, DataError)
 def open_engine(url: str) -> Engine:
     """An engine whose tables exist. Raises StorageUnavailable, StorageFull."""
     try:
-        engine = _sqlite_engine(url) if make_url(url).get_backend_name() == "sqlite" else create_engine(url)
+        engine = _ENGINES.get(make_url(url).get_backend_name(), create_engine)(url)
     except (ArgumentError, ImportError, OSError) as error:
         raise StorageUnavailable(
             f"database cannot be opened: {error}; check PLUMBLINE_REGISTRY_DATABASE_URL"
@@ -58,6 +61,8 @@ def transaction(engine: Engine, *, write: bool = False) -> Iterator[Session]:
         ):
             raise StorageFull("database: the disk is full; nothing was kept, free some space and try again") from error
         raise StorageUnavailable(f"database: {error.orig}") from error
+    except PoolTimeout as error:
+        raise StorageUnavailable(f"database: every connection is taken ({error}); try again") from error
 
 
 def _sqlite_engine(url: str) -> Engine:
@@ -69,6 +74,15 @@ def _sqlite_engine(url: str) -> Engine:
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _postgresql_engine(url: str) -> Engine:
+    """With a connection for each of the framework's 40 worker threads, of which half stay open."""
+    asked = make_url(url).query.get("connect_timeout", CONNECT_SECONDS)
+    return create_engine(url, connect_args={"connect_timeout": asked}, pool_size=20, max_overflow=20)
+
+
+_ENGINES: Final = {"sqlite": _sqlite_engine, "postgresql": _postgresql_engine}
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from plumbline_contract.channel import Channel
 from plumbline_contract.manifest import BundleFile, BundleName, Sha256, Version
@@ -14,6 +15,8 @@ Role = Literal["root", "targets", "dev", "canary", "stable", "snapshot", "timest
 
 _DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _TIME = "2025-03-01T09:30:00Z"
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+"""All but tab and newline; PostgreSQL's text holds no NUL."""
 
 
 class _Model(BaseModel):
@@ -145,6 +148,12 @@ class DeviceReport(_Model):
     manifest_sha256: Sha256 | None = Field(default=None, examples=[_DIGEST])
     outcome: str = Field(pattern=r"^[a-z_]{1,64}$", description="`ok`, or why the update was refused", examples=["ok"])
     message: str = Field(default="", max_length=2000, description="the error's own words", examples=[""])
+
+    @field_validator("message")
+    @classmethod
+    def _without_controls(cls, message: str) -> str:
+        """An odd error is worth more than no report."""
+        return _CONTROLS.sub("", message)
 
 
 class DeviceState(DeviceReport):

@@ -127,22 +127,22 @@ class TokenVerifier:
 
     def grant(self, token: str | None) -> Grant:
         """Raises WritesDisabled if no token exists, Unauthorised if this one is not known or has ended."""
-        known = read_tokens_file(self._tokens_file)
+        known = [*read_tokens_file(self._tokens_file).items()]
         if self._fixed is not None:
             fixed = StoredToken(
                 sha256=hash_token(self._fixed), scopes=SCOPES, expires_at=datetime.max.replace(tzinfo=timezone.utc)
             )
-            known = {**known, DEFAULT_NAME: fixed}
+            known.append((DEFAULT_NAME, fixed))  # beside a token of that name in the file
         if not known:
             raise WritesDisabled("this registry has no write token; make one with `plumbline-registry token`")
         if token is None:
             raise Unauthorised("writing needs a token; send the header 'Authorization: Bearer <token>'")
         digest = hash_token(token)
         # Every entry is compared, in constant time each, so that the time taken says nothing.
-        matches = [name for name, stored in known.items() if hmac.compare_digest(stored.sha256, digest)]
+        matches = [(name, stored) for name, stored in known if hmac.compare_digest(stored.sha256, digest)]
         if not matches:
             raise Unauthorised("the token is not known to this registry; make one with `plumbline-registry token`")
-        stored = known[matches[0]]
+        name, stored = matches[0]
         if stored.expires_at < datetime.now(timezone.utc):
-            raise Unauthorised(f"token {matches[0]!r} ended {stored.expires_at:%Y-%m-%d}; make a new one with `token`")
-        return Grant(matches[0], stored.scopes)
+            raise Unauthorised(f"token {name!r} ended {stored.expires_at:%Y-%m-%d}; make a new one with `token`")
+        return Grant(name, stored.scopes)

@@ -18,12 +18,13 @@ _MORE_IS_BETTER: Final = (_AP, _SCORE)
 
 @dataclass(frozen=True)
 class Column:
-    """One version, with the channels that give it now and how many devices say that they run it."""
+    """One version, with the channels that give it now."""
 
     info: VersionInfo
     manifest: AnyManifest
     channels: tuple[str, ...]
-    devices: int
+    devices: int | None
+    """How many say that they run it; None for a judge, as reports are of the pose model alone."""
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def _edge(folder: Path) -> dict[str, object]:
         "edge_app_start_seconds": 60,
         "edge_host_swap_mb": 16,
         "edge_gate_ready_seconds": 30,
-        "edge_gate_window_seconds": 3,
+        "edge_gate_window_seconds": 2,
         "edge_gate_max_slowdown": 3,
         "edge_gate_slack_seconds": 0.1,
     }

@@ -17,9 +17,11 @@ from plumbline_contract.errors import (
 )
 from plumbline_contract.manifest import Version
 from plumbline_registry.api.dependencies import (
+    AfterQuery,
     CredentialsDep,
     NamePath,
     PublisherDep,
+    SearchQuery,
     Services,
     ServicesDep,
     VersionPath,
@@ -51,7 +53,6 @@ from plumbline_registry.models import BundleList, Comparison, VersionInfo, Versi
 from plumbline_registry.upload import BundleUpload
 
 router: Final = APIRouter(prefix="/v1/bundles", tags=["bundles"])
-SearchQuery = Annotated[str, Query(max_length=64, description="only those that hold this text", examples=["edge"])]
 LimitQuery = Annotated[int, Query(ge=1, le=1000, description="entries a page")]
 _log: Final = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ def _complete(
 def list_bundles(
     services: ServicesDep,
     search: SearchQuery = "",
-    after: Annotated[str, Query(max_length=64, description="go on after this name")] = "",
+    after: AfterQuery = "",
     limit: LimitQuery = 100,
 ) -> BundleList:
     """Bundle names, with how many versions and the highest one; `next` is the `after` of the next page."""

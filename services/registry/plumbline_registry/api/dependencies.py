@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Engine
 
@@ -71,4 +71,10 @@ PublisherDep = Annotated[str, Depends(_publisher)]
 NamePath = Annotated[BundleName, Path(description="name of the bundle", examples=["hrnet-edge-s"])]
 VersionPath = Annotated[Version, Path(description="semantic version", examples=["1.2.0"])]
 ChannelPath = Annotated[Channel, Path(description="channel", examples=["stable"])]
+_TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
+"""Without control characters: PostgreSQL's text holds no NUL."""
+SearchQuery = Annotated[
+    str, Query(max_length=64, pattern=_TEXT, description="only those that hold this text", examples=["edge"])
+]
+AfterQuery = Annotated[str, Query(max_length=64, pattern=_TEXT, description="go on after this name")]
 DigestPath = Annotated[Sha256, Path(description="sha256, 64 lower-case hex digits")]

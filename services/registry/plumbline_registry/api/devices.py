@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
-from plumbline_registry.api.dependencies import CredentialsDep, ServicesDep
+from plumbline_registry.api.dependencies import AfterQuery, CredentialsDep, ServicesDep
 from plumbline_registry.api.responses import error_responses, validated
 from plumbline_registry.body import read_small_body
 from plumbline_registry.errors import (
@@ -56,7 +56,7 @@ async def report(
 @router.get("", summary="What every device runs", responses=error_responses(InvalidRequest))
 def list_devices(
     services: ServicesDep,
-    after: Annotated[str, Query(max_length=64, description="go on after this device")] = "",
+    after: AfterQuery = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> DeviceList:
     """Newest report of each device, by name; `next` is the `after` of the next page."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse
 from jinja2 import Environment, PackageLoader
 
 from plumbline_contract.channel import CHANNELS
-from plumbline_contract.manifest import Version
-from plumbline_registry.api.dependencies import NamePath, Services, ServicesDep
+from plumbline_contract.manifest import Manifest, Version
+from plumbline_registry.api.dependencies import AfterQuery, NamePath, Services, ServicesDep
 from plumbline_registry.errors import ChannelEmpty
 from plumbline_registry.models import ChannelChange
 from plumbline_registry.version_table import Column, rows
@@ -25,7 +25,7 @@ _POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; form-ac
 
 
 @router.get("/")
-def bundles(request: Request, services: ServicesDep, after: Annotated[str, Query(max_length=64)] = "") -> HTMLResponse:
+def bundles(request: Request, services: ServicesDep, after: AfterQuery = "") -> HTMLResponse:
     """Every bundle, and what each channel of it gives."""
     page = services.catalogue.bundles(after=after, limit=_BUNDLES)
     given = {bundle.name: services.catalogue.channels(bundle.name) for bundle in page.bundles}
@@ -37,22 +37,19 @@ def bundle(request: Request, name: NamePath, services: ServicesDep, after: Versi
     """One bundle: its versions beside each other, and its channels' history."""
     page = services.catalogue.versions(name, after=after, limit=_VERSIONS)
     given, running = services.catalogue.channels(name), services.devices.counts(name)
-    columns = [
-        Column(
-            info=info,
-            manifest=services.manifests.manifest(info.manifest_sha256),
-            channels=tuple(channel for channel, version in given.items() if version == info.version),
-            devices=running.get(info.version, 0),
-        )
-        for info in page.versions
-    ]
+    columns = []
+    for info in page.versions:
+        manifest = services.manifests.manifest(info.manifest_sha256)
+        channels = tuple(channel for channel, version in given.items() if version == info.version)
+        devices = running.get(info.version, 0) if isinstance(manifest, Manifest) else None
+        columns.append(Column(info, manifest, channels, devices))
     histories = {channel: _history(services, name, channel) for channel in reversed(CHANNELS)}
     shown = {"name": name, "columns": columns, "rows": rows(columns), "next": page.next, "histories": histories}
     return _page(request, "bundle.html", **shown)
 
 
 @router.get("/devices")
-def devices(request: Request, services: ServicesDep, after: Annotated[str, Query(max_length=64)] = "") -> HTMLResponse:
+def devices(request: Request, services: ServicesDep, after: AfterQuery = "") -> HTMLResponse:
     """What every device runs, and how its last update ended."""
     page = services.devices.page(after, _DEVICES)
     return _page(request, "devices.html", devices=page.devices, next=page.next)

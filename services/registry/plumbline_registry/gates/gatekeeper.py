@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from plumbline_contract.manifest import FormManifest, Manifest
+from plumbline_contract.manifest import FORM_OUTDATED, FormManifest, Manifest
 from plumbline_registry.errors import Forbidden, GateRefused
 from plumbline_registry.gates.rules import FORM_RULES, RULES, Limits, Measured, MeasuredForm, Verdict
 from plumbline_registry.manifests import Manifests
@@ -51,6 +51,8 @@ class Gatekeeper:
         if current is not None and current.kind != candidate.kind:
             return [Verdict("lineage", False, f"is a {candidate.kind} model and replaces a {current.kind} model")]
         if isinstance(candidate, FormManifest):
+            if not candidate.spec.is_current:
+                return [Verdict("lineage", False, FORM_OUTDATED)]
             form = MeasuredForm(current) if isinstance(current, FormManifest) else None
             return [rule(MeasuredForm(candidate), form, self._limits) for rule in FORM_RULES.values()]
         pose = self._measured(current) if isinstance(current, Manifest) else None

@@ -69,7 +69,8 @@ class Verdict:
     says: str
 
     def __str__(self) -> str:
-        return f"{self.gate}: {self.says}"
+        # A manifest's names may hold NUL, PostgreSQL's text may not.
+        return f"{self.gate}: {self.says}".replace("\0", "")
 
 
 Rule = Callable[[Measured, Measured | None, Limits], Verdict]
@@ -185,6 +186,9 @@ def score(candidate: MeasuredForm, current: MeasuredForm | None, limits: Limits)
         return Verdict("score", False, "the manifest has no scores; train with figures and convert again")
     if current is None:
         return Verdict("score", True, f"{len(stated)} figures, the first here")
+    if current.manifest.spec != candidate.manifest.spec:
+        says = f"{len(stated)} figures; {current.name} is of an earlier contract, nothing to compare with"
+        return Verdict("score", True, says)
     before = {(item.name, item.dataset, item.samples): item.value for item in current.manifest.metrics.scores}
     if missing := sorted(set(before) - set(stated)):
         name, dataset, samples = missing[0]

@@ -77,6 +77,8 @@ def _entry(channel: str, name: str, file: TargetFile) -> Entry:
         raise InvalidMetadata(
             f"{channel} metadata on {name!r} lacks version or reason (1 to {MAX_REASON} characters) in 'custom'"
         )
+    if "\0" in version + reason:
+        raise InvalidMetadata(f"{channel} metadata on {name!r} has a NUL in version or reason, which no table can keep")
     if set(file.hashes) != {"sha256"}:
         raise InvalidMetadata(f"{channel} metadata on {name!r} must give a sha256 and no other hash")
     waives = custom.get("gates") == WAIVED

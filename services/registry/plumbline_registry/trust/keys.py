@@ -4,7 +4,7 @@
 <keys>/private/<role>.pem     ed25519; move each to where its role is signed (root: offline, timestamp: the signer)
 <keys>/private/next-…         a rotation's new key until the registry is known to follow it; then it is <role>.pem
 <keys>/private/retired-…      what a rotation ended; unused-…: a next key that the registry did not follow
-<keys>/seen/                  metadata seen last, so that a registry cannot show an operator an older state
+<keys>/seen/                  metadata seen last, so that a registry cannot show an older state; made at the first look
 """
 
 from __future__ import annotations
@@ -115,6 +115,35 @@ class KeysFolder:
             write_atomically(path, content, 0o644)
         except OSError as error:
             raise KeysUnusable(f"trust anchor {str(path)!r} cannot be written: {error.strerror}") from error
+
+    def last_seen(self, role: str) -> bytes | None:
+        """The role's document that was remembered last; None at the first look. Raises KeysUnusable."""
+        return self._seen(self.seen / f"{role}.json")
+
+    def seen_root(self, version: int) -> bytes | None:
+        """A root that python-tuf kept (`view`). Raises KeysUnusable."""
+        return self._seen(self.seen / "root_history" / f"{version}.{ROOT_FILE}")
+
+    def _seen(self, path: Path) -> bytes | None:
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise KeysUnusable(f"what was seen last, {str(path)!r}, cannot be read: {error.strerror}") from error
+
+    def remember(self, role: str, content: bytes) -> None:
+        """Keep a verified document as the one seen last. Raises KeysUnusable."""
+        if self.last_seen(role) == content:
+            return
+        try:
+            self.seen.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.seen / f"{role}.json", content, 0o644)
+        except OSError as error:
+            raise KeysUnusable(
+                f"what was seen last cannot be written to {str(self.seen)!r}: {error.strerror}; who signs must be able"
+                " to write there"
+            ) from error
 
     def _path(self, name: str) -> Path:
         return self._private / f"{name}.pem"

@@ -24,8 +24,7 @@ from plumbline_registry.trust.signer import (
     live_documents,
     read_documents,
     refresh_live,
-    refuse_rollback,
-    trusted_root,
+    remember,
 )
 from plumbline_registry.trust.signing import (
     first_root,
@@ -87,7 +86,7 @@ def promote(client: RegistryClient, keys: KeysFolder, entry: Entry) -> int:
     came first.
     """
     if keys.next_signer(entry.channel) is not None:
-        adopt_next(keys, read_documents(client, trusted_root(client, keys)))
+        adopt_next(keys, read_documents(client, keys))
     signer = keys.signer(entry.channel)
     seen = _seen(client, keys, entry.channel)
     current = signed_as(seen, Targets)
@@ -120,9 +119,8 @@ def renew(client: RegistryClient, keys: KeysFolder, roles: Iterable[str] = (ROOT
     Each is sent by itself, as tokens differ in what they may send. Raises KeysUnusable, UntrustedMetadata and
     RequestRefused.
     """
-    documents = read_documents(client, trusted_root(client, keys))
+    documents = read_documents(client, keys)
     adopt_next(keys, documents)
-    refuse_rollback(documents)
     due = [role for role in roles if keys.holds(role) and is_half_over(documents[role])]
     for role in due:
         documents[role] = _signed_again(documents[role], keys.signer(role))
@@ -157,7 +155,7 @@ def rotate(client: RegistryClient, keys: KeysFolder, role: str, *, clear: bool =
     Needs the keys of root (or, for a channel, of targets), and, to reach devices at once, those of the signer. The new
     key is on the disk before it is sent; of a rotation that broke off, the next run keeps the key that was taken.
     """
-    documents = read_documents(client, trusted_root(client, keys))
+    documents = read_documents(client, keys)
     adopt_next(keys, documents)
     new = CryptoSigner.generate_ed25519()
     changed = _with_key(keys, documents, role, new, clear=clear)
@@ -170,6 +168,7 @@ def rotate(client: RegistryClient, keys: KeysFolder, role: str, *, clear: bool =
     keys.replace(role, new)
     if ROOT in changed:
         keys.keep_root(changed[ROOT].content)
+    remember(keys, sent)
     if not is_live and keys.holds(SNAPSHOT, TIMESTAMP):
         refresh_live(client, keys, documents)
 

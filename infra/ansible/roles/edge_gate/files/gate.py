@@ -206,7 +206,9 @@ def main() -> int:
     parser.add_argument("--url", default="http://127.0.0.1:8080")
     parser.add_argument("--state", type=Path, default=Path("/var/lib/plumbline"))
     parser.add_argument("--look", action="store_true", help="only say which boot this is, and where links lead")
-    parser.add_argument("--link", metavar="NAME=PATH", action="append", default=[], help="with --look; as often as needed")
+    parser.add_argument(
+        "--link", metavar="NAME=PATH", action="append", default=[], help="with --look; as often as needed"
+    )
     parser.add_argument("--measure", action="store_true", help="only measure how it does")
     parser.add_argument("--ready-seconds", type=float, default=60)
     parser.add_argument("--window-seconds", type=float, default=15)

@@ -45,10 +45,18 @@ def with_digests(lock: str, wheels: list[Path]) -> str:
 
 
 def pack(out: Path, wheels: Path, locks: Path, part: str, wheelhouse: Path | None) -> None:
-    """Write `out`, a tar. Raises NothingToPack, OSError."""
+    """Write `out`, a tar, unless it was made of these very files. Raises NothingToPack, OSError."""
     ours = _files(wheels, "plumbline_*.whl", "build them with infra/build-wheels.sh")
     lock_files = _files(locks, f"{part}-py*.txt", "make the locks with `make lock`, or point locks_dir to them")
     others = [] if wheelhouse is None else _files(wheelhouse, "*.whl", "infra/README.md says how to fill a wheelhouse")
+    sources = [*ours, wheels / "SHA256SUMS", *others, *lock_files]
+    made_of = "".join(
+        f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}\n" for path in [Path(__file__), *sources]
+    )
+    note = out.with_name(out.name + ".made-of")
+    if out.exists() and note.exists() and note.read_text() == made_of:
+        return
+    note.unlink(missing_ok=True)
     part_file = out.with_name(out.name + ".part")
     with tarfile.open(part_file, "w") as archive:
         for path in [*ours, wheels / "SHA256SUMS", *others]:
@@ -57,6 +65,7 @@ def pack(out: Path, wheels: Path, locks: Path, part: str, wheelhouse: Path | Non
             lock = path.read_text(encoding="utf-8")
             _add(archive, path.name, (with_digests(lock, ours + others) if others else lock).encode())
     part_file.replace(out)
+    note.write_text(made_of)
 
 
 def _files(folder: Path, pattern: str, remedy: str) -> list[Path]:
