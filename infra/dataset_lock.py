@@ -1,7 +1,8 @@
 """Holds a dataset list to the data that the repository knows: `python -m infra.dataset_lock LIST.yaml`.
 
 `LIST.lock.json` beside the list has, for each data set, the digest of its annotations and of the names and sizes of its
-pictures. A difference stops a training run until somebody has looked at it and written the lock again (--write).
+pictures, in a folder or in shards. A difference stops a training run until somebody has looked at it and written the
+lock again (--write).
 """
 
 from __future__ import annotations
@@ -15,22 +16,30 @@ from typing import Any
 
 import yaml
 
+from plumbline_training.errors import InvalidDataset
+from plumbline_training.shards import picture_paths, size_bytes
+
 
 def digest_of(entry: dict[str, Any], root: Path) -> dict[str, Any]:
-    """What one data set is now. Raises SystemExit where a file is missing."""
+    """What one data set is now. Raises SystemExit where a file is missing or a shard is damaged."""
     annotations, images = root / entry["annotations"], root / entry["images"]
-    if not annotations.is_file() or not images.is_dir():
+    if not annotations.is_file() or not images.exists():
         sys.exit(
             f"error: {entry['id']}: {annotations} or {images} is missing; see docs/recipes.md, or give --data-root"
         )
     content = annotations.read_bytes()
     names = {image["file_name"] for image in json.loads(content)["images"]}
+    try:
+        packed = picture_paths(images)
+    except InvalidDataset as error:
+        sys.exit(f"error: {entry['id']}: {error}")
     pictures = hashlib.sha256()
     for name in sorted(names):
-        path = images / name
-        if not path.is_file():
+        path = packed.get(name, images / name)
+        size = size_bytes(path)
+        if size is None:
             sys.exit(f"error: {entry['id']}: {path} is missing; fetch the data again")
-        pictures.update(f"{name} {path.stat().st_size}\n".encode())
+        pictures.update(f"{name} {size}\n".encode())
     return {
         "annotations_sha256": hashlib.sha256(content).hexdigest(),
         "images": len(names),

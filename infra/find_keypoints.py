@@ -1,9 +1,9 @@
 """Takes rendered clips through the edge's own pipeline and measures its errors, for docs/coach.md.
 
 python -m infra.find_keypoints CLIPS OUT [--bundle DIR]: CLIPS is what `plumbline-render clips` wrote, with videos. OUT
-gets NAME.npy (T, 17, 3), which `infra.evaluate_coach_clips --found OUT` judges; printed is the noise that
-`infra.coach_eyes` adds to exact keypoints in place of pixels. OUT/errors.npz is what
-`plumbline-train-form --errors` learns with.
+gets NAME.npy (T, 17, 3), which `infra.evaluate_coach_clips --found OUT` judges, and found.json, which says of which
+bundle they are; printed is the noise that `infra.coach_eyes` adds to exact keypoints in place of pixels. OUT/errors.npz
+is what `plumbline-train-form --errors` learns with.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from plumbline_edge.bundle import open_bundle
 from plumbline_edge.estimator import PoseEstimator
 from plumbline_training.form.errors import ErrorTrack, Noise, error_track, save_error_tracks
 
+FOUND: Final = "found.json"
 ROOT: Final = Path(__file__).resolve().parents[1]
 VISIBLE: Final = 2
 LEAST_FRAMES: Final = 15
@@ -93,6 +94,20 @@ def _deviation(values: npt.NDArray[np.float64]) -> float:
     return float(MAD_TO_SIGMA * np.median(np.abs(known - np.median(known))))
 
 
+def keep_bundle(out: Path, manifest_sha256: str) -> None:
+    """Note whose keypoints OUT holds. Raises ValueError for those of another bundle, or of one that is not known."""
+    noted = out / FOUND
+    if any(out.glob("*.npy")):
+        begun = json.loads(noted.read_bytes())["manifest_sha256"] if noted.is_file() else None
+        if begun != manifest_sha256:
+            whose = "a bundle that it does not name" if begun is None else f"the bundle of manifest {begun!r}"
+            raise ValueError(
+                f"{out} holds keypoints of {whose}, --bundle has {manifest_sha256!r}; "
+                "name another OUT, or remove its .npy"
+            )
+    noted.write_text(json.dumps({"manifest_sha256": manifest_sha256}) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
@@ -104,6 +119,10 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     bundle, errors, tracks = open_bundle(arguments.bundle), list[Errors](), list[ErrorTrack]()
+    try:
+        keep_bundle(arguments.out, bundle.manifest_sha256)
+    except ValueError as error:
+        parser.error(str(error))
     for path in tqdm(sorted(arguments.clips.glob("*_*.json")), unit="clip", disable=None):
         clip, saved = json.loads(path.read_bytes()), arguments.out / f"{path.stem}.npy"
         if clip["video"] is None:

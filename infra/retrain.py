@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ from typing import Any, Final
 
 import yaml
 from infra.dataset_lock import require
+
+from plumbline_training.shards import shards_of
 
 ROOT: Final = Path(__file__).parent.parent
 SAMPLE_CLIP: Final = ROOT / "samples/squats.mp4"
@@ -93,23 +96,36 @@ def programs(arguments: argparse.Namespace) -> Programs:
 
 def make_bundle(arguments: argparse.Namespace, of: Programs) -> Path:
     """Train, export, convert, measure, seal; the sealed bundle's folder."""
-    out, calibrated = Path(arguments.out), calibration(arguments)  # refused before the training, not after it
+    out: Path = arguments.out
+    bundle: Path = out / "bundles" / arguments.precision
+    # Refused before the training, not after it.
+    sealed, calibrated = is_sealed(bundle, arguments.version), calibration(arguments)
     data = ["--data", arguments.data, *(["--data-root", arguments.data_root] if arguments.data_root else [])]
     stages = ["--stages", arguments.stages] if arguments.stages else []
     start = ["--init", arguments.init] if arguments.init else []
     shown = ["--textfile", out.parent / "textfile" / f"{arguments.version}.prom"]
     of.run("plumbline-train", "--recipe", arguments.recipe, *data, *stages, *start, "--out", out / "run", *shown)
     of.run("plumbline-export", *data, out / "run" / "best.pt", "--out", out / "model.onnx", "--half", out / "half.pt")
-    bundle: Path = out / "bundles" / arguments.precision
-    if not (bundle / "manifest.json").exists():
+    if not sealed:
         convert = ["--precision", *dict.fromkeys(("fp32", arguments.precision)), "--golden", arguments.golden]
         convert += ["--version", arguments.version, *calibrated, *arguments.options]
-        # A run that was stopped between its bundles left the first.
+        # A draft may be of earlier weights; the converter knows which of its steps still stand.
         of.run("plumbline-convert", out / "model.onnx", "--out", out / "bundles", "--overwrite", *convert)
-    if not json.loads((bundle / "manifest.json").read_bytes())["files"]:
         of.run("plumbline-evaluate", *data, bundle, "--into-manifest")
         of.run("plumbline-seal", bundle)
     return bundle
+
+
+def is_sealed(bundle: Path, version: str) -> bool:
+    """Whether the bundle is finished; a draft is not. Raises SystemExit for one of another version."""
+    if not (bundle / "manifest.json").exists():
+        return False
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    if not manifest["files"]:
+        return False
+    if manifest["version"] != version:
+        sys.exit(f"error: {bundle} is version {manifest['version']}, not {version}; name another --out")
+    return True
 
 
 def calibration(arguments: argparse.Namespace) -> list[str | Path]:
@@ -131,7 +147,7 @@ def calibration(arguments: argparse.Namespace) -> list[str | Path]:
     entry = max(labelled, key=lambda each: int(each.get("repeat", 1)))
     root = arguments.data_root or arguments.data.parent
     images = root / entry["images"]
-    if any(images.glob("*.tar")):
+    if shards_of(images):
         sys.exit(f"error: {images} holds shards, which conversion does not read; name pictures with `-- --calibration`")
     return ["--calibration", root / entry["annotations"], "--calibration-images", images]
 
@@ -139,15 +155,19 @@ def calibration(arguments: argparse.Namespace) -> list[str | Path]:
 def make_judge(arguments: argparse.Namespace, of: Programs) -> Path:
     """The same of the judge of form, whose figures training writes."""
     out: Path = arguments.out
+    bundle: Path = out / "bundles" / arguments.precision
+    sealed = is_sealed(bundle, arguments.version)
     recorded = ["--recorded", arguments.recorded, "--cross-validate"] if arguments.recorded else []
     of.run("plumbline-train-form", "--out", out / "run", *recorded, "--quiet", *arguments.options)
     export = ["--performed", out / "run" / "performed", "--out", out / "form.onnx", "--half", out / "half.pt"]
     of.run("plumbline-export-form", out / "run" / "form.pt", *export)
-    bundle: Path = out / "bundles" / arguments.precision
-    if not (bundle / "manifest.json").exists():
+    if not sealed:
+        # A draft may be of earlier weights, and this converter replaces none.
+        if (bundle / "manifest.json").exists():
+            shutil.rmtree(bundle)
         convert = ["--version", arguments.version, "--precision", arguments.precision, "--out", out / "bundles"]
         of.run("plumbline-convert-form", out / "form.onnx", *convert)
-    of.run("plumbline-seal", bundle)
+        of.run("plumbline-seal", bundle)
     return bundle
 
 

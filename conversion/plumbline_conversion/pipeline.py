@@ -28,6 +28,8 @@ from plumbline_conversion.report import PAGE_FILE, REPORT_FILE
 from plumbline_conversion.steps import Files, Step, steps
 
 Report = Callable[[str], None]
+FINISHED, LOCK = "finished", ".lock"
+"""In a work folder: the ledger, by which it is known as one, and what one conversion at a time holds."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def convert(plan: Plan, report: Report) -> list[Draft]:
     with _alone(folder):
         files = Files(folder)
         todo = steps(plan, files)
-        records = run_steps(todo, Ledger(folder / "finished"), report)
+        records = run_steps(todo, Ledger(folder / FINISHED), report)
         plan.out_dir.mkdir(parents=True, exist_ok=True)
         for name in (REPORT_FILE, PAGE_FILE):
             shutil.copyfile(folder / name, plan.out_dir / name)
@@ -104,21 +106,41 @@ def _of_precision(todo: Sequence[Step], records: Sequence[StepRecord], precision
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; a folder in which nothing was finished goes away again."""
+    """Hold the folder's lock; what was made here goes away again when nothing was finished.
+
+    Raises OutputExists for a folder in use, and for one that holds anything but an earlier conversion's steps.
+    """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    finished = folder / FINISHED
+    if _names(folder) - {LOCK} and not finished.is_dir():
+        raise OutputExists(f"{folder}: holds files of no conversion; name a new or an empty folder with --work")
+    with (folder / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise OutputExists(f"{folder}: another conversion is at work there; wait, or name another --out") from error
+        finished.mkdir(exist_ok=True)
         try:
             yield
         finally:
-            if not (folder / "finished").exists():
-                shutil.rmtree(folder)
-                for parent in made[1:]:
-                    parent.rmdir()
+            if not _names(finished):
+                _clear(folder, made)
+
+
+def _clear(folder: Path, made: Sequence[Path]) -> None:
+    """Remove the folder and its parents that were made here; of one that was there before the lock and the ledger."""
+    if made:
+        shutil.rmtree(folder)
+        for parent in made[1:]:
+            parent.rmdir()
+    elif _names(folder) == {LOCK, FINISHED}:
+        (folder / FINISHED).rmdir()
+        (folder / LOCK).unlink()
+
+
+def _names(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir()}
 
 
 def _check_output(plan: Plan) -> None:
@@ -134,7 +156,7 @@ def _check_output(plan: Plan) -> None:
         if not plan.overwrite:
             raise OutputExists(f"{target}: exists; name another --out, or replace it with --overwrite")
         known = {*BUNDLE_FILES, *OPTIONAL_FILES, MANIFEST_FILE}
-        if not target.is_dir() or {entry.name for entry in target.iterdir()} - known:
+        if not target.is_dir() or _names(target) - known:
             raise OutputExists(f"{target}: holds more than a bundle and is not replaced; move it away")
 
 

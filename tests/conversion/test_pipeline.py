@@ -295,6 +295,36 @@ def test_users_errors_are_one_line(inputs: Path, tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().err.startswith(f"error: {path}")
 
 
+def test_a_folder_of_the_users_own_is_no_work_folder_and_stays(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work, missing = tmp_path / "work", tmp_path / "typo.onnx"
+    work.mkdir()
+    (work / "thesis.txt").write_text("mine")
+    for model in (missing, inputs / "model.onnx"):
+        assert cli.main([*command(inputs, tmp_path / "out", model), "--work", str(work)]) == 2
+        assert "holds files of no conversion; name a new or an empty folder with --work" in capsys.readouterr().err
+        assert [path.read_text() for path in work.iterdir()] == ["mine"]
+    (work / "thesis.txt").unlink()
+    # An empty one is taken, and is empty again when nothing was finished.
+    assert cli.main([*command(inputs, tmp_path / "out", missing), "--work", str(work)]) == 2
+    assert "no such file" in capsys.readouterr().err
+    assert list(work.iterdir()) == []
+
+
+def test_a_work_folder_made_for_nothing_goes_away_and_an_earlier_one_stays(inputs: Path, tmp_path: Path) -> None:
+    missing = plan_for(inputs, tmp_path / "out", onnx_path=tmp_path / "typo.onnx", work_dir=tmp_path / "deep/work")
+    with pytest.raises(PlumblineError, match="no such file"):
+        convert(missing, lambda _: None)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "deep/work/finished").mkdir(parents=True)
+    (tmp_path / "deep/work/base.tflite").write_text("half")
+    for _ in range(2):
+        with pytest.raises(PlumblineError, match="no such file"):
+            convert(missing, lambda _: None)
+    assert {path.name for path in (tmp_path / "deep/work").iterdir()} == {"finished", "base.tflite", ".lock"}
+
+
 @pytest.mark.parametrize("limit", ["int8", "int4=2", "int8=far"])
 def test_limit_that_is_none(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):

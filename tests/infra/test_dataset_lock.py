@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from infra.dataset_lock import check, lock_of, lock_path
+from infra.dataset_lock import check, lock_of, lock_path, require
+
+from plumbline_training import pack
 
 MakeDataset = Callable[[Path, int], Path]
 
@@ -46,3 +49,23 @@ def test_a_picture_that_was_exchanged_or_lost_is_noticed(locked: Path) -> None:
 def test_without_a_lock_nothing_runs(locked: Path) -> None:
     lock_path(locked).unlink()
     assert "has no lock" in check(locked, locked.parent)[0]
+
+
+def test_pictures_in_shards_count_as_in_a_folder(locked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["pack", "--data", str(locked), "--out", str(tmp_path / "kit")])
+    pack.main()
+    packed = tmp_path / "kit/data.yaml"
+    lock = lock_of(packed, packed.parent)
+    loose = lock_of(locked, locked.parent)
+    assert lock["made"]["names_and_sizes_sha256"] == loose["made"]["names_and_sizes_sha256"]
+    lock_path(packed).write_text(json.dumps(lock))
+    require(packed, packed.parent)
+
+    labels = packed.parent / "made.json"
+    content = json.loads(labels.read_text())
+    labels.write_text(json.dumps({**content, "images": [*content["images"], {"id": 99, "file_name": "gone.jpg"}]}))
+    with pytest.raises(SystemExit, match=r"gone\.jpg is missing"):
+        require(packed, packed.parent)
+    (packed.parent / "made/made-001.tar").write_bytes(b"cut short")
+    with pytest.raises(SystemExit, match=r"error: made: .*no uncompressed tar"):
+        require(packed, packed.parent)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from infra.coach_eyes import keypoints_with_errors
-from infra.find_keypoints import Errors, error_track_of, errors_of, noise_of
+from infra.find_keypoints import FOUND, Errors, error_track_of, errors_of, keep_bundle, main, noise_of
 from tests.conftest import STANDING_K2
 
 from plumbline_contract.form import RATE_HZ
+from plumbline_edge.bundle import open_bundle
 from plumbline_training.form.errors import ErrorBank, Noise
 
 
@@ -54,3 +59,29 @@ def test_a_clip_seen_with_its_own_errors_is_as_it_was_found() -> None:
     assert np.corrcoef(error_T, up_T)[0, 1] > 0.9
     assert np.abs(error_T - 0.2 * up_T / torso).max() < 0.08
     assert np.abs(seen_TK3[:, :9, :2] - truth_TK3[:, :9, :2]).max() < 1e-6
+
+
+def test_keypoints_of_another_bundle_are_not_taken_for_this_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The clip is not looked at: its keypoints were found before."""
+    truth_TK3 = np.tile(np.concatenate([STANDING_K2 * 200, np.full((17, 1), 2)], axis=1), (30, 1, 1))
+    clip = {"keypoints": truth_TK3.tolist(), "fps": 15.0, "exercise": "desk_sitting", "video": "gone.mp4"}
+    clips, found, bundle = tmp_path / "clips", tmp_path / "found", Path(__file__).parents[1] / "edge/data/dots-fp32"
+    clips.mkdir()
+    found.mkdir()
+    (clips / "desk_1.json").write_text(json.dumps({**clip, "camera": {"azimuth_degrees": 90.0}}))
+    keep_bundle(found, open_bundle(bundle).manifest_sha256)
+    np.save(found / "desk_1.npy", truth_TK3 + np.random.default_rng(0).normal(0, 0.5, truth_TK3.shape))
+    monkeypatch.setattr(sys, "argv", ["find_keypoints", str(clips), str(found), "--bundle", str(bundle)])
+    main()
+    assert "1 clips: median error" in capsys.readouterr().out
+
+    (found / FOUND).write_text(json.dumps({"manifest_sha256": "0" * 64}))
+    with pytest.raises(SystemExit):
+        main()
+    assert f"of the bundle of manifest '{'0' * 64}'" in capsys.readouterr().err
+    (found / FOUND).unlink()
+    with pytest.raises(SystemExit):
+        main()
+    assert "of a bundle that it does not name" in capsys.readouterr().err

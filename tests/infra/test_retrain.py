@@ -6,12 +6,13 @@ import argparse
 import json
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import yaml
-from infra.retrain import Programs, make_bundle, release
+from infra.retrain import Programs, make_bundle, make_judge, release
 from tests.infra.machine import ROOT
 
 MANIFEST = {"name": "hrnet-tiny", "version": "0.5.1"}
@@ -74,28 +75,39 @@ validation: {id: seen, annotations: seen.json, images: seen}
 
 @dataclass(frozen=True)
 class Converting(Programs):
-    """Notes what the converter is asked, and leaves the bundle that it would."""
+    """Notes which programs are run and what the converter is asked, and leaves the bundle that it would."""
 
     asked: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
     def attempt(self, name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         words = [str(argument) for argument in arguments]
-        if name == "plumbline-convert":
+        self.names.append(name)
+        if name.startswith("plumbline-convert"):
             self.asked.extend(words)
             bundle = Path(words[words.index("--out") + 1]) / "int8"
-            bundle.mkdir(parents=True)
-            (bundle / "manifest.json").write_text('{"files": {}}')
+            assert "--overwrite" in words or not bundle.exists()
+            _leave_bundle(bundle, words[words.index("--version") + 1])
         return subprocess.CompletedProcess([], 0, "")
 
 
-def _asked_of_the_converter(tmp_path: Path, *options: str) -> list[str]:
+def _leave_bundle(bundle: Path, version: str, sealed: bool = False) -> None:
+    bundle.mkdir(parents=True, exist_ok=True)
+    files: dict[str, object] = {"model.tflite": {}} if sealed else {}
+    (bundle / "manifest.json").write_text(json.dumps({"version": version, "files": files}))
+
+
+def _arguments(tmp_path: Path, *options: str) -> argparse.Namespace:
     (tmp_path / "data.yaml").write_text(LIST)
-    arguments = argparse.Namespace(
+    return argparse.Namespace(
         out=tmp_path / "run", data=tmp_path / "data.yaml", data_root=None, recipe="tiny", stages=None, init=None,
-        precision="int8", golden=Path("golden.mp4"), version="0.5.1", options=list(options),
+        precision="int8", golden=Path("golden.mp4"), version="0.5.1", recorded=None, options=list(options),
     )  # fmt: skip
+
+
+def _asked_of_the_converter(tmp_path: Path, *options: str) -> list[str]:
     programs = Converting(False)
-    make_bundle(arguments, programs)
+    make_bundle(_arguments(tmp_path, *options), programs)
     return programs.asked
 
 
@@ -119,6 +131,30 @@ def test_other_pictures_to_calibrate_on_may_be_named_but_not_the_sample(tmp_path
     (tmp_path / "like/images/0.tar").touch()
     with pytest.raises(SystemExit, match="holds shards"):
         _asked_of_the_converter(tmp_path)
+
+
+MAKE = pytest.mark.parametrize("make", [make_bundle, make_judge])
+Make = Callable[[argparse.Namespace, Programs], Path]
+
+
+@MAKE
+def test_a_finished_bundle_of_another_version_is_not_published_again(tmp_path: Path, make: Make) -> None:
+    _leave_bundle(tmp_path / "run/bundles/int8", "0.5.0", sealed=True)
+    programs = Converting(False)
+    with pytest.raises(SystemExit, match=r"error: .*int8 is version 0\.5\.0, not 0\.5\.1; name another --out"):
+        make(_arguments(tmp_path), programs)
+    assert programs.names == []
+
+
+@MAKE
+def test_a_draft_is_converted_again_and_a_finished_bundle_is_not(tmp_path: Path, make: Make) -> None:
+    bundle = tmp_path / "run/bundles/int8"
+    for version, sealed in (("0.5.0", False), ("0.5.1", False), ("0.5.1", True)):
+        _leave_bundle(bundle, version, sealed)
+        programs = Converting(False)
+        assert make(_arguments(tmp_path), programs) == bundle
+        assert bool(programs.asked) == ("plumbline-seal" in programs.names) == (not sealed)
+        assert json.loads((bundle / "manifest.json").read_bytes())["version"] == "0.5.1"
 
 
 def test_versions_of_the_workflow_are_above_the_shipped_one() -> None:

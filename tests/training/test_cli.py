@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from plumbline_training import cli, teacher
+from plumbline_training import cli, engine, recipes, teacher
+from plumbline_training.config import RunConfig
 
 MakeDataset = Callable[[Path, int], Path]
 
@@ -54,6 +56,8 @@ def test_evaluate_says_what_is_no_model(make_dataset: MakeDataset, tmp_path: Pat
         (["--stages", "65x64:1"], "multiples of 32"),
         (["--stages", "64x64:0"], "at least one is needed"),
         (["--batch-size", "0"], "'0' is no whole number of at least 1"),
+        (["--learning-rate", "0"], "learning rate 0.0: it must be above 0"),
+        (["--learning-rate", "nan"], "learning rate nan: it must be above 0"),
         (["--stop-after", "-1"], "'-1' is no whole number of at least 1"),
         (["--seed", "-3"], "seed -3: it must be 0"),
         (["--workers", "-1"], "workers -1"),
@@ -76,6 +80,26 @@ def test_an_impossible_option_is_named(
     assert left.value.code == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "run").exists()
+
+
+def test_the_rate_is_the_recipes_or_the_users(
+    make_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[RunConfig] = []
+
+    def train(config: RunConfig, *_: object, **__: object) -> Path:
+        seen.append(config)
+        return tmp_path
+
+    monkeypatch.setattr(engine, "train", train)
+    command = ["plumbline-train", "--recipe", "tiny", "--data", str(make_dataset(tmp_path / "data", 2)), "--out", "run"]
+    for options in ([], ["--learning-rate", "3e-4"]):
+        monkeypatch.setattr(sys, "argv", [*command, *options])
+        cli.train_main()
+    own, given = seen
+    assert own == recipes.tiny()
+    assert given.schedule == dataclasses.replace(own.schedule, learning_rate=3e-4)
+    assert given.digest() != own.digest()
 
 
 def test_evaluate_looks_at_its_outputs_first(make_dataset: MakeDataset, tmp_path: Path) -> None:

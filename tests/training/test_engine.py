@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,26 @@ def test_a_run_starts_from_another_runs_weights(make_dataset: MakeDataset, tmp_p
         )
 
 
+def test_a_run_goes_on_from_the_weights_that_it_began_with_alone(
+    make_dataset: MakeDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = made(make_dataset, tmp_path / "data")
+    one, other, plain, started = (tmp_path / name for name in ("one.pt", "other.pt", "plain", "started"))
+    for path in (one, other):
+        torch.save({"net": start(tiny(1), 3, torch.device("cpu")).net.state_dict()}, path)
+    engine.train(tiny(2), [dataset], dataset, plain, quiet=True, stop_after=1)
+    engine.train(tiny(2), [dataset], dataset, started, stop_after=1, initial=one)
+    assert "tensors" in capsys.readouterr().out
+    began = hashlib.sha256(one.read_bytes()).hexdigest()
+    for out, weights in ((plain, "no other weights"), (started, f"weights of sha256 '{began}'")):
+        with pytest.raises(InvalidCheckpoint, match=f"began from {weights}.* choose another --out"):
+            engine.train(tiny(2), [dataset], dataset, out, quiet=True, initial=other)
+        assert len(metrics(out)) == 1
+    engine.train(tiny(2), [dataset], dataset, started, initial=one)
+    assert "tensors" not in capsys.readouterr().out  # they were taken an epoch ago
+    assert len(metrics(started)) == 2
+
+
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_epoch(make_dataset: MakeDataset, tmp_path: Path) -> None:
     dataset = made(make_dataset, tmp_path / "data")
     state = start(tiny(1), 3, torch.device("cpu"))
@@ -92,9 +113,24 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_epoch(make_dataset: M
         next(state.net.parameters()).fill_(float("nan"))
     poisoned = tmp_path / "poisoned.pt"
     torch.save({"net": state.net.state_dict()}, poisoned)
-    with pytest.raises(TrainingDiverged, match="lower the rate"):
+    with pytest.raises(TrainingDiverged, match=r"in epoch 1; start again with --learning-rate 0\.001 \(it was 0\.002"):
         engine.train(tiny(1), [dataset], dataset, tmp_path / "run", quiet=True, initial=poisoned)
     assert not (tmp_path / "run" / "last.pt").exists()
+
+
+def test_a_run_that_diverges_names_the_way_on(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = made(make_dataset, tmp_path / "data")
+    best = engine.train(tiny(2), [dataset], dataset, tmp_path / "run", quiet=True, stop_after=1)
+    saved = torch.load(tmp_path / "run/last.pt", weights_only=True)
+    next(iter(saved["net"].values())).fill_(float("nan"))
+    torch.save(saved, tmp_path / "run/last.pt")
+    with pytest.raises(TrainingDiverged) as raised:
+        engine.train(tiny(2), [dataset], dataset, tmp_path / "run", quiet=True)
+    way = f"go on with --init {str(best)!r} --out ANOTHER --learning-rate 0.001"
+    assert f"in epoch 2; {way}" in str(raised.value)
+    slower = dataclasses.replace(tiny(1).schedule, learning_rate=1e-3)
+    engine.train(tiny(1, schedule=slower), [dataset], dataset, tmp_path / "another", quiet=True, initial=best)
+    assert len(metrics(tmp_path / "another")) == 1
 
 
 def test_fewer_persons_than_a_batch_is_said(make_dataset: MakeDataset, tmp_path: Path) -> None:

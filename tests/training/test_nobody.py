@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,3 +52,30 @@ def test_a_sample_of_nobody_has_known_and_empty_heatmaps(make_dataset: MakeDatas
     targets = gaussian_targets(sample.keypoints_K3[None], 16, 16, 4.0, 2.0)
     assert torch.equal(targets.labelled_BK, torch.ones(1, 17))
     assert float(targets.heatmaps_BKHW.abs().max()) == 0.0
+
+
+def test_a_crowd_that_fills_the_picture_leaves_no_background_at_its_edges() -> None:
+    generator = np.random.default_rng(0)
+    picture, crowd = np.zeros((200, 300, 3), np.uint8), Box(149.5, 99.5, 300, 200)
+    inside = [Box(x, 99.5, 30, 40) for x in (20, 150, 280)]
+    assert all(nobody._overlap(box, crowd) == 1 for box in inside)
+    crops = [nobody.background_crop(picture, [crowd], 64, 48, generator) for _ in range(40)]
+    # A crop at the border may lie outside of the picture almost whole.
+    assert sum(crop is None for crop in crops) > 30
+
+
+def test_crowds_and_people_without_keypoints_are_kept_out_of_pictures_of_nobody(
+    make_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    data = make_dataset(tmp_path / "data", 1)
+    labels = data.parent / "person_keypoints.json"
+    content = json.loads(labels.read_text())
+    unseen = {"id": 2, "image_id": 1, "category_id": 1, "iscrowd": 0, "bbox": [0, 0, 30, 40], "keypoints": [0] * 51}
+    crowd = {"id": 3, "image_id": 1, "category_id": 1, "iscrowd": 1, "bbox": [60, 0, 30, 90]}
+    empty = {**unseen, "id": 4, "bbox": [5, 5, 0, 0]}
+    labels.write_text(json.dumps({**content, "annotations": [*content["annotations"], unseen, crowd, empty]}))
+    dataset = load_dataset(load_dataset_list(data).train[0])
+    dataset = dataclasses.replace(dataset, entry=dataset.entry.model_copy(update={"background": True}))
+    crops = TrainingCrops([dataset], ImageStore([dataset], quiet=True), recipes.tiny(), 0)
+    person = dataset.persons[0]
+    assert crops._boxes_in == {person.image: [person.box, Box(14.5, 19.5, 30, 40), Box(74.5, 44.5, 30, 90)]}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +44,62 @@ def test_a_run_that_goes_on_is_one_run_with_settings_figures_and_curves(
     assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"curves.png", "run.json"}
 
 
+def _ending(out: Path) -> tuple[str, bool]:
+    """A run's status, and whether it has an end."""
+    from mlflow.tracking import MlflowClient
+
+    info = MlflowClient(local_uri(out)).get_run(json.loads((out / RUN_ID_FILE).read_text())["run_id"]).info
+    return info.status, info.end_time is not None
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "KILLED"), (RuntimeError, "FAILED")])
+def test_a_run_runs_until_it_is_done_or_broken_off(
+    make_dataset: MakeDataset, tmp_path: Path, error: type[BaseException], status: str
+) -> None:
+    dataset = load_dataset(load_dataset_list(make_dataset(tmp_path / "data", 12)).train[0])
+    out = tmp_path / "run"
+    seen: list[str] = []
+
+    class Looking(MlflowTracker):
+        def epoch(self, line: dict[str, object], out: Path) -> None:
+            seen.append(_ending(out)[0])
+            if line["epoch"] == 1:
+                raise error
+
+    def train() -> None:
+        engine.train(recipes.tiny(), [dataset], dataset, out, quiet=True, trackers=[Looking(local_uri(out))])
+
+    with pytest.raises(error):
+        train()
+    assert _ending(out) == (status, True)
+    train()
+    assert _ending(out) == ("FINISHED", True)
+    assert seen == ["RUNNING", "RUNNING"]
+
+
+def test_a_run_that_is_terminated_is_no_longer_running(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    data, out = make_dataset(tmp_path / "data", 16), tmp_path / "run"
+    options = [
+        "--recipe",
+        "tiny",
+        "--stages",
+        "64x64:500",
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--mlflow",
+        local_uri(out),
+    ]
+    with subprocess.Popen([sys.executable, "-m", "plumbline_training", *options], stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not (out / "last.pt").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=120) == 130
+    assert _ending(out) == ("KILLED", True)
+
+
 def test_a_server_that_does_not_answer_is_said_before_the_work(make_dataset: MakeDataset, tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", 12)
     options = ["--data", data, "--out", tmp_path / "run", "--recipe", "tiny", "--mlflow", "http://127.0.0.1:9"]
@@ -65,7 +123,9 @@ def test_a_database_that_breaks_in_mid_run_ends_no_training(
     out = tmp_path / "run"
     best = engine.train(recipes.tiny(), [dataset], dataset, out, quiet=True, trackers=[Breaking(local_uri(out))])
     assert best.is_file()
-    assert "MLflow missed epoch 1" in capsys.readouterr().err
+    errors = capsys.readouterr().err
+    assert "MLflow missed epoch 1" in errors
+    assert "MLflow missed the end of the run, FINISHED" in errors
     assert len((out / METRICS_FILE).read_text().splitlines()) == 2
 
 

@@ -101,8 +101,9 @@ def _overridden(config: RunConfig, arguments: argparse.Namespace) -> RunConfig:
     changes = {name: value for name in ("stages", "seed", "workers") if (value := getattr(arguments, name)) is not None}
     try:
         schedule: dict[str, Any] = {}
-        if arguments.batch_size is not None:
-            schedule["batch_size"] = arguments.batch_size
+        for name in ("batch_size", "learning_rate"):
+            if (value := getattr(arguments, name)) is not None:
+                schedule[name] = value
         if arguments.sync_batch_norm:
             schedule["sync_batch_norm"] = True
         changes["schedule"] = dataclasses.replace(config.schedule, **schedule)
@@ -157,6 +158,7 @@ def train_main() -> None:
         f"pixels, a quarter of the input's (default {Stage.target_size})",
     )
     parser.add_argument("--batch-size", type=_positive, help="instead of the recipe's")
+    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="instead of the recipe's")
     parser.add_argument(
         "--sync-batch-norm",
         action="store_true",

@@ -98,6 +98,8 @@ class Schedule:
     """Decay a step of the averaged weights that are evaluated and exported; 0 for none."""
 
     def __post_init__(self) -> None:
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning rate {self.learning_rate!r}: it must be above 0")
         if self.batch_size < 1:
             raise ValueError(f"batch size {self.batch_size!r}: at least 1 is needed")
         if self.accumulate < 1 or self.batch_size % self.accumulate:

@@ -133,8 +133,11 @@ class TrainingCrops(data.Dataset[Sample]):
         self._stage = config.stage_at(epoch)
         self._boxes_in: dict[Path, list[Box]] = {}
         for dataset in datasets:
-            for person in dataset.persons if dataset.entry.background else ():
-                self._boxes_in.setdefault(person.image, []).append(person.box)
+            # Crowds and people without keypoints are somebody too.
+            for item in dataset.annotations if dataset.entry.background else ():
+                if min(item.bbox_xywh[2:]) > 0:
+                    boxes = self._boxes_in.setdefault(dataset.pictures[item.image_id], [])
+                    boxes.append(Box.from_xywh(item.bbox_xywh))
 
     def __len__(self) -> int:
         return len(self._persons)

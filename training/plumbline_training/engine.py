@@ -29,7 +29,7 @@ from plumbline_training.records import BEST_CHECKPOINT, LAST_CHECKPOINT, progres
 from plumbline_training.state import TrainingState, check_resumable, initial_weights, initialise, resume, start
 from plumbline_training.step import Stepper
 from plumbline_training.tasks import Task, Teacher, TopDown
-from plumbline_training.tracking import Tracker
+from plumbline_training.tracking import Tracker, tracked
 
 STEPS_BETWEEN_LOOKS = 20
 """The loss is read so often: reading it makes a GPU wait."""
@@ -55,8 +55,8 @@ def train(
     `initial_partial`, from those of them that fit. It ends early after epoch
     `stop_after`, its schedule unchanged, and a later call goes on.
     What can be wrong is looked for before the long work, and OUT is made only then. Raises InvalidCheckpoint when OUT
-    holds another configuration's run, RunInUse when another process trains into it, TrainingDiverged on a loss that is
-    not finite.
+    holds the run of another configuration or one that began from other weights than `initial`, RunInUse when another
+    process trains into it, TrainingDiverged on a loss that is not finite.
     """
     bottom_up = isinstance(config.model, CentreNetConfig)
     if bottom_up and teacher is not None:
@@ -70,7 +70,7 @@ def train(
         quiet = quiet or not processes.first
         if out.is_dir():
             _claim(held, processes, out)
-            check_resumable(config, digest, out / LAST_CHECKPOINT)
+            check_resumable(config, digest, out / LAST_CHECKPOINT, None if source is None else source.record)
         if processes.first:
             check_readable(validation, quiet, whole=bottom_up)
         images = ImageStore(train_sets, quiet)
@@ -85,7 +85,7 @@ def train(
         state.data_digest = digest
         if source is not None:
             initialise(state, source)
-            if not quiet:
+            if not quiet and not (out / LAST_CHECKPOINT).exists():
                 tqdm.write(f"{initial}: {source.report}")
         if not out.is_dir():
             processes.wait()
@@ -96,7 +96,7 @@ def train(
         if processes.first:
             lineage.write_run_record(config, train_sets, validation, out, state.initial, processes.device)
             for tracker in trackers:
-                tracker.start(config, out)
+                held.enter_context(tracked(tracker, config, out))
         run.epochs(state, Stepper(state, task, config, processes, compiled), stop_after, trackers)
     return out / BEST_CHECKPOINT
 
@@ -174,11 +174,12 @@ class Run:
             tqdm.write(f"{broken} of {samples} samples are left out: their pictures are broken")
         return {"broken": broken} if broken else {}
 
-    @staticmethod
-    def _finite(loss: torch.Tensor, epoch: int) -> float:
+    def _finite(self, loss: torch.Tensor, epoch: int) -> float:
         value = float(loss)
         if not math.isfinite(value):
+            rate, best = self._config.schedule.learning_rate, self._out / BEST_CHECKPOINT
+            way = f"go on with --init {str(best)!r} --out ANOTHER" if best.exists() else "start again with"
             raise TrainingDiverged(
-                f"the loss became {value!r} in epoch {epoch + 1}; the last good epoch is kept: lower the rate"
+                f"the loss became {value!r} in epoch {epoch + 1}; {way} --learning-rate {rate / 2:g} (it was {rate:g})"
             )
         return value

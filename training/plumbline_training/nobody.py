@@ -12,7 +12,7 @@ from plumbline_contract.box import Box
 from plumbline_contract.preprocess import Image, extract_crop
 
 MAX_OVERLAP = 0.05
-"""Share of a person's box that may reach into a picture of nobody."""
+"""Share of a person's box, or of the picture of nobody where that is smaller, that may lie in both."""
 ATTEMPTS = 10
 
 
@@ -35,11 +35,12 @@ def background_crop(
 
 
 def _overlap(box: Box, person: Box) -> float:
-    """The share of the person's box that the other covers."""
+    """The share of the smaller box that lies in the other: a small crop covers little of a crowd that fills it."""
     across = (box.width + person.width) / 2 - abs(box.centre_x - person.centre_x)
     down = (box.height + person.height) / 2 - abs(box.centre_y - person.centre_y)
-    across, down = min(across, person.width), min(down, person.height)
-    return max(0.0, across) * max(0.0, down) / (person.width * person.height)
+    across, down = min(across, box.width, person.width), min(down, box.height, person.height)
+    smaller = min(box.width * box.height, person.width * person.height)
+    return max(0.0, across) * max(0.0, down) / smaller
 
 
 def drawn_sign(height: int, width: int, generator: np.random.Generator) -> Image:

@@ -54,12 +54,18 @@ def _shard_of(path: Path) -> Path | None:
     return next((parent for parent in path.parents if parent.suffix == SUFFIX and parent.is_file()), None)
 
 
+def size_bytes(path: Path) -> int | None:
+    """How large a picture is, in a folder or in a shard; None where there is none."""
+    if path.is_file():
+        return path.stat().st_size
+    shard = _shard_of(path)
+    member = members(shard).get(path.relative_to(shard).as_posix()) if shard is not None else None
+    return None if member is None else member.size
+
+
 def exists(path: Path) -> bool:
     """Whether there is such a picture, in a folder or in a shard."""
-    if path.is_file():
-        return True
-    shard = _shard_of(path)
-    return shard is not None and path.relative_to(shard).as_posix() in members(shard)
+    return size_bytes(path) is not None
 
 
 def read_bytes(path: Path) -> bytes:

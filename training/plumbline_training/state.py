@@ -133,8 +133,14 @@ def initialise(state: TrainingState, initial: Initial) -> None:
         state.averaged.module.load_state_dict(state.net.state_dict())
 
 
-def check_resumable(config: RunConfig, data_digest: str, path: Path) -> dict[str, Any] | None:
-    """The checkpoint to go on from, or None. Raises InvalidCheckpoint for another configuration's or other data's."""
+def check_resumable(
+    config: RunConfig, data_digest: str, path: Path, initial: dict[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """The checkpoint to go on from, or None.
+
+    Raises InvalidCheckpoint for another configuration's, for other data's, and for that of a run which did not begin
+    from the weights of `initial` where such a record is given.
+    """
     if not path.exists():
         return None
     saved = load_checkpoint(path)
@@ -145,6 +151,13 @@ def check_resumable(config: RunConfig, data_digest: str, path: Path) -> dict[str
     if saved.get("data_digest", data_digest) != data_digest:
         raise InvalidCheckpoint(
             f"{str(path)!r} belongs to a run on other data; choose another --out or delete the folder"
+        )
+    begun = (saved.get("initial") or {}).get("sha256")
+    if initial is not None and begun != initial["sha256"]:
+        weights = "no other weights" if begun is None else f"weights of sha256 {begun!r}"
+        raise InvalidCheckpoint(
+            f"{str(path)!r} belongs to a run that began from {weights}, --init has {initial['sha256']!r}; choose "
+            f"another --out, or leave --init out to go on with that run"
         )
     return saved
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from plumbline_training.config import RunConfig
+from plumbline_training.tracking import Ending
 
 FIGURES: Final = {
     "loss": "mean loss of the epoch",
@@ -47,3 +48,6 @@ class Textfile:
             child.set(line.get(name, float("nan")))
         self._path.parent.mkdir(parents=True, exist_ok=True)
         write_to_textfile(str(self._path), self._registry)
+
+    def end(self, ending: Ending) -> None:
+        """The last epoch's figures stay."""

@@ -6,8 +6,9 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from tqdm import tqdm
 
@@ -22,10 +23,12 @@ LOCAL_DATABASE = "mlflow.db"
 LOCAL_ARTIFACTS = "mlflow-artifacts"
 ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 """Nothing is told to anybody but the server that the user names; one that is down does not hold up the run."""
+Ending = Literal["FINISHED", "FAILED", "KILLED"]
+"""How a run ends, in MLflow's words."""
 
 
 class Tracker(Protocol):
-    """Hears of a run's start and of every epoch, on the process that writes."""
+    """Hears of a run's start, of every epoch and of its end, on the process that writes."""
 
     def start(self, config: RunConfig, out: Path) -> None:
         """Before the first epoch, or before the next one of a run that goes on; OUT exists."""
@@ -34,6 +37,25 @@ class Tracker(Protocol):
     def epoch(self, line: dict[str, Any], out: Path) -> None:
         """The figures of the epoch that ended, as metrics.jsonl has them; OUT holds plots and checkpoints."""
         ...
+
+    def end(self, ending: Ending) -> None:
+        """After the last epoch, or when an error or an interruption ends the run; it may go on later."""
+        ...
+
+
+@contextmanager
+def tracked(tracker: Tracker, config: RunConfig, out: Path) -> Iterator[None]:
+    """Tell the tracker of the run's start, and of its end however it comes."""
+    tracker.start(config, out)
+    ending: Ending = "FAILED"
+    try:
+        yield
+        ending = "FINISHED"
+    except KeyboardInterrupt:  # SIGTERM too: see cli.run_command
+        ending = "KILLED"
+        raise
+    finally:
+        tracker.end(ending)
 
 
 class MlflowTracker:
@@ -74,15 +96,21 @@ class MlflowTracker:
         except self._failures as error:
             tqdm.write(f"MLflow missed epoch {line['epoch']} ({_first_line(error)}); {out} has it", file=sys.stderr)
 
+    def end(self, ending: Ending) -> None:
+        try:
+            self._api.set_terminated(self._run_id, ending)
+        except self._failures as error:
+            tqdm.write(f"MLflow missed the end of the run, {ending} ({_first_line(error)})", file=sys.stderr)
+
     def _known_run(self, out: Path) -> str | None:
-        """The run that the folder began, where this server still has it."""
+        """The run that the folder began, running again, where this server still has it."""
         try:
             record = json.loads((out / RUN_ID_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         if record.get("uri") != self._uri:
             return None
-        self._api.get_run(record["run_id"])
+        self._api.update_run(record["run_id"], "RUNNING")
         return str(record["run_id"])
 
     def _new_run(self, config: RunConfig, out: Path) -> str:
