@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from tests.infra.fleet.fleet import BUNDLE, copy_of_bundle, reseal
+from tests.infra.machine import CACHE
 
 from plumbline_contract.manifest import parse_manifest
 from plumbline_contract.preprocess import to_tensor
@@ -26,14 +27,14 @@ def _crash_once_ready() -> None:
             urllib.request.urlopen("http://127.0.0.1:8080/readyz").close()
         except OSError:
             continue
-        time.sleep(3)
+        time.sleep(1)
         os._exit(1)
 
 
 threading.Thread(target=_crash_once_ready, daemon=True).start()
 """
 """Appended to service.py: frames flow and /readyz says 200, and then the process ends, again and again: sooner than the
-fleet's gate, which here watches for five seconds, could call it well."""
+fleet's gate, which here watches for two seconds, could call it well."""
 
 NEVER_READY = """
 def run_live(settings: EdgeSettings, stop: threading.Event) -> Session:
@@ -111,7 +112,10 @@ def ten_times_slower(out: Path, version: str) -> Path:
 
 
 def _heavy_model(height: int, width: int, keypoints: int) -> bytes:
-    """About 18 GMAC in convolutions of 128 channels at half resolution, then heatmaps at a quarter."""
+    """About 18 GMAC in convolutions of 128 channels at half resolution, then heatmaps at a quarter; made once."""
+    cached = CACHE / f"heavy-{height}x{width}-{keypoints}.tflite"
+    if cached.exists():
+        return cached.read_bytes()
     import tensorflow as tf
 
     tf.keras.utils.set_random_seed(0)
@@ -120,4 +124,7 @@ def _heavy_model(height: int, width: int, keypoints: int) -> bytes:
     for _ in range(16):
         layer = tf.keras.layers.Conv2D(128, 3, padding="same", activation="relu")(layer)
     heatmaps = tf.keras.layers.Conv2D(keypoints, 3, 2, padding="same", activation="sigmoid")(layer)
-    return bytes(tf.lite.TFLiteConverter.from_keras_model(tf.keras.Model(crop, heatmaps)).convert())
+    model = bytes(tf.lite.TFLiteConverter.from_keras_model(tf.keras.Model(crop, heatmaps)).convert())
+    cached.with_suffix(".part").write_bytes(model)
+    cached.with_suffix(".part").rename(cached)
+    return model

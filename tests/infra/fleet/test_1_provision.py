@@ -40,7 +40,7 @@ def test_registry_comes_up_and_its_keys_stay_here(fleet: Fleet, tmp_path: Path) 
 
 
 def test_first_run_brings_every_pi_to_life(fleet: Fleet) -> None:
-    run = fleet.play("site.yml")
+    run = fleet.play("site.yml", "--limit", "edge")
     assert run.code == 0, run.output
     assert fleet.report == {pi.name: "passed" for pi in PIS}
     for pi in PIS:
