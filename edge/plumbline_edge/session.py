@@ -50,7 +50,7 @@ class Result:
         """The ghost (K, 3), each seen joint moved on as far as the person's own."""
         if self.state.ghost_K3 is None:
             return None
-        ghost_K3 = self.state.ghost_K3.copy()
+        ghost_K3: Points = self.state.ghost_K3.copy()
         moved_K2 = (self.pose.carried(seconds) - self.pose.keypoints_K3)[:, :2]
         # A joint that is not seen scores 0, and has no place.
         ghost_K3[:, :2] += np.where(ghost_K3[:, 2:] > 0, moved_K2, 0.0)
