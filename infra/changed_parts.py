@@ -25,7 +25,7 @@ NEEDED_BY: Final = {
     "infra/lab": ("conversion",),
     "infra/registry_front.py": ("registry",),
     "docker-compose": ("infra",),
-    "models": ("training", "conversion", "registry", "edge", "infra"),
+    "models": ("contract", "training", "conversion", "registry", "edge", "infra"),
     "samples": ("training", "conversion", "edge", "infra"),
     "docs": ("training", "edge", "infra"),
     "tests/contract": ("contract",),
@@ -33,7 +33,7 @@ NEEDED_BY: Final = {
     "tests/conversion": ("conversion",),
     "tests/registry": ("registry",),
     "tests/edge": ("edge",),
-    "tests/edge/data": ("conversion",),
+    "tests/edge/data": ("conversion", "infra"),
     "tests/infra": ("infra",),
 }
 """Path -> the parts whose tests can tell; for a path below two of them, those of both.
