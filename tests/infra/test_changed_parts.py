@@ -28,7 +28,7 @@ _MODULE = re.compile(r"^\s*(?:from|import) (infra\.[\w.]+)", re.MULTILINE)
         (["conversion/Dockerfile"], ["conversion", "infra"]),
         (["infra/registry_front.py"], ["registry", "infra"]),
         (["samples/squats.json"], ["training", "conversion", "edge", "infra"]),
-        (["models/form-judge/manifest.json"], ["training", "conversion", "registry", "edge", "infra"]),
+        (["models/form-judge/manifest.json"], ["contract", "training", "conversion", "registry", "edge", "infra"]),
         (["conversion/README.md", "tests/training/test_crops.py"], ["training", "conversion"]),
         (["contract/plumbline_contract/box.py"], list(PARTS)),
         (["requirements/edge-py311.txt"], list(PARTS)),
