@@ -11,7 +11,7 @@ from plumbline_edge.bundle import FormBundle, open_form_bundle
 from plumbline_edge.coach.agreement import Agreement
 from plumbline_edge.coach.judge import FormJudge
 from plumbline_edge.logs import warn
-from plumbline_edge.running import ActiveFolder, active_folder
+from plumbline_edge.running import ActiveWatch
 from plumbline_edge.settings import EdgeSettings
 from plumbline_edge.state import StateFolder
 
@@ -52,7 +52,7 @@ class RunningJudge:
         """
         self._settings = settings
         self._heard: str | None = None
-        self._looked_at = self._active_folder()
+        self._active = ActiveWatch(None if settings.judge else settings.judge_state)
         self.begun_with = load_judging(settings) if settings.judge else self._load("the rules are heard alone")
 
     def follow(self) -> Judging | None:
@@ -60,16 +60,7 @@ class RunningJudge:
 
         One that can't be used is refused once each time that it is activated or brought again.
         """
-        active = self._active_folder()
-        if active == self._looked_at:
-            return None
-        self._looked_at = active
-        if active is None or active.manifest_sha256 == self._heard:
-            return None
-        return self._load("what was heard before stays")
-
-    def _active_folder(self) -> ActiveFolder | None:
-        return None if self._settings.judge else active_folder(self._settings.judge_state)
+        return self._load("what was heard before stays") if self._active.is_another(self._heard) else None
 
     def _load(self, otherwise: str) -> Judging | None:
         try:

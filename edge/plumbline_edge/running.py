@@ -24,17 +24,33 @@ class ActiveFolder(NamedTuple):
     changed_ns: int
 
 
-def active_folder(state: Path) -> ActiveFolder | None:
-    """What is active in a state folder; None where nothing is."""
-    folder = StateFolder(state)
-    active = folder.active_sha256()
-    if active is None:
-        return None
-    try:
-        found = folder.active.stat()
-    except OSError:  # opening it says what is wrong
-        return ActiveFolder(active, 0, 0)
-    return ActiveFolder(active, found.st_ino, found.st_mtime_ns)
+class ActiveWatch:
+    """Says once when another folder becomes active in a state folder; of no state folder, never."""
+
+    def __init__(self, state: Path | None) -> None:
+        self._state = state
+        self._looked_at = self._look()
+
+    def is_another(self, running_sha256: str | None) -> bool:
+        """Whether a folder that was not looked at before is active now, of another bundle than the running one."""
+        active = self._look()
+        if active == self._looked_at:
+            return False
+        self._looked_at = active
+        return active is not None and active.manifest_sha256 != running_sha256
+
+    def _look(self) -> ActiveFolder | None:
+        if self._state is None:
+            return None
+        folder = StateFolder(self._state)
+        active = folder.active_sha256()
+        if active is None:
+            return None
+        try:
+            found = folder.active.stat()
+        except OSError:  # opening it says what is wrong
+            return ActiveFolder(active, 0, 0)
+        return ActiveFolder(active, found.st_ino, found.st_mtime_ns)
 
 
 class RunningBundle:
@@ -44,7 +60,7 @@ class RunningBundle:
         """Load the bundle that is chosen now. Raises BundleUnusable, InvalidManifest or DigestMismatch."""
         self._settings = settings
         self._metrics = metrics
-        self._looked_at: ActiveFolder | None = None
+        self._active = ActiveWatch(None if settings.bundle is not None else settings.state)
         self.bundle = chosen_bundle(settings)
         self.estimator = PoseEstimator(self._load(self.bundle), metrics.observe_stage, settings.tracking)
         metrics.describe_bundle(self.bundle.manifest, self.bundle.manifest_sha256)
@@ -55,11 +71,7 @@ class RunningBundle:
         The new model is loaded in this thread while the old one works on, and takes over between two frames. One that
         cannot be loaded is refused once each time that it is activated or brought again, and the old one stays.
         """
-        active = None if self._settings.bundle is not None else active_folder(self._settings.state)
-        if active == self._looked_at:
-            return False
-        self._looked_at = active
-        if active is None or active.manifest_sha256 == self.bundle.manifest_sha256:
+        if not self._active.is_another(self.bundle.manifest_sha256):
             return False
         try:
             bundle = chosen_bundle(self._settings)

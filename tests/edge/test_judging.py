@@ -27,6 +27,13 @@ from plumbline_edge.updater import JudgeUpdate
 JUDGE = Path(__file__).parents[2] / "models" / "form-judge"
 
 
+def activate(state: StateFolder, digest: str) -> None:
+    """Put the shipped judge into the state folder under this digest."""
+    with state.locked():
+        shutil.copytree(JUDGE, state.bundle_folder(digest))
+        state.activate(digest)
+
+
 def test_without_a_judge_there_is_none(tmp_path: Path) -> None:
     assert load_judging(load_settings(state=tmp_path)) is None
     assert load_judging(load_settings(state=tmp_path, judge=JUDGE, use_judge=False)) is None
@@ -34,10 +41,7 @@ def test_without_a_judge_there_is_none(tmp_path: Path) -> None:
 
 def test_the_judge_named_is_before_the_active_one(tmp_path: Path) -> None:
     settings = load_settings(state=tmp_path)
-    state, digest = StateFolder(settings.judge_state), open_form_bundle(JUDGE).manifest_sha256
-    with state.locked():
-        shutil.copytree(JUDGE, state.bundle_folder(digest))
-        state.activate(digest)
+    activate(StateFolder(settings.judge_state), open_form_bundle(JUDGE).manifest_sha256)
     active = load_judging(settings)
     named = load_judging(load_settings(state=tmp_path, judge=JUDGE, use_rules=False))
     assert active is not None
@@ -55,9 +59,7 @@ def test_a_spoilt_judge_of_the_state_folder_leaves_the_rules_alone_and_a_named_o
     monkeypatch.setattr("plumbline_edge.judging.warn", warnings.append)
     settings = load_settings(state=tmp_path)
     state = StateFolder(settings.judge_state)
-    with state.locked():
-        shutil.copytree(JUDGE, state.bundle_folder("spoilt"))
-        state.activate("spoilt")
+    activate(state, "spoilt")
     edit(state.active, spec={"faults": [["squat", "of_another_contract"]]})
     running = RunningJudge(settings)
     assert running.begun_with is None
@@ -71,9 +73,7 @@ def test_a_spoilt_judge_of_the_state_folder_leaves_the_rules_alone_and_a_named_o
 def test_a_spoilt_judge_that_is_brought_again_whole_is_heard(tmp_path: Path) -> None:
     settings = load_settings(state=tmp_path)
     state, digest = StateFolder(settings.judge_state), open_form_bundle(JUDGE).manifest_sha256
-    with state.locked():
-        shutil.copytree(JUDGE, state.bundle_folder(digest))
-        state.activate(digest)
+    activate(state, digest)
     (state.active / "model.tflite").write_bytes(b"damaged")
     running = RunningJudge(settings)
     assert running.begun_with is None
