@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,8 +16,9 @@ import pytest
 from plumbline_training import engine, recipes
 from plumbline_training.datasets import load_dataset, load_dataset_list
 from plumbline_training.errors import TrackingFailed
-from plumbline_training.records import METRICS_FILE
-from plumbline_training.tracking import LOCAL_DATABASE, RUN_ID_FILE, MlflowTracker, local_uri
+from plumbline_training.lineage import RUN_RECORD
+from plumbline_training.records import CURVES_FILE, METRICS_FILE
+from plumbline_training.tracking import LOCAL_DATABASE, RUN_ID_FILE, MlflowTracker, local_uri, tracked
 
 MakeDataset = Callable[[Path, int], Path]
 
@@ -98,6 +100,65 @@ def test_a_run_that_is_terminated_is_no_longer_running(make_dataset: MakeDataset
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=120) == 130
     assert _ending(out) == ("KILLED", True)
+
+
+@pytest.mark.parametrize("statement", ["commit", "before_cursor_execute"])
+def test_an_interruption_amid_a_transaction_waits_for_its_end(tmp_path: Path, statement: str) -> None:
+    from mlflow.tracking import MlflowClient
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    out = tmp_path / "run"
+    out.mkdir()
+    for name in (CURVES_FILE, RUN_RECORD):
+        (out / name).touch()
+    tracker = MlflowTracker(local_uri(out))
+    seen: list[object] = []
+
+    def interrupt(*arguments: object) -> None:
+        seen.append(arguments)
+        if len(seen) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def train() -> None:
+        with tracked(tracker, recipes.tiny(), out):
+            event.listen(Engine, statement, interrupt)
+            tracker.epoch({"epoch": 1, "loss": 0.5}, out)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    finally:
+        event.remove(Engine, statement, interrupt)
+        signal.signal(signal.SIGINT, before)
+    assert _ending(out) == ("KILLED", True)
+    run_id = json.loads((out / RUN_ID_FILE).read_text())["run_id"]
+    assert [item.value for item in MlflowClient(local_uri(out)).get_metric_history(run_id, "loss")] == [0.5]
+
+
+def test_a_second_interruption_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    tracker = MlflowTracker(local_uri(out))
+    tracker.start(recipes.tiny(), out)
+    reached: list[str] = []
+
+    class Slow:
+        def set_terminated(self, *arguments: object) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            reached.append("one")
+            os.kill(os.getpid(), signal.SIGINT)
+            reached.append("two")
+
+    monkeypatch.setattr(tracker, "_api", Slow())
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tracker.end("FINISHED")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert reached == ["one"]
 
 
 def test_a_server_that_does_not_answer_is_said_before_the_work(make_dataset: MakeDataset, tmp_path: Path) -> None:

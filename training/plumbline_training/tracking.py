@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal, Protocol
 
 from tqdm import tqdm
@@ -58,6 +61,34 @@ def tracked(tracker: Tracker, config: RunConfig, out: Path) -> Iterator[None]:
         tracker.end(ending)
 
 
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Hold an interruption back until the block is done: amid a transaction it would leave the database locked.
+
+    A second one comes through, for a server that takes its time.
+    """
+    held: list[int] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if held:
+            signal.default_int_handler(number, frame)
+        held.append(number)
+
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, hold)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if held:
+            signal.raise_signal(held[0])
+
+
 class MlflowTracker:
     """One MLflow run for one run folder, however often it is stopped and goes on.
 
@@ -80,8 +111,9 @@ class MlflowTracker:
 
     def start(self, config: RunConfig, out: Path) -> None:
         try:
-            self._api = self._client(self._uri)
-            self._run_id = self._known_run(out) or self._new_run(config, out)
+            with _whole():
+                self._api = self._client(self._uri)
+                self._run_id = self._known_run(out) or self._new_run(config, out)
         except self._failures as error:
             raise TrackingFailed(
                 f"MLflow at {self._uri!r} does not take the run ({_first_line(error)}); check --mlflow, or leave it out"
@@ -89,16 +121,18 @@ class MlflowTracker:
 
     def epoch(self, line: dict[str, Any], out: Path) -> None:
         try:
-            for name, value in _numbers(line):
-                self._api.log_metric(self._run_id, name, value, step=line["epoch"])
-            for name in (CURVES_FILE, RUN_RECORD):
-                self._api.log_artifact(self._run_id, str(out / name))
+            with _whole():
+                for name, value in _numbers(line):
+                    self._api.log_metric(self._run_id, name, value, step=line["epoch"])
+                for name in (CURVES_FILE, RUN_RECORD):
+                    self._api.log_artifact(self._run_id, str(out / name))
         except self._failures as error:
             tqdm.write(f"MLflow missed epoch {line['epoch']} ({_first_line(error)}); {out} has it", file=sys.stderr)
 
     def end(self, ending: Ending) -> None:
         try:
-            self._api.set_terminated(self._run_id, ending)
+            with _whole():
+                self._api.set_terminated(self._run_id, ending)
         except self._failures as error:
             tqdm.write(f"MLflow missed the end of the run, {ending} ({_first_line(error)})", file=sys.stderr)
 
