@@ -132,7 +132,9 @@ def _add_bench(command: argparse.ArgumentParser) -> None:
 
 
 def _add_kiosk(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--url", metavar="URL", help="the page (default: that of --port on this machine)")
+    command.add_argument("--url", metavar="URL", help="the page (default: that of the service on this machine)")
+    command.add_argument("--config", type=Path, metavar="YAML", help="file of settings, as the service has it")
+    command.add_argument("--host", help="address that the page listens on (default: 127.0.0.1)")
     command.add_argument("--port", type=int, help="port that the page listens on (default: 8080)")
     command.add_argument("--browser", metavar="PROGRAM", help="browser (default: the first Chromium or Firefox found)")
     command.add_argument("--state", type=Path, metavar="DIR", help="state folder, which the browser's profile lies in")

@@ -187,9 +187,10 @@ def bench_command(arguments: argparse.Namespace) -> int:
 
 def kiosk_command(arguments: argparse.Namespace) -> int:
     """`plumbline-edge kiosk`."""
-    settings = load_settings(port=arguments.port, state=arguments.state)
+    settings = load_settings(arguments.config, host=arguments.host, port=arguments.port, state=arguments.state)
+    url = arguments.url or local_url(settings)
     with _stopped_by_signals() as stop:
-        return run_kiosk(arguments.url or local_url(settings.port), arguments.browser, settings.state / "kiosk", stop)
+        return run_kiosk(url, arguments.browser, settings.state / "kiosk", stop)
 
 
 def config_command(arguments: argparse.Namespace) -> int:

@@ -14,6 +14,8 @@ import httpx
 
 from plumbline_edge.addresses import require_url, scheme_of
 from plumbline_edge.errors import BrowserMissing, InvalidSettings
+from plumbline_edge.settings import EdgeSettings
+from plumbline_edge.web.access import access_of
 
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "firefox-esr", "firefox")
 """The names that Raspberry Pi OS and Debian give them; the first that is there is taken."""
@@ -25,16 +27,23 @@ CHROMIUM_FLAGS: Final = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-default-browser-check",
     "--password-store=basic",
 )  # fmt: skip
+EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104  # compared with, not listened on
 POLL_SECONDS: Final = 1.0
 TIMEOUT_SECONDS: Final = 3.0
 END_SECONDS: Final = 5.0
 
 
-def local_url(port: int) -> str:
-    """The page of the service on this machine, which asks for no token here."""
-    if port == 0:
+def local_url(settings: EdgeSettings) -> str:
+    """The page of the service on this machine, which asks for a token where it listens on one address of the network.
+
+    Raises InvalidSettings.
+    """
+    if settings.port == 0:
         raise InvalidSettings("port is 0, any free one: name the page with --url, as the service printed it")
-    return f"http://127.0.0.1:{port}/"
+    host = settings.host.strip("[]")
+    if host in EVERYWHERE:
+        return f"http://127.0.0.1:{settings.port}/"
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/{access_of(settings).query}"
 
 
 def run_kiosk(url: str, browser: str | None, profile: Path, stop: threading.Event) -> int:
@@ -44,7 +53,9 @@ def run_kiosk(url: str, browser: str | None, profile: Path, stop: threading.Even
     """
     require_url("url", url)
     if scheme_of(url) not in ("http", "https"):
-        raise InvalidSettings(f"url is {url!r}; give the address that the service printed, such as {local_url(8080)}")
+        raise InvalidSettings(
+            f"url is {url!r}; give the address that the service printed, such as http://127.0.0.1:8080/"
+        )
     command = kiosk_command_line(find_browser(browser), url, profile)
     if not _await_page(url, stop):
         return 0

@@ -12,6 +12,7 @@ import pytest
 from plumbline_edge.cli import main
 from plumbline_edge.errors import BrowserMissing, InvalidSettings
 from plumbline_edge.kiosk import find_browser, kiosk_command_line, local_url, run_kiosk
+from plumbline_edge.settings import load_settings
 
 
 @pytest.fixture
@@ -59,10 +60,26 @@ def test_told_to_stop_it_ends_the_browser(tmp_path: Path, page: str) -> None:
     assert not running.is_alive()
 
 
+@pytest.mark.parametrize(
+    ("host", "page"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8080/"),
+        ("::1", "http://[::1]:8080/"),
+        ("0.0.0.0", "http://127.0.0.1:8080/"),  # noqa: S104  # compared with
+        ("::", "http://127.0.0.1:8080/"),
+        ("192.0.2.7", "http://192.0.2.7:8080/?token=a-token-of-24-characters"),
+        ("2001:db8::7", "http://[2001:db8::7]:8080/?token=a-token-of-24-characters"),
+    ],
+)
+def test_the_page_is_asked_for_where_the_service_listens(tmp_path: Path, host: str, page: str) -> None:
+    (tmp_path / "page-token").write_text("a-token-of-24-characters")
+    assert local_url(load_settings(host=host, state=tmp_path)) == page
+
+
 def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(BrowserMissing, match=r"none of netscape is here; apt install chromium"):
         find_browser("netscape")
     with pytest.raises(InvalidSettings, match="port is 0"):
-        local_url(0)
+        local_url(load_settings(port=0))
     assert main(["kiosk", "--url", "file:///etc/passwd", "--state", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: url is 'file:///etc/passwd'; give the address")

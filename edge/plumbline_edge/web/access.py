@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import hmac
 import ipaddress
 import os
@@ -22,7 +23,6 @@ from plumbline_edge.settings import EdgeSettings
 from plumbline_edge.state import sync_folder
 from plumbline_edge.web.problems import PROBES, problem
 
-COOKIE: Final = "plumbline_token"
 LEAST_CHARACTERS: Final = 16
 
 
@@ -38,6 +38,11 @@ class Access:
     def query(self) -> str:
         """What the page's address ends with, for the first visit."""
         return "" if self.token is None else f"?token={quote(self.token, safe='')}"
+
+    @property
+    def cookie(self) -> str:
+        """The cookie's name, of this token alone: a browser keeps one set of cookies for all ports of a host."""
+        return f"plumbline_{hashlib.sha256((self.token or '').encode()).hexdigest()[:8]}"
 
 
 def access_of(settings: EdgeSettings) -> Access:
@@ -103,7 +108,7 @@ class TokenGate:
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
-        self._token = access.token
+        self._token, self._cookie = access.token, access.cookie
         self._this_machine_only = access.this_machine_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -126,9 +131,9 @@ class TokenGate:
             others = "&".join(part for part in request.url.query.split("&") if not part.startswith("token="))
             place = f"/{path.lstrip('/')}" + (f"?{others}" if others else "")
             response = RedirectResponse(place, status_code=303)
-            response.set_cookie(COOKIE, given, httponly=True, samesite="strict", max_age=30 * 24 * 3600)
+            response.set_cookie(self._cookie, given, httponly=True, samesite="strict", max_age=30 * 24 * 3600)
             return response
-        cookie = request.cookies.get(COOKIE, "")
+        cookie = request.cookies.get(self._cookie, "")
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         if self._is_right(cookie) or (scheme.lower() == "bearer" and self._is_right(bearer.strip())):
             return None

@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 
-from plumbline_edge.web.access import COOKIE, Access, TokenGate
+from plumbline_edge.web.access import Access, TokenGate
 from plumbline_edge.web.control_routes import add_controls
 from plumbline_edge.web.diary_routes import add_diary
 from plumbline_edge.web.guard import Guard
@@ -20,10 +20,6 @@ DESCRIPTION: Final = """\
 From this machine itself nothing but the address is needed; from elsewhere the page's token, as a cookie (a visit to
 `/?token=...` sets it) or as `Authorization: Bearer ...`. Whatever changes something needs the header `X-Plumbline: 1`
 and must not come from another site. Errors are `{"error": {"code": "...", "message": "..."}}`."""
-SECURITY: Final = {
-    "token": {"type": "http", "scheme": "bearer", "description": "the page's token"},
-    "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE},
-}
 UNWELL: Final[dict[int | str, dict[str, Any]]] = {503: {"model": Problem}}
 
 
@@ -38,7 +34,7 @@ def create_app(parts: Parts, access: Access, *, stale_after_seconds: float) -> F
     add_controls(app, parts)
     add_diary(app, parts)
     _add_probes(app, parts, stale_after_seconds)
-    _describe_security(app)
+    _describe_security(app, access)
     return app
 
 
@@ -72,13 +68,17 @@ def _add_probes(app: FastAPI, parts: Parts, stale_after_seconds: float) -> None:
         return problem(503, "not_ready", found) if found else JSONResponse({"status": "ready"})
 
 
-def _describe_security(app: FastAPI) -> None:
+def _describe_security(app: FastAPI, access: Access) -> None:
     """Say in OpenAPI what the middleware asks for."""
     described = app.openapi
+    schemes = {
+        "token": {"type": "http", "scheme": "bearer", "description": "the page's token"},
+        "cookie": {"type": "apiKey", "in": "cookie", "name": access.cookie},
+    }
 
     def openapi() -> dict[str, Any]:
         schema = described()
-        schema.setdefault("components", {})["securitySchemes"] = SECURITY
+        schema.setdefault("components", {})["securitySchemes"] = schemes
         schema["security"] = [{"token": []}, {"cookie": []}, {}]
         return schema
 

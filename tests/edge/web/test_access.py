@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 
 from plumbline_edge.errors import InvalidSettings
 from plumbline_edge.settings import load_settings
-from plumbline_edge.web.access import COOKIE, Access, TokenGate, access_of
+from plumbline_edge.web.access import Access, TokenGate, access_of
 
 ELSEWHERE = "192.0.2.1"
 TOKEN = "a-token-of-some-length"
@@ -120,8 +120,23 @@ def status_for(client: str, headers: dict[bytes, bytes]) -> int:
     "other", ["", "plain=1; ", 'prefs={"theme":"dark"}; ', "a=b c; ", "flag; ", "path=1; ", "name=Jürgen; ", "a[b]=1; "]
 )
 def test_cookies_of_another_program_on_this_host_do_not_hide_the_token(other: str) -> None:
-    assert status_for(ELSEWHERE, {b"Cookie": f"{other}{COOKIE}={TOKEN}".encode()}) == 200
-    assert status_for(ELSEWHERE, {b"Cookie": f"{other}{COOKIE}=wrong".encode()}) == 401
+    assert status_for(ELSEWHERE, {b"Cookie": f"{other}{Access(TOKEN).cookie}={TOKEN}".encode()}) == 200
+    assert status_for(ELSEWHERE, {b"Cookie": f"{other}{Access(TOKEN).cookie}=wrong".encode()}) == 401
+
+
+def test_two_services_of_one_host_keep_their_visitors() -> None:
+    jar = httpx.Cookies()
+
+    async def visit(token: str, path: str) -> int:
+        transport = httpx.ASGITransport(TokenGate(PlainTextResponse("seen"), Access(token)), client=(ELSEWHERE, 5000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://pi.local", cookies=jar) as visitor:
+            answer = await visitor.get(path)
+            jar.update(visitor.cookies)
+            return answer.status_code
+
+    other = "another-token-of-24-letters"
+    assert [asyncio.run(visit(token, f"/?token={token}")) for token in (TOKEN, other)] == [303, 303]
+    assert [asyncio.run(visit(token, "/")) for token in (TOKEN, other)] == [200, 200]
 
 
 @pytest.mark.parametrize(
