@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from plumbline_contract.errors import PlumblineError
-from plumbline_edge.bundle import open_bundle
+from plumbline_edge.bundle import open_bundle, open_form_bundle
 from plumbline_edge.errors import InvalidSettings
 from plumbline_edge.journal import reason_of
 from plumbline_edge.registry_client import RegistryClient
@@ -33,7 +34,7 @@ class Reporter:
             "channel": self.settings.channel,
             "outcome": "ok" if error is None else reason_of(error),
             "message": "" if error is None else f"{whose}{error}"[:2000],
-            **_running(StateFolder(self.settings.state)),
+            **_running(self.settings),
         }
         registry.send(f"/v1/devices/{self.device}", self.token, content)
 
@@ -52,9 +53,13 @@ def reporter_of(settings: EdgeSettings) -> Reporter | None:
         ) from error
 
 
-def _running(state: StateFolder) -> dict[str, str]:
-    try:
-        bundle = open_bundle(state.active_bundle_folder())
-    except PlumblineError:
-        return {}
-    return {"version": bundle.manifest.version, "manifest_sha256": bundle.manifest_sha256}
+def _running(settings: EdgeSettings) -> dict[str, str]:
+    found: dict[str, str] = {}
+    with suppress(PlumblineError):
+        pose = open_bundle(StateFolder(settings.state).active_bundle_folder())
+        found |= {"version": pose.manifest.version, "manifest_sha256": pose.manifest_sha256}
+    with suppress(PlumblineError):
+        judge = open_form_bundle(StateFolder(settings.judge_state).active_bundle_folder())
+        found |= {"judge_name": judge.manifest.name, "judge_version": judge.manifest.version}
+        found["judge_manifest_sha256"] = judge.manifest_sha256
+    return found

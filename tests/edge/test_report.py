@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -55,7 +57,14 @@ def test_a_judge_that_fails_is_reported_as_a_failure(tmp_path: Path, monkeypatch
     bad, good = (content for _, _, content in registry.reports)
     assert (bad["name"], bad["outcome"], bad["manifest_sha256"]) == ("dots", "channel_empty", digest)
     assert bad["message"].startswith("form-judge: ")
+    assert "judge_name" not in bad
     assert (good["outcome"], good["message"]) == ("ok", "")
+    manifest = (JUDGE / "manifest.json").read_bytes()
+    assert {name: value for name, value in good.items() if name.startswith("judge_")} == {
+        "judge_name": "form-judge",
+        "judge_version": json.loads(manifest)["version"],
+        "judge_manifest_sha256": hashlib.sha256(manifest).hexdigest(),
+    }
     assert read_journal(tmp_path / "state" / "judge").failures == {"channel_empty": 1}
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 REPORT: dict[str, Any] = {
     "name": "test-net", "channel": "stable", "version": "1.0.0", "manifest_sha256": "a" * 64, "outcome": "ok",
+    "judge_name": "form-judge", "judge_version": "0.4.0", "judge_manifest_sha256": "b" * 64,
 }  # fmt: skip
 
 

@@ -93,22 +93,16 @@ def test_a_judge_of_an_earlier_contract_is_not_promoted_and_not_published(
         published(client, again)
 
 
-def test_the_page_of_a_judge_shows_its_figures(client: httpx.Client) -> None:
-    published(client, judge())
+def test_the_page_of_a_judge_shows_its_figures_and_who_runs_it(client: httpx.Client) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        published(client, judge(version))
+    report = {"name": "dots", "channel": "stable", "version": "1.1.0", "outcome": "ok"}
+    client.put("/v1/devices/pi-01", json={**report, "judge_name": "form-judge", "judge_version": "1.0.0"})
+    client.put("/v1/devices/pi-02", json=report)
     page = client.get("/bundles/form-judge", headers={"Accept": "text/html"})
     assert page.status_code == 200
     assert "exercise accuracy" in page.text
-    assert "Devices that run it" not in page.text  # they report the pose model alone
-
-
-def test_only_pose_models_are_counted_where_a_name_has_both_kinds(
-    make_bundle: Callable[..., Any], client: httpx.Client
-) -> None:
-    pose = make_bundle("1.0.0", name="form-judge")
-    assert client.put(pose.path, content=pose.tar()).status_code == 201
-    published(client, judge("1.1.0"))
-    page = client.get("/bundles/form-judge").text
-    assert '<th>Devices that run it</th><td class="number">–</td><td class="number">0</td>' in page
+    assert '<th>Devices that run it</th><td class="number">0</td><td class="number">1</td>' in page.text
 
 
 def test_a_judge_never_replaces_a_pose_model(

@@ -27,6 +27,8 @@ def filled(make_bundle: MakeBundle, server: Server, client: httpx.Client) -> htt
     operator.promote("stable", bundles[7], f"better {EVIL}")
     for device, version, outcome in (("pi-01", "1.7.0", "ok"), ("pi-02", "1.6.0", "golden_mismatch")):
         report = {"name": "test-net", "channel": "stable", "version": version, "outcome": outcome, "message": EVIL}
+        if outcome == "ok":
+            report |= {"judge_name": "form-judge", "judge_version": "0.4.0"}
         client.put(f"/v1/devices/{device}", json=report).raise_for_status()
     return client
 
@@ -64,8 +66,8 @@ def test_older_versions_are_on_the_next_page(filled: httpx.Client) -> None:
 
 def test_devices_with_what_they_run(filled: httpx.Client) -> None:
     text = text_of(filled.get("/devices"))
-    assert "pi-01 test-net stable 1.7.0 ok" in text
-    assert "pi-02 test-net stable 1.6.0 golden_mismatch" in text
+    assert "pi-01 test-net stable 1.7.0 form-judge 0.4.0 ok" in text
+    assert "pi-02 test-net stable 1.6.0 – golden_mismatch" in text
 
 
 def test_empty_registry_says_what_to_do(client: httpx.Client) -> None:

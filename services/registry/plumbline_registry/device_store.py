@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, union_all
 
 from plumbline_registry.database import transaction
 from plumbline_registry.models import DeviceList, DeviceReport, DeviceState
@@ -24,11 +24,14 @@ class DeviceStore:
             return _state(session.merge(row))
 
     def counts(self, name: str) -> dict[str, int]:
-        """How many devices that follow a bundle say that they run each of its versions."""
-        of_bundle = select(DeviceRow.version, func.count()).where(DeviceRow.name == name)
+        """How many devices say that they run each version of a bundle, as their pose model or as their judge."""
+        as_pose = select(DeviceRow.version.label("version")).where(DeviceRow.name == name)
+        as_judge = select(DeviceRow.judge_version.label("version")).where(DeviceRow.judge_name == name)
+        running = union_all(as_pose, as_judge).subquery()
+        counted = select(running.c.version, func.count()).where(running.c.version.is_not(None))
         with transaction(self._engine) as session:
-            found = session.execute(of_bundle.group_by(DeviceRow.version)).all()
-        return {version: count for version, count in found if version is not None}
+            found = session.execute(counted.group_by(running.c.version)).all()
+        return dict(found)
 
     def page(self, after: str, limit: int) -> DeviceList:
         """The devices whose names come after this one."""
@@ -46,6 +49,9 @@ def _state(row: DeviceRow) -> DeviceState:
         channel=row.channel,
         version=row.version,
         manifest_sha256=row.manifest_sha256,
+        judge_name=row.judge_name,
+        judge_version=row.judge_version,
+        judge_manifest_sha256=row.judge_manifest_sha256,
         outcome=row.outcome,
         message=row.message,
         reported_at=row.reported_at,

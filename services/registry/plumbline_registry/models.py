@@ -146,6 +146,11 @@ class DeviceReport(_Model):
     channel: Channel = Field(examples=["stable"])
     version: Version | None = Field(default=None, description="what it runs; none: nothing yet", examples=["1.2.0"])
     manifest_sha256: Sha256 | None = Field(default=None, examples=[_DIGEST])
+    judge_name: BundleName | None = Field(
+        default=None, description="the judge of form that it runs; none: none", examples=["form-judge"]
+    )
+    judge_version: Version | None = Field(default=None, examples=["0.4.0"])
+    judge_manifest_sha256: Sha256 | None = Field(default=None, examples=[_DIGEST])
     outcome: str = Field(pattern=r"^[a-z_]{1,64}$", description="`ok`, or why the update was refused", examples=["ok"])
     message: str = Field(default="", max_length=2000, description="the error's own words", examples=[""])
 

@@ -23,8 +23,8 @@ class Column:
     info: VersionInfo
     manifest: AnyManifest
     channels: tuple[str, ...]
-    devices: int | None
-    """How many say that they run it; None for a judge, as reports are of the pose model alone."""
+    devices: int
+    """How many say that they run it."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from jinja2 import Environment, PackageLoader
 
 from plumbline_contract.channel import CHANNELS
-from plumbline_contract.manifest import Manifest, Version
+from plumbline_contract.manifest import Version
 from plumbline_registry.api.dependencies import AfterQuery, NamePath, Services, ServicesDep
 from plumbline_registry.errors import ChannelEmpty
 from plumbline_registry.models import ChannelChange
@@ -41,8 +41,7 @@ def bundle(request: Request, name: NamePath, services: ServicesDep, after: Versi
     for info in page.versions:
         manifest = services.manifests.manifest(info.manifest_sha256)
         channels = tuple(channel for channel, version in given.items() if version == info.version)
-        devices = running.get(info.version, 0) if isinstance(manifest, Manifest) else None
-        columns.append(Column(info, manifest, channels, devices))
+        columns.append(Column(info, manifest, channels, running.get(info.version, 0)))
     histories = {channel: _history(services, name, channel) for channel in reversed(CHANNELS)}
     shown = {"name": name, "columns": columns, "rows": rows(columns), "next": page.next, "histories": histories}
     return _page(request, "bundle.html", **shown)
