@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import cv2
@@ -13,17 +14,30 @@ from plumbline_contract.manifest import InputSpec
 
 Image = npt.NDArray[np.uint8]
 
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-_JPEG_TAIL_BYTES = 4096
-"""Cameras may write something after the end marker; inside the picture's data it cannot occur."""
+_JPEG_START = b"\xff\xd8"
+_JPEG_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
+"""What begins a segment; in the picture's data FF is followed by 00 or by one of the restarts D0 to D7."""
+_JPEG_END, _JPEG_ALONE = 0xD9, (0x01, 0xD8)
 
 
 def decode_picture(encoded: bytes) -> Image | None:
     """A picture in BGR. None for what is no picture, and for a JPEG without its end: decoders fill that with grey."""
-    if not encoded or (encoded.startswith(_JPEG_START) and _JPEG_END not in encoded[-_JPEG_TAIL_BYTES:]):
+    if not encoded or (encoded.startswith(_JPEG_START) and not _has_end(encoded)):
         return None
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
     return None if image is None else np.asarray(image, dtype=np.uint8)
+
+
+def _has_end(jpeg: bytes) -> bool:
+    """Whether the picture's own end is there: that of a thumbnail within a segment is none, and much may follow it."""
+    at = len(_JPEG_START)
+    while (marker := _JPEG_MARKER.search(jpeg, at)) is not None:
+        at, kind = marker.end(), jpeg[marker.end() - 1]
+        if kind == _JPEG_END:
+            return True
+        if kind not in _JPEG_ALONE:
+            at += int.from_bytes(jpeg[at : at + 2], "big")
+    return False
 
 
 def extract_crop(

@@ -97,7 +97,12 @@ def test_a_jpeg_without_its_end_is_broken_and_bytes_after_it_are_not() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     encoded = cv2.imencode(".jpg", picture)[1].tobytes()
     assert decode_picture(encoded) is not None
-    assert decode_picture(encoded + b"camera" * 10) is not None
-    assert decode_picture(encoded[: len(encoded) * 3 // 4]) is None
+    assert decode_picture(encoded + b"camera" * 10_000) is not None
+    # A thumbnail's end within the header is not the picture's; phones write such, and films after the picture.
+    thumbnail = b"\xff\xe1" + (2 + len(encoded)).to_bytes(2, "big") + encoded
+    with_thumbnail = encoded[:2] + thumbnail + encoded[2:]
+    assert decode_picture(with_thumbnail) is not None
+    for whole in (encoded, with_thumbnail):
+        assert decode_picture(whole[: len(whole) - len(encoded) // 4]) is None
     assert decode_picture(b"") is None
     assert decode_picture(cv2.imencode(".png", picture)[1].tobytes()) is not None
