@@ -13,6 +13,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+import plumbline_contract
 from plumbline_contract.manifest import StepRecord
 
 TOOLS: Final = (
@@ -23,6 +24,7 @@ TOOLS: Final = (
     "tensorflow",
     "ai-edge-litert",
     "numpy",
+    "opencv-python-headless",
 )
 BLOCK_BYTES: Final = 1 << 20
 
@@ -49,10 +51,12 @@ def tools() -> Mapping[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    sources = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
-        sources.update(file.read_bytes())
-    return found | {"plumbline-conversion source": sources.hexdigest()[:16]}
+    for name, module in (("plumbline-conversion", __file__), ("plumbline-contract", plumbline_contract.__file__)):
+        sources = hashlib.sha256()
+        for file in sorted(Path(module).parent.rglob("*.py")):
+            sources.update(file.read_bytes())
+        found[f"{name} source"] = sources.hexdigest()[:16]
+    return found
 
 
 def key_of(name: str, inputs: Mapping[str, str], options: Mapping[str, object]) -> str:

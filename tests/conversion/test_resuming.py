@@ -5,17 +5,20 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from tests.conversion.graphs import save_mini_hrnet
 from tests.conversion.pictures import write_pictures
 
+import plumbline_contract
 from plumbline_contract.manifest import parse_manifest
 from plumbline_conversion import cli
 from plumbline_conversion.errors import OutputExists, ParityLost
 from plumbline_conversion.pipeline import convert
 from plumbline_conversion.plan import DEFAULT_LIMITS, ImageSource, ParityLimit, Plan
+from plumbline_conversion.records import key_of, tools
 
 
 def plan_for(folder: Path, **changes: object) -> Plan:
@@ -169,3 +172,17 @@ def test_the_report_holds_what_was_measured(folder: Path) -> None:
     assert page.count("<svg") == 4
     assert "an estimate, not a measurement" in page
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_another_decoder_of_the_contract_makes_everything_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = tmp_path / "plumbline_contract"
+    shutil.copytree(Path(plumbline_contract.__file__).parent, package)
+    keys = []
+    for edit in ("", "", "SIGMA = 2.0\n"):
+        with (package / "decode.py").open("a") as file:
+            file.write(edit)
+        monkeypatch.setattr(plumbline_contract, "__file__", str(package / "__init__.py"))
+        tools.cache_clear()
+        keys.append(key_of("cut out crops", {}, {}))
+    tools.cache_clear()
+    assert keys[0] == keys[1] != keys[2]
