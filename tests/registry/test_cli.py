@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -13,11 +14,17 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from plumbline_registry import cli_trust
 from plumbline_registry.cli import main
+from plumbline_registry.client import RegistryClient
+from plumbline_registry.trust.keys import KeysFolder
+from plumbline_registry.trust.roles import SNAPSHOT, TIMESTAMP
+from plumbline_registry.trust.signer import sign_once
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Bundle, Server, ServerProcess
 
+TOKEN = "a-token-for-tests-only"
 MakeBundle = Callable[..., "Bundle"]
 Run = Callable[..., tuple[int, str, str]]
 
@@ -25,7 +32,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """run(*arguments) -> exit code, stdout, stderr."""
-    monkeypatch.setenv("PLUMBLINE_REGISTRY_TOKEN", "a-token-for-tests-only")
+    monkeypatch.setenv("PLUMBLINE_REGISTRY_TOKEN", TOKEN)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         code = main([str(argument) for argument in arguments])
@@ -101,6 +108,47 @@ def test_bundle_that_does_not_pass_the_gates_is_told_why(
     promotion = ("promote", "test-net", "1.1.0", "stable", "--reason", "second", *keys)
     assert "(gate_refused): test-net 1.1.0 does not pass into stable: ap: -0.4000" in fails(run(*promotion))
     assert run(*promotion, "--waive-gates")[0] == 0
+
+
+def signers_hour(run: Run, keys: Path, *connection: object) -> Path:
+    """The folder as an operator has it whose signer runs elsewhere; and a promotion that it has not published yet."""
+    operators = keys.with_name("operators")
+    shutil.copytree(keys, operators)
+    for role in (SNAPSHOT, TIMESTAMP):
+        for path in (operators / "private").glob(f"{role}*"):
+            path.unlink()
+    waiting = ("promote", "test-net", "1.0.0", "dev", "--reason", "first", "--keys", operators, *connection)
+    assert "no signer published it" in fails(run(*waiting))
+    return operators
+
+
+def test_a_promotion_on_top_of_one_that_waits_for_the_signer_waits_too(
+    make_bundle: MakeBundle, server: Server, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = ("--url", server.url)
+    assert run("init", "--keys", tmp_path / "keys", *connection)[0] == 0
+    for name in ("test-net", "other-net"):
+        assert run("publish", make_bundle("1.0.0", name=name).directory, *connection)[0] == 0
+    monkeypatch.setattr(cli_trust, "_SIGNER_SECONDS", 0.1)
+    operators = signers_hour(run, tmp_path / "keys", *connection)
+    second = ("promote", "other-net", "1.0.0", "dev", "--reason", "second", "--keys", operators, *connection)
+    assert "dev 2 was accepted, but no signer published it" in fails(run(*second))
+    monkeypatch.setattr(cli_trust, "_SIGNER_SECONDS", 30.0)
+    done = threading.Event()
+
+    def sign() -> None:
+        # Later than who gave up after five tries would have heard of it.
+        while not done.wait(4.0):
+            with RegistryClient(server.url, TOKEN) as client:
+                sign_once(client, KeysFolder(tmp_path / "keys"))
+
+    signer = threading.Thread(target=sign)
+    signer.start()
+    try:
+        assert run(*second)[0] == 0
+    finally:
+        done.set()
+        signer.join()
 
 
 def test_registry_that_is_down(make_bundle: MakeBundle, run: Run) -> None:

@@ -145,6 +145,29 @@ def test_each_gate_alone(changes: dict[str, object], gate: str, says: str, make_
     assert all(says in verdict.says for verdict in refused)
 
 
+def with_aps(manifest: Manifest, **aps: float) -> Measured:
+    """The bundle with these figures by data set."""
+    (item,) = manifest.metrics.average_precision
+    stated = tuple(item.model_copy(update={"dataset": name, "ap": value}).model_dump() for name, value in aps.items())
+    return lacking(manifest, average_precision=stated)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "passed", "says"),
+    [
+        ({"gym": 0.7, "home": 0.5}, {"home": 0.5}, True, "+0.0000"),
+        ({"gym": 0.7, "home": 0.5}, {"home": 0.4, "gym": 0.9}, False, "-0.1000"),
+        ({"gym": 0.7, "home": 0.5}, {"park": 0.9}, False, "not measured on 'gym', 'home' as"),
+    ],
+)
+def test_what_both_state_is_compared_each_with_its_own(
+    before: dict[str, float], after: dict[str, float], passed: bool, says: str, make_bundle: MakeBundle
+) -> None:
+    manifest = make_bundle().manifest
+    verdict = RULES["ap"](with_aps(manifest, **after), with_aps(manifest, **before), LIMITS)
+    assert (verdict.passed, says in verdict.says) == (passed, True), verdict.says
+
+
 def test_shipped_bundle_passes() -> None:
     """Or `make demo` would end here."""
     shipped = Measured(parse_manifest((SHIPPED / "manifest.json").read_bytes()), None)

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from plumbline_registry.errors import Forbidden, StorageUnavailable, Unauthorised, WritesDisabled
-from plumbline_registry.tokens import InvalidTokenName, TokenVerifier, create_token, read_tokens_file, revoke_token
+from plumbline_registry.tokens import (
+    InvalidTokenLife,
+    InvalidTokenName,
+    TokenVerifier,
+    create_token,
+    read_tokens_file,
+    revoke_token,
+)
 
 
 def test_token_is_known_by_its_name_and_not_stored(tmp_path: Path) -> None:
@@ -100,6 +108,18 @@ def test_token_ends_with_its_days_and_by_revocation(tmp_path: Path) -> None:
         TokenVerifier(path).grant(living)
     with pytest.raises(InvalidTokenName, match="no token is called 'living'"):
         revoke_token(path, "living")
+
+
+def test_tokens_made_at_once_are_all_known(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.json"
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda number: create_token(path, f"pi-{number}", ("device",)), range(24)))
+    assert [TokenVerifier(path).grant(token).name for token in made] == [f"pi-{number}" for number in range(24)]
+
+
+def test_a_token_for_longer_than_any_calendar_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidTokenLife, match="99999999 days: no calendar goes so far"):
+        create_token(tmp_path / "tokens.json", days=99999999)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import os
 import re
 import sys
@@ -121,16 +122,29 @@ def _entry(client: RegistryClient, arguments: argparse.Namespace) -> Entry:
 
 
 def _retrying(client: RegistryClient, keys: KeysFolder, entry: Entry) -> int:
-    """Another operator may be first: then the change is made again on top of theirs."""
-    for attempt in range(_ATTEMPTS):
+    """Another operator may be first: then the change is made again on top of theirs, once that is published."""
+    deadline = time.monotonic() + _SIGNER_SECONDS
+    for attempt in itertools.count():
         try:
             return promote(client, keys, entry)
         except RequestRefused as error:
-            if error.code != ERRORS[MetadataConflict].code or attempt == _ATTEMPTS - 1:
+            if error.code != ERRORS[MetadataConflict].code:
                 raise
-            _publish_if_able(client, keys)
-            time.sleep(0.2 * 2**attempt)
+            publishes = _publish_if_able(client, keys)
+            if attempt >= _ATTEMPTS - 1 and (publishes or time.monotonic() > deadline):
+                newest = client.metadata_versions()[entry.channel]
+                if client.channel_is_live(entry.channel, newest):
+                    raise
+                raise _signer_absent(entry.channel, newest) from error
+            time.sleep(min(0.2 * 2**attempt, 2.0))
     raise AssertionError("the last attempt returns or raises")
+
+
+def _signer_absent(channel: str, version: int) -> SignerAbsent:
+    return SignerAbsent(
+        f"{channel} {version} was accepted, but no signer published it within {_SIGNER_SECONDS:.0f} s; start"
+        " `plumbline-registry sign --every 10` where the snapshot and timestamp keys are"
+    )
 
 
 def _await_signer(client: RegistryClient, keys: KeysFolder, channel: str, version: int) -> None:
@@ -138,10 +152,7 @@ def _await_signer(client: RegistryClient, keys: KeysFolder, channel: str, versio
     deadline = time.monotonic() + _SIGNER_SECONDS
     while not _publish_if_able(client, keys) and not client.channel_is_live(channel, version):
         if time.monotonic() > deadline:
-            raise SignerAbsent(
-                f"{channel} {version} was accepted, but no signer published it within {_SIGNER_SECONDS:.0f} s; start"
-                " `plumbline-registry sign --every 10` where the snapshot and timestamp keys are"
-            )
+            raise _signer_absent(channel, version)
         time.sleep(0.5)
 
 

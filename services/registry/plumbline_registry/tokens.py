@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -26,6 +28,10 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 class InvalidTokenName(RegistryError):
     """A token's name would not read well as an actor in the history, or there is no token of this name."""
+
+
+class InvalidTokenLife(RegistryError):
+    """A token cannot end when it was asked to."""
 
 
 class StoredToken(BaseModel):
@@ -70,24 +76,43 @@ def create_token(
     if _NAME.fullmatch(name) is None:
         raise InvalidTokenName(f"token name {name!r}: use lower-case letters, digits, '.', '_' and '-', 64 at most")
     token = secrets.token_urlsafe(32)
-    expires_at = datetime.now(timezone.utc) + timedelta(days=days)
+    try:
+        expires_at = datetime.now(timezone.utc) + timedelta(days=days)
+    except OverflowError as error:
+        raise InvalidTokenLife(f"{days} days: no calendar goes so far; give fewer") from error
     stored = StoredToken(sha256=hash_token(token), scopes=tuple(scopes), expires_at=expires_at)
-    _write(path, _TokensFile({**read_tokens_file(path), name: stored}))
+    with _alone(path):
+        _write(path, _TokensFile({**read_tokens_file(path), name: stored}))
     return token
 
 
 def revoke_token(path: Path, name: str) -> None:
     """End a token at once. Raises InvalidTokenName if there is none of this name."""
-    tokens = read_tokens_file(path)
-    if name not in tokens:
-        raise InvalidTokenName(f"no token is called {name!r}; there are {sorted(tokens) or 'none'}")
-    _write(path, _TokensFile({other: token for other, token in tokens.items() if other != name}))
+    with _alone(path):
+        tokens = read_tokens_file(path)
+        if name not in tokens:
+            raise InvalidTokenName(f"no token is called {name!r}; there are {sorted(tokens) or 'none'}")
+        _write(path, _TokensFile({other: token for other, token in tokens.items() if other != name}))
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """No other process changes the file meanwhile, or one's change would undo the other's."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _write(path: Path, content: _TokensFile) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(content.model_dump_json(indent=2) + "\n")
             file.flush()
@@ -97,7 +122,11 @@ def _write(path: Path, content: _TokensFile) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise StorageUnavailable(f"tokens file {str(path)!r} cannot be written: {error.strerror}") from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> StorageUnavailable:
+    return StorageUnavailable(f"tokens file {str(path)!r} cannot be written: {error.strerror}")
 
 
 def _give_to_owner(descriptor: int, path: Path) -> None:

@@ -41,12 +41,12 @@ class Measured:
     def name(self) -> str:
         return f"{self.manifest.name} {self.manifest.version}"
 
-    def ap(self, dataset: str | None = None) -> AveragePrecision | None:
-        """AP of the file that travels; on this dataset if one is named."""
-        for item in self.manifest.metrics.average_precision:
-            if (item.stage, item.precision) == ("tflite", self.manifest.precision) and dataset in (None, item.dataset):
-                return item
-        return None
+    def aps(self) -> tuple[AveragePrecision, ...]:
+        """AP of the file that travels, on each dataset that it was measured on."""
+        travels = ("tflite", self.manifest.precision)
+        return tuple(
+            item for item in self.manifest.metrics.average_precision if (item.stage, item.precision) == travels
+        )
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ FormRule = Callable[[MeasuredForm, MeasuredForm | None, Limits], Verdict]
 
 def ap(candidate: Measured, current: Measured | None, limits: Limits) -> Verdict:
     """AP not below the current bundle's by more than `ap_drop`, proven on the same pictures where both carry them."""
-    stated = candidate.ap()
-    if stated is None:
+    stated = candidate.aps()
+    if not stated:
         return Verdict("ap", False, "the manifest has no AP of its .tflite; run plumbline-evaluate --into-manifest")
     if current is None:
-        return Verdict("ap", True, f"{stated.ap:.4f} on {stated.dataset}, the first here")
+        return Verdict("ap", True, f"{stated[0].ap:.4f} on {stated[0].dataset}, the first here")
     if current.evaluation is None:
         return _stated_ap(candidate, current, limits)
     if candidate.evaluation is None:
@@ -102,13 +102,14 @@ def ap(candidate: Measured, current: Measured | None, limits: Limits) -> Verdict
 
 def _stated_ap(candidate: Measured, current: Measured, limits: Limits) -> Verdict:
     """The current bundle is older than evaluation.npz: only the two figures can be compared."""
-    before = current.ap()
-    if before is None:
+    before = {(item.dataset, item.images): item.ap for item in current.aps()}
+    if not before:
         return Verdict("ap", True, f"{current.name} states none to compare with")
-    after = candidate.ap(before.dataset)
-    if after is None or after.images != before.images:
-        return Verdict("ap", False, f"not measured on {before.dataset!r} as {current.name} was; evaluate on the same")
-    change = after.ap - before.ap
+    after = {(item.dataset, item.images): item.ap for item in candidate.aps()}
+    if not (both := before.keys() & after.keys()):
+        names = ", ".join(repr(dataset) for dataset, _ in before)
+        return Verdict("ap", False, f"not measured on {names} as {current.name} was; evaluate on the same")
+    change = min(after[each] - before[each] for each in both)
     return Verdict("ap", change >= -limits.ap_drop, f"{change:+.4f} against {current.name}, as stated by both")
 
 
@@ -138,16 +139,21 @@ def parity(candidate: Measured, _current: Measured | None, limits: Limits) -> Ve
 
 def _parity_by_ap(candidate: Measured, moved: str, limits: Limits) -> Verdict:
     """Keypoints that were wrong before may move far and cost nothing: AP tells. The verdict begins with `moved`."""
-    small = candidate.ap()
-    earlier = [
-        item
-        for item in candidate.manifest.metrics.average_precision
-        if small is not None and item.stage in ("torch", "onnx") and item.dataset == small.dataset
+    changes = [
+        small.ap - max(earlier)
+        for small in candidate.aps()
+        if (
+            earlier := [
+                item.ap
+                for item in candidate.manifest.metrics.average_precision
+                if item.stage in ("torch", "onnx") and item.dataset == small.dataset
+            ]
+        )
     ]
-    if small is None or not earlier:
+    if not changes:
         lacks = "AP before and after is not recorded on one dataset; run plumbline-evaluate with the data of the export"
         return Verdict("parity", False, f"{moved}, and {lacks}")
-    change = small.ap - max(item.ap for item in earlier)
+    change = min(changes)
     return Verdict("parity", change >= -limits.parity_ap, f"{moved}; it changes AP by {change:+.4f}")
 
 
