@@ -8,6 +8,7 @@ import pytest
 
 from plumbline_training.render import room
 from plumbline_training.render.camera import Camera, orbit
+from plumbline_training.render.film import coarse, motion_blur
 from plumbline_training.render.pose import between, frame, part_way, pitch, reach, roll, rotation, unit, yaw
 from plumbline_training.render.raster import rasterise, vertex_normals
 from plumbline_training.render.squats import DEPTHS_DEGREES, timeline
@@ -138,3 +139,19 @@ def test_the_command_line_needs_neither_the_body_model_nor_the_compiler_to_be_im
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_what_a_camera_does_to_a_picture_leaves_everything_where_it_is(number: int) -> None:
+    """The labels are those of the sharp picture."""
+    rng = np.random.default_rng(number)
+    rows_H1, columns_W = np.mgrid[0:240, 0:1].astype(np.float32), np.arange(320, dtype=np.float32)
+    x, y = rng.uniform(60, 260), rng.uniform(60, 180)
+    spot = np.exp(-((columns_W - x) ** 2 + (rows_H1[0] - y) ** 2) / (2 * 6.0**2))[..., None].astype(np.float32)
+    for changed in (
+        coarse(np.repeat(spot, 3, axis=2), float(rng.uniform(0.2, 0.8))),
+        motion_blur(np.repeat(spot, 3, axis=2), int(rng.integers(3, 12)), float(rng.uniform(0, 180))),
+    ):
+        weight = changed[..., 0] / changed[..., 0].sum()
+        found = (float((weight * columns_W).sum()), float((weight * rows_H1[0]).sum()))
+        np.testing.assert_allclose(found, (x, y), atol=0.1)

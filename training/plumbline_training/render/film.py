@@ -33,12 +33,15 @@ def expose(picture_rgb: Picture, rng: np.random.Generator) -> Picture:
 def coarse(image: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.float32]:
     """The picture as a sensor with so much of its width would have taken it, at the size it has."""
     height, width = image.shape[:2]
-    small = cv2.resize(image, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+    # A size and not a share: both ways by the same factor, or the picture would move against its labels.
+    size = (max(1, round(width * share)), max(1, round(height * share)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
 def motion_blur(image: npt.NDArray[np.float32], length: int, angle_degrees: float) -> npt.NDArray[np.float32]:
-    """Smears the picture along a line of `length` pixels."""
+    """Smears the picture along a line of `length` pixels, an odd number: an even one would move it by a half."""
+    length |= 1
     kernel = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1.0 / length
     centre = ((length - 1) / 2, (length - 1) / 2)
