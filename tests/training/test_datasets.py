@@ -148,6 +148,21 @@ def test_unknown_and_double_keypoints_are_refused(make_dataset: MakeDataset, tmp
         load_dataset_list(path)
 
 
+def test_a_detectors_other_categories_are_left_out(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    path = make_dataset(tmp_path / "data", 3)
+    file = path.parent / "person_keypoints.json"
+    content = json.loads(file.read_text())
+    content["categories"] = [{"id": 1, "name": "person"}, {"id": 18, "name": "dog"}]
+    content["annotations"][2]["category_id"] = 18
+    file.write_text(json.dumps(content))
+    entry = load_dataset_list(path).train[0].model_copy(update={"unlabelled": True})
+    assert len(load_dataset(entry).persons) == 2
+    content["categories"][0]["name"] = "cat"
+    file.write_text(json.dumps(content))
+    with pytest.raises(InvalidDataset, match="none of its 2 categories is a person: 'cat', 'dog'"):
+        load_dataset(entry)
+
+
 def test_boxes_alone_are_persons_where_a_teacher_is_to_label_them(make_dataset: MakeDataset, tmp_path: Path) -> None:
     path = make_dataset(tmp_path / "data", 24)
     entry = load_dataset_list(path).train[0]

@@ -36,7 +36,7 @@ from plumbline_training.form.errors import (
     save_error_tracks,
 )
 from plumbline_training.form.net import FormNet, FrameConv
-from plumbline_training.form.recorded import Recorded, folds, load_recorded, require_folds
+from plumbline_training.form.recorded import Recorded, folds, load_recorded, require_folds, varied_windows
 from plumbline_training.form.rendered import (
     FAULTS_NAMED,
     NAMED,
@@ -278,6 +278,23 @@ def test_recorded_sequences_are_named_by_what_they_show(tmp_path: Path) -> None:
     (tmp_path / "bad.npz").write_bytes(b"")
     with pytest.raises(InvalidDataset, match="no npz of sequences"):
         load_recorded(tmp_path / "bad.npz")
+
+
+def test_what_is_not_seen_does_not_spread_a_recorded_sequence() -> None:
+    seen = sequences()[0].keypoints_TK3 * (1, 1, 0) + (1500.0, 300.0, 1.0)
+    for lost, value in ((3, 0.0), (9, np.nan)):
+        missing = seen.copy()
+        missing[:, lost] = (value, value, 0.0)
+        known = [number for number in range(17) if number != lost]
+        whole, parted = (
+            varied_windows(replace(sequences()[0], keypoints_TK3=each), 4, np.random.default_rng(1)).reshape(
+                4, -1, 17, 5
+            )
+            for each in (seen, missing)
+        )
+        assert np.isfinite(parted).all()
+        difference = np.abs(parted[..., known, :2] - whole[..., known, :2])
+        assert np.median(difference) < 0.02 < np.abs(whole[..., known, :2]).max()
 
 
 def a_track(exercise: str = "squat", azimuth_degrees: float = 80.0) -> ErrorTrack:

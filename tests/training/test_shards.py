@@ -145,3 +145,34 @@ def test_an_archive_without_a_named_picture_is_refused(make_dataset: MakeDataset
     members.cache_clear()
     with pytest.raises(InvalidDataset, match="missing picture"):
         load_dataset(load_dataset_list(path).train[0])
+
+
+def test_a_tar_of_a_folder_names_its_pictures_with_a_dot(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    path = make_dataset(tmp_path / "data", 3)
+    images = tmp_path / "data" / "images"
+    subprocess.run(["tar", "-C", str(images), "-cf", str(tmp_path / "pictures.tar"), "."], check=True)
+    entry = load_dataset_list(path).train[0].model_copy(update={"images": tmp_path / "pictures.tar"})
+    pictures = sorted({person.image for person in load_dataset(entry).persons})
+    assert [read_bytes(picture) for picture in pictures] == [
+        (images / picture.name).read_bytes() for picture in pictures
+    ]
+
+
+def test_two_datasets_of_one_id_are_not_packed_over_each_other(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    make_dataset(tmp_path / "data", 3)
+    make_dataset(tmp_path / "other", 3)
+    path = tmp_path / "list.yaml"
+    entries = [
+        f"{{id: gym, annotations: {name}/person_keypoints.json, images: {name}/images" for name in ("data", "other")
+    ]
+    path.write_text(f"train: [{entries[0]}}}]\nvalidation: {entries[1]}}}\n")
+    done = pack(path, tmp_path / "kit")
+    assert done.returncode == 2
+    assert "two datasets of the list have the id 'gym'" in done.stderr
+    path.write_text(f"train: [{entries[0]}, repeat: 3}}]\nvalidation: {entries[0]}}}\n")
+    assert pack(path, tmp_path / "kit").returncode == 0
+
+
+def test_pictures_of_no_size_are_not_packed(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    done = pack(make_dataset(tmp_path / "data", 3), tmp_path / "kit", "--max-side", 0)
+    assert (done.returncode, "--max-side 0: a picture has at least 1 pixel" in done.stderr) == (2, True)

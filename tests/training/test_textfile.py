@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -33,3 +35,24 @@ def test_figures_of_the_last_epoch_are_in_the_file(make_dataset: MakeDataset, tm
         assert samples[f"plumbline_training_{name}"].value == pytest.approx(line[name]), name
     assert samples["plumbline_training_epoch"].value == samples["plumbline_training_epochs"].value == line["epoch"]
     assert set(samples) == set(re.findall(r"^\| `(plumbline_training_\w+)` \|", README.read_text(), re.MULTILINE))
+
+
+def test_a_folder_that_takes_no_file_is_said_before_the_work_and_ends_no_training(
+    make_dataset: MakeDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = load_dataset(load_dataset_list(make_dataset(tmp_path / "data", 12)).train[0])
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"Not a directory|File exists"):
+        Textfile(tmp_path / "file" / "run.prom").start(recipes.tiny(), tmp_path)
+
+    class Removed(Textfile):
+        def epoch(self, line: dict[str, Any], out: Path) -> None:
+            shutil.rmtree(tmp_path / "textfile", ignore_errors=True)
+            super().epoch(line, out)
+
+    out = tmp_path / "run"
+    engine.train(
+        recipes.tiny(), [dataset], dataset, out, quiet=True, trackers=[Removed(tmp_path / "textfile/run.prom")]
+    )
+    assert "run.prom misses epoch 2" in capsys.readouterr().err
+    assert len((out / METRICS_FILE).read_text().splitlines()) == 2

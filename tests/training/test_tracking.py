@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from plumbline_training import engine, recipes
+from plumbline_training.config import RunConfig
 from plumbline_training.datasets import load_dataset, load_dataset_list
 from plumbline_training.errors import TrackingFailed
 from plumbline_training.lineage import RUN_RECORD
@@ -135,6 +136,31 @@ def test_an_interruption_amid_a_transaction_waits_for_its_end(tmp_path: Path, st
     assert _ending(out) == ("KILLED", True)
     run_id = json.loads((out / RUN_ID_FILE).read_text())["run_id"]
     assert [item.value for item in MlflowClient(local_uri(out)).get_metric_history(run_id, "loss")] == [0.5]
+
+
+def test_an_interruption_while_the_run_is_made_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    tracker = MlflowTracker(local_uri(out))
+    make = tracker._make_run
+
+    def interrupted(config: RunConfig, folder: Path) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        make(config, folder)
+
+    monkeypatch.setattr(tracker, "_make_run", interrupted)
+
+    def train() -> None:
+        with tracked(tracker, recipes.tiny(), out):
+            raise AssertionError("it was interrupted before")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert _ending(out) == ("KILLED", True)
 
 
 def test_a_second_interruption_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,6 +206,8 @@ def train_main() -> None:
     arguments = parser.parse_args()
 
     def main() -> None:
+        if arguments.init_partial and arguments.init is None:
+            raise InvalidSettings("--init-partial takes of --init what fits; name that too")
         listed = dataset_list(arguments)
         config = _overridden(recipes.recipe_named(arguments.recipe), arguments)
         teacher = None

@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 import numpy as np
@@ -187,12 +188,15 @@ def _files(content: dict[str, Any], entry: DatasetEntry) -> dict[int, Path]:
                 f"{str(entry.annotations)!r}: images[{position}] has id {number!r:.40} and file_name {name!r:.40}; "
                 f"an integer and a path are needed"
             )
-        files[number] = packed.get(name, entry.images / name)
+        files[number] = packed.get(normpath(name), entry.images / name)
     return files
 
 
 def _other_categories(content: dict[str, Any], entry: DatasetEntry) -> list[Any]:
-    """Ids of the categories that are no persons: those without keypoints, where another has them."""
+    """Ids of the categories that are no persons: those without keypoints, where another has them.
+
+    Where none has, as in a detector's file, those of another name than `person`.
+    """
     path, expected = entry.annotations, entry.keypoints or KEYPOINT_NAMES
     known = "COCO's 17 in COCO order" if entry.keypoints is None else repr(list(expected))
     categories = _items(content, "categories", path) if content.get("categories") else []
@@ -205,6 +209,12 @@ def _other_categories(content: dict[str, Any], entry: DatasetEntry) -> list[Any]
                 f"name those of the file under `keypoints` of the dataset list"
             )
     if not any("keypoints" in category for category in categories):
+        others = [category.get("id") for category in categories if category.get("name") != "person"]
+        if len(others) < len(categories):
+            return others
+        if entry.unlabelled and len(categories) > 1:
+            names = ", ".join(repr(category.get("name")) for category in categories[:5])
+            raise InvalidDataset(f"{str(path)!r}: none of its {len(categories)} categories is a person: {names}")
         return []
     return [category.get("id") for category in categories if "keypoints" not in category]
 

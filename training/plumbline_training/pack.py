@@ -124,6 +124,16 @@ def _entry(entry: DatasetEntry) -> dict[str, Any]:
     return kept | {"annotations": f"{entry.id}.json", "images": entry.id}
 
 
+def _by_id(entries: Iterable[DatasetEntry]) -> dict[str, DatasetEntry]:
+    """Each dataset once, as what is packed is named by its id. Raises InvalidSettings where two share one."""
+    found: dict[str, DatasetEntry] = {}
+    for entry in entries:
+        other = found.setdefault(entry.id, entry)
+        if other.model_copy(update={"repeat": entry.repeat}) != entry:
+            raise InvalidSettings(f"two datasets of the list have the id {entry.id!r}; give each its own")
+    return found
+
+
 def _check_apart(data: Path, entries: Iterable[DatasetEntry], out: Path) -> None:
     """Raise InvalidSettings where the new pack would take the place of what it is made from."""
     sources, replaced = {data.resolve()}, {(out / LIST_FILE).resolve()}
@@ -150,7 +160,9 @@ def main() -> None:
         if arguments.max_mb < 1:
             raise InvalidSettings(f"--max-mb {arguments.max_mb}: a shard holds at least 1 MB")
         listed = dataset_list(arguments)
-        entries = {entry.id: entry for entry in (*listed.train, listed.validation)}
+        if arguments.max_side is not None and arguments.max_side < 1:
+            raise InvalidSettings(f"--max-side {arguments.max_side}: a picture has at least 1 pixel")
+        entries = _by_id((*listed.train, listed.validation))
         _check_apart(arguments.data, entries.values(), arguments.out)
         arguments.out.mkdir(parents=True, exist_ok=True)
         for partial in arguments.out.glob(f"**/*{PARTIAL}"):

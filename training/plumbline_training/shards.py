@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import tarfile
 from pathlib import Path
+from posixpath import normpath
 from typing import NamedTuple
 
 from plumbline_training.errors import InvalidDataset
@@ -27,7 +28,8 @@ def members(shard: Path) -> dict[str, Member]:
     """The files of a shard by name. Raises InvalidDataset for one that is compressed, truncated or no tar."""
     try:
         with tarfile.open(shard, "r:") as archive:
-            found = {item.name: Member(item.offset_data, item.size) for item in archive if item.isreg()}
+            # `tar -C pictures -c .` calls its members ./a.jpg.
+            found = {normpath(item.name): Member(item.offset_data, item.size) for item in archive if item.isreg()}
         length = shard.stat().st_size
     except OSError as error:
         raise InvalidDataset(f"{str(shard)!r}: {error.strerror}; check the dataset's `images`") from error

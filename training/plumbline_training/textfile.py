@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+from tqdm import tqdm
 
 from plumbline_training.config import RunConfig
 from plumbline_training.tracking import Ending
@@ -34,6 +37,9 @@ class Textfile:
         return Gauge(f"plumbline_training_{name}", text, ["run", "bundle"], registry=self._registry)
 
     def start(self, config: RunConfig, out: Path) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self._path.parent):
+            pass  # what cannot be written there is an OSError before the long work
         labels = {"run": self._path.stem, "bundle": config.bundle_name}
         self._gauge("epochs", "epochs in all").labels(**labels).set(config.epochs)
         self._epoch = self._gauge("epoch", "epochs that ended").labels(**labels)
@@ -46,8 +52,10 @@ class Textfile:
         self._seen.set(time.time())
         for name, child in self._figures.items():
             child.set(line.get(name, float("nan")))
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_to_textfile(str(self._path), self._registry)
+        try:
+            write_to_textfile(str(self._path), self._registry)
+        except OSError as error:
+            tqdm.write(f"{self._path} misses epoch {line['epoch']} ({error}); {out} has it", file=sys.stderr)
 
     def end(self, ending: Ending) -> None:
         """The last epoch's figures stay."""

@@ -42,16 +42,16 @@ class Tracker(Protocol):
         ...
 
     def end(self, ending: Ending) -> None:
-        """After the last epoch, or when an error or an interruption ends the run; it may go on later."""
+        """After the last epoch, or when an error or an interruption ends the run, its start too; it may go on later."""
         ...
 
 
 @contextmanager
 def tracked(tracker: Tracker, config: RunConfig, out: Path) -> Iterator[None]:
     """Tell the tracker of the run's start, and of its end however it comes."""
-    tracker.start(config, out)
     ending: Ending = "FAILED"
     try:
+        tracker.start(config, out)
         yield
         ending = "FINISHED"
     except KeyboardInterrupt:  # SIGTERM too: see cli.run_command
@@ -113,7 +113,8 @@ class MlflowTracker:
         try:
             with _whole():
                 self._api = self._client(self._uri)
-                self._run_id = self._known_run(out) or self._new_run(config, out)
+                if not self._finds_run(out):
+                    self._make_run(config, out)
         except self._failures as error:
             raise TrackingFailed(
                 f"MLflow at {self._uri!r} does not take the run ({_first_line(error)}); check --mlflow, or leave it out"
@@ -130,24 +131,27 @@ class MlflowTracker:
             tqdm.write(f"MLflow missed epoch {line['epoch']} ({_first_line(error)}); {out} has it", file=sys.stderr)
 
     def end(self, ending: Ending) -> None:
+        if not self._run_id:
+            return
         try:
             with _whole():
                 self._api.set_terminated(self._run_id, ending)
         except self._failures as error:
             tqdm.write(f"MLflow missed the end of the run, {ending} ({_first_line(error)})", file=sys.stderr)
 
-    def _known_run(self, out: Path) -> str | None:
-        """The run that the folder began, running again, where this server still has it."""
+    def _finds_run(self, out: Path) -> bool:
+        """Whether the folder began a run, running again then, that this server still has."""
         try:
             record = json.loads((out / RUN_ID_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return None
+            return False
         if record.get("uri") != self._uri:
-            return None
+            return False
         self._api.update_run(record["run_id"], "RUNNING")
-        return str(record["run_id"])
+        self._run_id = str(record["run_id"])
+        return True
 
-    def _new_run(self, config: RunConfig, out: Path) -> str:
+    def _make_run(self, config: RunConfig, out: Path) -> None:
         experiment = self._api.get_experiment_by_name(config.bundle_name)
         if experiment is None:
             place = None
@@ -157,10 +161,10 @@ class MlflowTracker:
         else:
             number = experiment.experiment_id
         run = self._api.create_run(number, run_name=out.name, tags={"git_commit": git_commit()})
-        write_atomically(json.dumps({"uri": self._uri, "run_id": run.info.run_id}) + "\n", out / RUN_ID_FILE)
+        self._run_id = str(run.info.run_id)
+        write_atomically(json.dumps({"uri": self._uri, "run_id": self._run_id}) + "\n", out / RUN_ID_FILE)
         for name, value in _settings(config.to_dict()):
-            self._api.log_param(run.info.run_id, name, value)
-        return str(run.info.run_id)
+            self._api.log_param(self._run_id, name, value)
 
 
 def local_uri(out: Path) -> str:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from plumbline_contract.errors import UNREADABLE
 from plumbline_contract.form import EXERCISES, LAG_FRAMES, form_windows
+from plumbline_contract.sequence import is_seen
 from plumbline_contract.skeleton import MIRROR
 from plumbline_training.errors import InvalidDataset
 from plumbline_training.form.samples import dropped_out, noise
@@ -71,13 +72,19 @@ def varied_windows(recorded: Recorded, count: int, rng: np.random.Generator) -> 
     keypoints_TK3 = keypoints_TK3[np.minimum(frames, len(keypoints_TK3) - 1)]
     turn, stretch = rng.normal(0, np.radians(3)), float(np.exp(rng.normal(0, 0.06)))
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    size = float(np.ptp(keypoints_TK3[..., :2], axis=(0, 1)).max()) / 3
+    size = _extent(keypoints_TK3) / 3
     moved_TK2 = keypoints_TK3[..., :2] @ rotation * (stretch, 1 / stretch)
     moved_TK2 = moved_TK2 + size * noise(len(keypoints_TK3), rng, float(rng.uniform(0, 0.5)))
     scores_TK = np.where(dropped_out(len(keypoints_TK3), rng), 0.0, keypoints_TK3[..., 2])
     latest = len(keypoints_TK3) - 1
     ends = rng.integers(min(LAG_FRAMES, latest), latest + 1, count)
     return form_windows(np.concatenate([moved_TK2, scores_TK[..., None]], axis=-1), ends.tolist())
+
+
+def _extent(keypoints_TK3: npt.NDArray[np.float64]) -> float:
+    """The longer side in pixels of what was seen throughout; 0 when nothing was."""
+    seen_N2 = keypoints_TK3[is_seen(keypoints_TK3), :2]
+    return float(np.ptp(seen_N2, axis=0).max()) if len(seen_N2) else 0.0
 
 
 def folds(recorded: Sequence[Recorded], count: int) -> list[tuple[list[int], list[int]]]:
