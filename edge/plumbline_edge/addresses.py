@@ -16,13 +16,20 @@ def scheme_of(address: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL with user and password replaced by '***', fit for messages and metrics.
+    """The URL with user, password and the query's values replaced by '***', fit for messages and metrics.
 
     Passwords hold #, / and @ too, so that whatever stands before the last @ counts as one.
     """
     scheme, separator, rest = url.partition("://")
     _, at, place = rest.rpartition("@")
-    return f"{scheme}{separator}***@{place}" if at else url
+    path, question, query = (place if at else rest).partition("?")
+    values = "&".join(map(_without_value, query.split("&"))) if query else ""
+    return f"{scheme}{separator}{'***@' if at else ''}{path}{question}{values}"
+
+
+def _without_value(part: str) -> str:
+    name, separator, _ = part.partition("=")
+    return f"{name}=***" if separator else "***"
 
 
 def require_url(name: str, url: str) -> None:

@@ -137,7 +137,9 @@ def _add_kiosk(command: argparse.ArgumentParser) -> None:
     command.add_argument("--host", help="address that the page listens on (default: 127.0.0.1)")
     command.add_argument("--port", type=int, help="port that the page listens on (default: 8080)")
     command.add_argument("--browser", metavar="PROGRAM", help="browser (default: the first Chromium or Firefox found)")
-    command.add_argument("--state", type=Path, metavar="DIR", help="state folder, which the browser's profile lies in")
+    command.add_argument(
+        "--state", type=Path, metavar="DIR", help="state folder, and the place of the browser's profile"
+    )
 
 
 def _add_config(command: argparse.ArgumentParser) -> None:

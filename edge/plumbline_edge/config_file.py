@@ -19,7 +19,8 @@ def read_config(path: Path, known: Set[str]) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InvalidSettings(f"config {str(path)!r}: {reason}; check --config") from error
-    except yaml.YAMLError as error:
+    # What looks like a date and is none, such as 2026-02-30, is a ValueError.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidSettings(f"config {str(path)!r} is no YAML: {' '.join(str(error).split())}") from error
     if content is None:
         return {}

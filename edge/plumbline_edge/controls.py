@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -21,11 +22,16 @@ class Privacy:
     """Whether the camera's pixels are hidden; a choice that outlives a restart."""
 
     def __init__(self, view: LiveView, state: Path, *, always: bool) -> None:
-        """`always`: they are, and nobody can change it."""
+        """`always`: they are, and nobody can change it. Raises StateUnwritable."""
         self.always = always
         self._view = view
         self._file = state / HIDING_FILE
-        view.hide_pixels(always or self._file.exists())
+        try:
+            view.hide_pixels(always or self._file.exists())
+        except OSError as error:
+            raise StateUnwritable(
+                f"{str(self._file)!r}: {error.strerror}; run as its owner, or give --state"
+            ) from error
 
     @property
     def hidden(self) -> bool:
@@ -55,6 +61,8 @@ class Controls:
         self._session = pipeline.session
         self._pipeline = pipeline
         self._running = running
+        self._choosing = threading.Lock()
+        """Held while the exercise changes or a set of it begins."""
         self.configured = pipeline.session.definition
         """The exercise that the service was started with."""
 
@@ -67,22 +75,24 @@ class Controls:
         """Coach this exercise from now on. Raises UnknownExercise, SetUnderWay."""
         if name != self.configured.name and name not in exercise_names():
             raise UnknownExercise(f"no exercise is called {name!r}; /api/exercises lists those there are")
-        if self.recorder.open_set is not None:
-            raise SetUnderWay(f"a set of {self.recorder.open_set.exercise!r} is under way; end it first")
-        self._session.choose(self.configured if name == self.configured.name else load_exercise(name))
+        exercise = self.configured if name == self.configured.name else load_exercise(name)
+        with self._choosing:
+            if (opened := self.recorder.open_set) is not None:
+                raise SetUnderWay(f"a set of {opened.exercise!r} is under way; end it first")
+            self._session.choose(exercise)
 
     def begin_set(self) -> int:
         """Begin a set, counting from nought; its number. Raises SetUnderWay, DiaryUnusable."""
         _, frame = self._pipeline.newest_frame.read()
         height, width = DEFAULT_SIZE[::-1] if frame is None else frame.image_bgr_HW3.shape[:2]
-        exercise = self._session.definition
         manifest = self._running.bundle.manifest
-        # A new coach first: the set's frames must all be its own, or what is kept could not be seen again the same way.
-        set_id = self.recorder.begin(
-            exercise.name, f"{manifest.name} {manifest.version}", (int(height), int(width)),
-            lambda: self._session.choose(exercise),
-        )  # fmt: skip
-        return set_id
+        with self._choosing:
+            exercise = self._session.definition
+            # A new coach first: with frames that are not its own, what is kept could not be seen again the same way.
+            return self.recorder.begin(
+                exercise.name, f"{manifest.name} {manifest.version}", (int(height), int(width)),
+                lambda: self._session.choose(exercise),
+            )  # fmt: skip
 
     def calibrate(self) -> None:
         """Learn anew what is neutral for the person, and speak again; the counts stay."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import threading
@@ -59,8 +60,7 @@ def run_kiosk(url: str, browser: str | None, profile: Path, stop: threading.Even
     command = kiosk_command_line(find_browser(browser), url, profile)
     if not _await_page(url, stop):
         return 0
-    profile.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(command)
+    process = _started(command, profile)
     while process.poll() is None and not stop.wait(POLL_SECONDS / 4):
         pass
     if process.poll() is None:
@@ -72,6 +72,24 @@ def run_kiosk(url: str, browser: str | None, profile: Path, stop: threading.Even
             process.wait()
         return 0
     return process.returncode
+
+
+def own_profile(state: Path | None) -> Path:
+    """The folder of the browser's profile, of whoever runs it: in `state`, or where programs of a user keep theirs."""
+    if state is not None:
+        return state / "kiosk"
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "plumbline-kiosk"
+
+
+def _started(command: Sequence[str], profile: Path) -> subprocess.Popen[bytes]:
+    try:
+        profile.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidSettings(f"profile {str(profile)!r}: {error.strerror}; give --state DIR of your own") from error
+    try:
+        return subprocess.Popen(command)
+    except OSError as error:
+        raise InvalidSettings(f"browser {command[0]!r}: {error.strerror}; name another with --browser") from error
 
 
 def find_browser(wanted: str | None) -> str:

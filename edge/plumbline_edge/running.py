@@ -8,6 +8,7 @@ from typing import NamedTuple
 from plumbline_contract.errors import PlumblineError
 from plumbline_edge.bench import quickest_threads
 from plumbline_edge.bundle import Bundle, open_bundle
+from plumbline_edge.errors import BundleUnusable
 from plumbline_edge.estimator import PoseEstimator
 from plumbline_edge.logs import event, warn
 from plumbline_edge.metrics import EdgeMetrics
@@ -43,7 +44,10 @@ class ActiveWatch:
         if self._state is None:
             return None
         folder = StateFolder(self._state)
-        active = folder.active_sha256()
+        try:
+            active = folder.active_sha256()
+        except BundleUnusable:  # opening it says what is wrong
+            return None
         if active is None:
             return None
         try:

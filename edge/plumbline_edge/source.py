@@ -47,7 +47,7 @@ def _open(source: str, options: CameraOptions) -> FrameSource:
         return CaptureSource.camera(source, options)
     if PI_CAMERA.fullmatch(source):
         return RpicamSource(source, options)
-    path = Path(source).expanduser()
+    path = _named(source)
     _require_readable(path)
     if path.is_dir():
         return PictureSource.folder(path)
@@ -60,6 +60,13 @@ def _open(source: str, options: CameraOptions) -> FrameSource:
 
 def _is_camera(source: str) -> bool:
     return source.isdecimal() or source.startswith("/dev/")
+
+
+def _named(source: str) -> Path:
+    try:
+        return Path(source).expanduser()
+    except RuntimeError as error:
+        raise SourceUnavailable(f"source {source!r}: {error}; check --source") from error
 
 
 def _require_readable(path: Path) -> None:

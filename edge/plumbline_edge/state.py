@@ -10,14 +10,18 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from plumbline_edge.errors import BundleUnusable, UpdateInProgress
+
+NO_LINK: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EINVAL})
 
 
 class StateFolder:
@@ -36,23 +40,32 @@ class StateFolder:
         return self._bundles / manifest_sha256
 
     def active_sha256(self) -> str | None:
-        """The manifest digest of the active bundle; None when there is none."""
-        return _target(self.active)
+        """The manifest digest of the active bundle; None when there is none.
+
+        Raises BundleUnusable where that cannot be read.
+        """
+        try:
+            return _target(self.active)
+        except OSError as error:
+            raise self._unreadable(error) from error
 
     def active_bundle_folder(self) -> Path:
         """The active bundle's folder. Raises BundleUnusable when there is none."""
         try:
             is_there = self.active.is_dir()
         except OSError as error:
-            raise BundleUnusable(
-                f"state folder {str(self.folder)!r}: {error.strerror or error}; run as its owner, or give --state"
-            ) from error
+            raise self._unreadable(error) from error
         if not is_there:
             raise BundleUnusable(
                 f"no bundle is active in {str(self.folder)!r}; give --bundle DIR, or fetch one with:"
                 " plumbline-edge update"
             )
         return self.active.resolve()
+
+    def _unreadable(self, error: OSError) -> BundleUnusable:
+        return BundleUnusable(
+            f"state folder {str(self.folder)!r}: {error.strerror or error}; run as its owner, or give --state"
+        )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -92,7 +105,7 @@ class StateFolder:
 
     def activate(self, manifest_sha256: str) -> None:
         """Point `active` at a kept bundle in one step, and `previous` and `older` at the two before it."""
-        before = self.active_sha256()
+        before = _target(self.active)
         if before == manifest_sha256:
             return
         if before is not None:
@@ -133,7 +146,12 @@ class StateFolder:
 
 
 def _target(link: Path) -> str | None:
-    return link.readlink().name if link.is_symlink() else None
+    try:
+        return link.readlink().name
+    except OSError as error:
+        if error.errno in NO_LINK:
+            return None
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -94,6 +94,8 @@ def test_what_is_no_recording_is_one_line(tmp_path: Path, capsys: pytest.Capture
     assert analyze(tmp_path / "noise.mp4") == 2
     assert capsys.readouterr().err.startswith("error: source")
     assert list(tmp_path.glob("*-analysis")) == []
+    assert analyze("~nobody-of-this-name/x.mp4") == 2
+    assert capsys.readouterr().err.startswith("error: source '~nobody-of-this-name/x.mp4': ")
 
 
 def test_an_output_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

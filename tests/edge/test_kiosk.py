@@ -11,7 +11,7 @@ import pytest
 
 from plumbline_edge.cli import main
 from plumbline_edge.errors import BrowserMissing, InvalidSettings
-from plumbline_edge.kiosk import find_browser, kiosk_command_line, local_url, run_kiosk
+from plumbline_edge.kiosk import find_browser, kiosk_command_line, local_url, own_profile, run_kiosk
 from plumbline_edge.settings import load_settings
 
 
@@ -83,3 +83,27 @@ def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         local_url(load_settings(port=0))
     assert main(["kiosk", "--url", "file:///etc/passwd", "--state", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: url is 'file:///etc/passwd'; give the address")
+
+
+def test_the_profile_is_the_users_own_whatever_the_services_file_says(
+    tmp_path: Path, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "own"))
+    config = tmp_path / "edge.yaml"
+    config.write_text("state: /proc/of-the-service\n")
+    assert main(["kiosk", "--config", str(config), "--url", page, "--browser", browser(tmp_path, "exit 0")]) == 0
+    assert f"--user-data-dir={tmp_path}/own/plumbline-kiosk" in (tmp_path / "started").read_text()
+    assert own_profile(tmp_path) == tmp_path / "kiosk"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert own_profile(None) == tmp_path / ".local" / "state" / "plumbline-kiosk"
+
+
+def test_a_profile_that_cannot_be_made_and_a_browser_that_does_not_start_are_told(tmp_path: Path, page: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidSettings, match="Not a directory; give --state DIR of your own"):
+        run_kiosk(page, browser(tmp_path, "exit 0"), tmp_path / "file" / "kiosk", threading.Event())
+    broken = Path(browser(tmp_path, "exit 0"))
+    broken.write_text("#!/there/is/no/shell\n")
+    with pytest.raises(InvalidSettings, match="No such file or directory; name another with --browser"):
+        run_kiosk(page, str(broken), tmp_path / "profile", threading.Event())

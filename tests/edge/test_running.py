@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 from tests.edge.bundles import copy_bundle
 
 from plumbline_edge.bundle import open_bundle
+from plumbline_edge.errors import BundleUnusable
+from plumbline_edge.judging import RunningJudge
 from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.running import RunningBundle
 from plumbline_edge.settings import load_settings
@@ -72,3 +75,37 @@ def test_a_refused_bundle_that_is_brought_again_is_tried_again(tmp_path: Path, w
     bring(state, "1.1.0")
     assert running.follow()
     assert len(warnings) == 1
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, number: int, reason: str) -> None:
+    """From now on no link can be read, and nothing looked at through one."""
+
+    def fail(path: Path, **_: object) -> None:
+        raise OSError(number, reason, str(path))
+
+    for name in ("readlink", "is_symlink", "is_dir", "stat"):
+        monkeypatch.setattr(Path, name, fail)
+
+
+def test_a_state_folder_of_another_user_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, said = load_settings(state=tmp_path, threads=1), list[str]()
+    monkeypatch.setattr("plumbline_edge.judging.warn", said.append)
+    unreadable(monkeypatch, errno.EACCES, "Permission denied")
+    with pytest.raises(BundleUnusable, match="Permission denied; run as its owner, or give --state"):
+        RunningBundle(settings, EdgeMetrics())
+    assert RunningJudge(settings).begun_with is None
+    assert "Permission denied; run as its owner, or give --state" in said[0]
+
+
+def test_a_disk_that_cannot_be_read_for_a_while_ends_no_following(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = StateFolder(tmp_path / "state")
+    bring(state, "1.0.0")
+    running = RunningBundle(load_settings(state=state.folder, threads=1), EdgeMetrics())
+    with monkeypatch.context() as broken:
+        unreadable(broken, errno.EIO, "Input/output error")
+        assert not running.follow()
+    assert not running.follow()
+    bring(state, "1.1.0")
+    assert running.follow()

@@ -184,7 +184,7 @@ def test_standstill_shows_in_health_while_the_watchdog_is_fed_on(tmp_path: Path)
             running.wait_until(lambda: running.get("/healthz").status_code == 503)
             error = running.get("/healthz").json()["error"]
             assert error["code"] == "unhealthy"
-            assert re.match(r"no frame for \d+ s from http://", error["message"])
+            assert re.fullmatch(r"no frame for \d+ s", error["message"])
             assert running.get("/readyz").json()["error"]["code"] == "not_ready"
             assert "plumbline_edge_source_up 1.0" in running.get("/metrics").text
             running.wait_until(lambda: "plumbline_edge_source_up 0.0" in running.get("/metrics").text)
@@ -228,7 +228,7 @@ def test_a_camera_that_is_not_there_at_boot_is_waited_for_under_systemd_alone(
         with service("--source", "picamera") as running:
             assert [listener.recv(100), listener.recv(100)] == [b"READY=1", b"WATCHDOG=1"]
             running.wait_until(lambda: running.get("/healthz").status_code == 503)
-            assert "from picamera" in running.get("/healthz").json()["error"]["message"]
+            assert re.fullmatch(r"no frame for \d+ s", running.get("/healthz").json()["error"]["message"])
             assert running.get("/readyz").status_code == 503
             plugged.touch()
             running.wait_until(lambda: running.get("/readyz").status_code == 200)
@@ -324,7 +324,7 @@ def test_from_elsewhere_the_page_needs_its_token_and_probes_do_not(tmp_path: Pat
             welcome = client.get("/", params={"token": token})
             assert (welcome.status_code, welcome.headers["location"]) == (303, "/")
             assert "HttpOnly" in welcome.headers["set-cookie"]
-            assert "SameSite=strict" in welcome.headers["set-cookie"]
+            assert "SameSite=lax" in welcome.headers["set-cookie"]
             cookie = welcome.headers["set-cookie"].partition(";")[0]
             assert client.get("/", headers={"Cookie": cookie}).status_code == 200
         assert httpx.get(f"{url}/api/state").status_code == 200

@@ -91,6 +91,8 @@ def test_a_file_stands_between_environment_and_defaults(tmp_path: Path, monkeypa
         ("port: 70000\nperson: tallest", r"person is 'tallest': .*; port is 70000: .*correct 'port' in"),
         ("- port", "holds list, not 'name: value' lines"),
         ("port: [", "is no YAML"),
+        ("name: 2026-02-30", "is no YAML: day is out of range for month"),
+        ("port: " + "[" * 2000, "is no YAML: maximum recursion depth"),
         ("resolution: huge", "resolution is 'huge'"),
         ("person: tallest", "person is 'tallest'"),
     ],

@@ -124,7 +124,13 @@ def test_stream_that_is_down() -> None:
 
 
 def test_passwords_stay_out_of_names() -> None:
-    assert without_password("rtsp://user:secret@camera:554/live?x=1") == "rtsp://***@camera:554/live?x=1"
+    assert without_password("rtsp://user:secret@camera:554/live?x=1") == "rtsp://***@camera:554/live?x=***"
     assert without_password("rtsp://camera/live") == "rtsp://camera/live"
+    assert without_password("http://camera/live?user=me&key=a=b&secret") == "http://camera/live?user=***&key=***&***"
     for password in ("pa#ss", "pa/ss", "pa?ss", "pa@ss", "pa[ss"):
         assert without_password(f"rtsp://admin:{password}@camera:554/live") == "rtsp://***@camera:554/live"
+
+
+def test_a_home_of_nobody_is_told() -> None:
+    with pytest.raises(SourceUnavailable, match=r"source '~nobody-of-this-name/x\.mp4': .*home.*; check --source"):
+        open_source("~nobody-of-this-name/x.mp4")

@@ -307,3 +307,34 @@ def test_everything_fits_and_the_picture_is_worth_looking_at(
     image = cv2.imdecode(np.frombuffer(io.BytesIO(page.screenshot()).getvalue(), np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
     assert len(np.unique(image.reshape(-1, 3), axis=0)) > 100
+
+
+def test_the_exercise_shown_is_the_one_that_is_coached(running: Service, visit: Open) -> None:
+    page = visit(PHONE).open(running.url)
+    chosen = page.get_by_role("combobox", name="Exercise")
+    chosen.focus()
+    running.change("PUT", "/api/exercise", {"name": "plank"})
+    expect(chosen).to_have_value("plank")
+    running.change("PUT", "/api/exercise", {"name": "squat"})
+    expect(chosen).to_have_value("squat")
+    refusal = json.dumps({"error": {"code": "set_under_way", "message": "a set is under way"}})
+    page.route(
+        "**/api/exercise",
+        lambda route: route.fulfill(status=409, body=refusal, content_type="application/json"),
+    )
+    chosen.focus()
+    chosen.select_option("lunge")
+    expect(page.locator("#toast")).to_have_text("a set is under way")
+    expect(chosen).to_have_value("squat")
+    assert running.state()["exercise"] == "squat"
+
+
+def test_a_kiosk_speaks_from_the_start_and_stays_silent_once_told_to(running: Service, visit: Open) -> None:
+    page = visit(TELEVISION).open(f"{running.url}/?kiosk")
+    voice = page.get_by_role("button", name="Spoken cues")
+    expect(voice).to_have_attribute("aria-pressed", "true")
+    voice.click()
+    expect(voice).to_have_attribute("aria-pressed", "false")
+    page.reload()
+    wait_for(page, "document.querySelector('#picture').dataset.frame !== undefined")
+    expect(voice).to_have_attribute("aria-pressed", "false")

@@ -31,6 +31,8 @@ SAME_SECONDS: Final[float] = 1.0
 KNOWS_EXERCISE: Final[float] = 0.5
 """Below this mean probability of the exercise that is coached, the judge has no say: something else is done."""
 LEAST_VERDICTS: Final = 5
+STALE_SECONDS: Final[float] = 0.5
+"""A judge that has given no answer for longer says nothing of now."""
 LAG_SECONDS: Final[float] = LAG_FRAMES / RATE_HZ
 """An answer is about the moment so long before it."""
 _TOLERANCE: Final = 1e-6
@@ -78,11 +80,23 @@ class Agreement:
         self.disagreements: dict[Disagreement, int] = dict.fromkeys(DISAGREEMENTS, 0)
         """How often the judge silenced a rule, or spoke where none did; each occasion once."""
 
+    def clear(self) -> None:
+        """Forget everything but how often both disagreed: it may be another person from now on."""
+        for memory in (self._verdicts, self._sure_since, self._sure_at, self._found_at, self._added_at):
+            memory.clear()
+        self._unlikely, self._sure = frozenset(), frozenset()
+        self._uncounted, self._kept = set(), set()
+        self.abandon_attempt()
+
+    def await_answer(self, seconds: float) -> None:
+        """A frame without an answer: the last one stands for a while."""
+        if self._verdicts and seconds - self._verdicts[-1][0] > STALE_SECONDS:
+            self._unlikely, self._sure = frozenset(), frozenset()
+
     def take(self, seconds: float, verdict: Verdict) -> None:
         """The judge's newest answer."""
         if self._verdicts and seconds < self._verdicts[-1][0]:
-            for memory in (self._verdicts, self._found_at, self._added_at, self._sure_at):
-                memory.clear()
+            self.clear()
         if not self._verdicts or seconds - self._verdicts[-1][0] > SURE_SECONDS:
             self._unbroken_since = seconds
         self._verdicts.append((seconds, verdict))

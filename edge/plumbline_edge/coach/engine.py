@@ -106,8 +106,11 @@ class Coach:
         self.quiet_seconds = max(0.0, self.quiet_seconds - max(0.0, passed))
         self._cues.quiet = self.quiet_seconds > 0
         self._seconds = timestamp_seconds
-        if self.agreement is not None and verdict is not None:
-            self.agreement.take(timestamp_seconds, verdict)
+        if self.agreement is not None:
+            if verdict is None:
+                self.agreement.await_answer(timestamp_seconds)
+            else:
+                self.agreement.take(timestamp_seconds, verdict)
         self.state = self._next_state(timestamp_seconds, pose)
         return self.state
 
@@ -227,7 +230,9 @@ class Coach:
             part.clear()
         self._movement.abandon()
         self._judge.reset()
-        self._abandon_attempt()
+        self._judge.abandon_attempt()
+        if self.agreement is not None:
+            self.agreement.clear()
         self._cues.reset()
         self._well_seen_seconds = None
 

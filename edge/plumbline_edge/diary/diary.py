@@ -142,22 +142,26 @@ class Diary:
         """Delete everything."""
         self.database.delete()
 
-    def forget(self, now: float, keep_days: float, keep_keypoints_days: float) -> int:
-        """Delete what is older than it may be (0 days: nothing is); the number of sets that went."""
+    def forget(self, now: float, keep_days: float, keep_keypoints_days: float, under_way: int | None = None) -> int:
+        """Delete what is older than it may be (0 days: nothing is); the number of sets that went.
+
+        The set `under_way` stays whatever its age, which a clock that was far behind makes great.
+        """
         if not self.database.exists:
             return 0
         with self.database.use() as connection:
             gone = 0
             if keep_days > 0:
                 oldest = now - keep_days * DAY_SECONDS
-                gone = connection.execute("DELETE FROM sets WHERE started_at < ?", (oldest,)).rowcount
+                query = "DELETE FROM sets WHERE started_at < ? AND id IS NOT ?"
+                gone = connection.execute(query, (oldest, under_way)).rowcount
                 connection.execute("DELETE FROM sitting WHERE minute < ?", (oldest // 60,))
             if keep_keypoints_days > 0:
-                old = "(SELECT id FROM sets WHERE started_at < ?)"
+                old = "(SELECT id FROM sets WHERE started_at < ? AND id IS NOT ?)"
                 for table in ("chunks", "reports"):
                     connection.execute(
                         f"DELETE FROM {table} WHERE set_id IN {old}",  # noqa: S608  # names of our own tables
-                        (now - keep_keypoints_days * DAY_SECONDS,),
+                        (now - keep_keypoints_days * DAY_SECONDS, under_way),
                     )
             return gone
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -22,6 +23,10 @@ from plumbline_edge.session import Result
 
 WRITE_SECONDS: Final = 2.0
 """A power cut loses no more than this."""
+LONGEST_WAIT_SECONDS: Final = 60.0
+"""Of a diary that cannot be written, until it is tried again."""
+BACKLOG_BYTES: Final = 32 << 20
+"""Of packed keypoints that wait to be written, hours of a set; beyond that the oldest go."""
 FORGET_SECONDS: Final = 3600.0
 UNSEEN_SECONDS: Final = 600.0
 """A set in which nobody was seen for this long was forgotten."""
@@ -47,6 +52,10 @@ class OpenSet:
     seconds: list[float] = field(default_factory=list)
     keypoints: list[npt.NDArray[np.floating]] = field(default_factory=list)
     attempts: list[SetAttempt] = field(default_factory=list)
+    packed: deque[bytes] = field(default_factory=deque)
+    """Keypoints that are ready to be written, the oldest first."""
+    dropped: bool = False
+    """Some of them were, as there were too many."""
 
     def note(
         self, timestamp_seconds: float, keypoints_K3: npt.NDArray[np.floating], state: CoachState, seen: bool
@@ -141,15 +150,18 @@ class SetRecorder:
             if is_all_day(result.exercise):
                 self._sitting.add(time.time(), result.state)
             opened = self._open
-            if opened is not None and opened.exercise == result.exercise.name:
+            # One that should have ended is over, even where that cannot be written yet.
+            if opened is not None and opened.exercise == result.exercise.name and opened.forgotten() is None:
                 opened.note(result.frame.timestamp_seconds, result.pose.keypoints_K3, result.state, result.pose.seen)
 
     def run(self, stop: threading.Event) -> None:
         """Write every few seconds until told to stop; end a set that nobody ends, and forget what is old."""
-        forgot_at = -FORGET_SECONDS
-        while not stop.wait(WRITE_SECONDS):
+        forgot_at, wait_seconds = -FORGET_SECONDS, WRITE_SECONDS
+        while not stop.wait(wait_seconds):
             forgets = time.monotonic() - forgot_at >= FORGET_SECONDS
-            if self._try_to_write(forgets) and forgets:
+            written = self._try_to_write(forgets)
+            wait_seconds = WRITE_SECONDS if written else min(2 * wait_seconds, LONGEST_WAIT_SECONDS)
+            if written and forgets:
                 forgot_at = time.monotonic()
         self._try_to_write()
 
@@ -164,19 +176,22 @@ class SetRecorder:
 
     def _try_to_write(self, forgets: bool = False) -> bool:
         """A diary that cannot be written is no reason to stop coaching: it is told once, and tried again."""
-        try:
-            with self._writing:
-                self._write_set()
-                self._write_sitting()
-                self._end_if_forgotten()
-                if forgets:
-                    self._diary.forget(time.time(), *self._keep_days)
-            self._refused = False
-        except DiaryUnusable as error:
-            if not self._refused:
-                warn(str(error))
-            self._refused = True
-        return not self._refused
+        refusal: DiaryUnusable | None = None
+        steps = (self._write_set, self._write_sitting, self._end_if_forgotten, self._forget)
+        for step in steps if forgets else steps[:-1]:
+            try:
+                with self._writing:
+                    step()
+            except DiaryUnusable as error:
+                refusal = refusal or error
+        if refusal is not None and not self._refused:
+            warn(str(refusal))
+        self._refused = refusal is not None
+        return refusal is None
+
+    def _forget(self) -> None:
+        under_way = None if self._open is None else self._open.id
+        self._diary.forget(time.time(), *self._keep_days, under_way)
 
     def _end_if_forgotten(self) -> None:
         opened = self._open
@@ -201,9 +216,17 @@ class SetRecorder:
             count = len(opened.seconds) - opened.unseen
             attempts, counts = list(opened.attempts), opened.counts
             seconds, keypoints = opened.seconds[:count], opened.keypoints[:count]
-        self._diary.add(opened.id, pack(seconds, keypoints) if count else None, attempts, counts)
-        with self._lock:
-            del opened.seconds[:count], opened.keypoints[:count], opened.attempts[: len(attempts)]
+            del opened.seconds[:count], opened.keypoints[:count]
+        if count:
+            opened.packed.append(pack(seconds, keypoints))
+            _drop_oldest(opened)
+        for chunk in tuple(opened.packed) or (None,):
+            self._diary.add(opened.id, chunk, attempts, counts)
+            if chunk is not None:
+                opened.packed.popleft()
+            with self._lock:
+                del opened.attempts[: len(attempts)]
+            attempts = []
 
     def _write_sitting(self) -> None:
         with self._lock:
@@ -216,3 +239,11 @@ class SetRecorder:
             with self._lock:
                 self._sitting.put_back(minutes)
             raise
+
+
+def _drop_oldest(opened: OpenSet) -> None:
+    while sum(map(len, opened.packed)) > BACKLOG_BYTES:
+        opened.packed.popleft()
+        if not opened.dropped:
+            warn(f"set {opened.id} of {opened.exercise!r}: its oldest keypoints are dropped, as none can be written")
+        opened.dropped = True

@@ -131,7 +131,8 @@ class TokenGate:
             others = "&".join(part for part in request.url.query.split("&") if not part.startswith("token="))
             place = f"/{path.lstrip('/')}" + (f"?{others}" if others else "")
             response = RedirectResponse(place, status_code=303)
-            response.set_cookie(self._cookie, given, httponly=True, samesite="strict", max_age=30 * 24 * 3600)
+            # A strict one would be withheld from the address that a link on another site is sent on to.
+            response.set_cookie(self._cookie, given, httponly=True, samesite="lax", max_age=30 * 24 * 3600)
             return response
         cookie = request.cookies.get(self._cookie, "")
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")

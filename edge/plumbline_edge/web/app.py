@@ -42,11 +42,11 @@ def _add_probes(app: FastAPI, parts: Parts, stale_after_seconds: float) -> None:
     pipeline = parts.pipeline
 
     def ailment() -> str | None:
-        """Why the service is not well; None when it is."""
+        """Why the service is not well, without names and paths, as anybody may ask; None when it is."""
         if pipeline.failure is not None:
-            return f"stopped by a failure: {pipeline.failure}"
+            return "stopped by a failure"
         if pipeline.frame_age_seconds > stale_after_seconds:
-            return f"no frame for {pipeline.frame_age_seconds:.0f} s from {pipeline.source_name}"
+            return f"no frame for {pipeline.frame_age_seconds:.0f} s"
         return None
 
     @app.get("/metrics", response_class=Response, tags=["probes"])

@@ -7,14 +7,15 @@ import json
 import struct
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Final
 
-from anyio import to_thread
+from anyio import CancelScope, move_on_after, to_thread
 from fastapi import FastAPI, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
+from starlette.types import Message, Receive, Scope, Send
 
 from plumbline_edge.view import LivePicture, TooManyViewers
 from plumbline_edge.web.parts import Parts
@@ -24,6 +25,8 @@ from plumbline_edge.web.static import NO_STORE, PROTECTION
 
 BOUNDARY: Final = "plumbline-picture"
 WAIT_SECONDS: Final = 0.5
+SEND_SECONDS: Final = 10.0
+"""A viewer that takes nothing for so long is dropped, as its place may be another's."""
 LIVE_TYPE: Final = "application/x-plumbline-live"
 LIVE_FORMAT: Final = """\
 Messages one after the other, each two big-endian 32-bit lengths, then so many bytes of JSON, then so many of JPEG
@@ -129,15 +132,40 @@ def _stream(parts: Parts, pictures: Pictures, media_type: str, encode: Encode) -
     except TooManyViewers:
         return problem(503, "too_many_viewers", "as many live pictures are being served as are allowed")
     headers = {**NO_STORE, **PROTECTION}
-    return StreamingResponse(_messages(parts, pictures, viewer, encode), media_type=media_type, headers=headers)
+    return ViewerResponse(viewer, _messages(parts, pictures, encode), media_type, headers)
 
 
-async def _messages(parts: Parts, pictures: Pictures, viewer: ExitStack, encode: Encode) -> AsyncIterator[bytes]:
-    with viewer:
-        while not parts.pipeline.stop_requested.is_set():
-            number, picture = await pictures.next()
-            if message := encode(number, picture if picture is None or parts.view.may_be_sent(picture) else None):
-                yield message
+class ViewerResponse(StreamingResponse):
+    """A stream to one viewer, whose place is free again when it ends, or when nothing of it is taken any more."""
+
+    def __init__(
+        self,
+        place: AbstractContextManager[object],
+        messages: AsyncIterator[bytes],
+        media_type: str,
+        headers: Mapping[str, str],
+    ) -> None:
+        super().__init__(messages, media_type=media_type, headers=headers)
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the end."""
+        with self._place, CancelScope() as sending:
+
+            async def send_in_time(message: Message) -> None:
+                with move_on_after(SEND_SECONDS) as limit:
+                    await send(message)
+                if limit.cancelled_caught:
+                    sending.cancel()
+
+            await super().__call__(scope, receive, send_in_time)
+
+
+async def _messages(parts: Parts, pictures: Pictures, encode: Encode) -> AsyncIterator[bytes]:
+    while not parts.pipeline.stop_requested.is_set():
+        number, picture = await pictures.next()
+        if message := encode(number, picture if picture is None or parts.view.may_be_sent(picture) else None):
+            yield message
 
 
 def _part(_number: int, picture: LivePicture | None) -> bytes:

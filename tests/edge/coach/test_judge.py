@@ -19,7 +19,7 @@ from plumbline_contract.sequence import resample
 from plumbline_contract.skeleton import NUM_KEYPOINTS
 from plumbline_edge.bundle import open_form_bundle
 from plumbline_edge.coach import Coach, load_exercise
-from plumbline_edge.coach.agreement import REMEMBERED_SECONDS, SURE_SECONDS, Agreement
+from plumbline_edge.coach.agreement import REMEMBERED_SECONDS, STALE_SECONDS, SURE_SECONDS, Agreement
 from plumbline_edge.coach.judge import FormJudge, SequenceBuffer
 
 JUDGE = Path(__file__).parents[3] / "models" / "form-judge"
@@ -352,3 +352,40 @@ def test_the_shipped_judge_knows_squats_from_push_ups() -> None:
     verdicts = [judge.update(f / 10, k) for f, k in enumerate(film([Squat()] * 4, "side", 10.0).keypoints_TK3)]
     known = [answer.exercise["squat"] for answer in verdicts[20:] if answer is not None]
     assert np.mean(known) > 0.5
+
+
+def judged(coach: Coach, given: Verdict | None, begins: float, seconds: float) -> None:
+    """The coach's frames, ten a second, of nobody, with this answer to each."""
+    for number in range(round(seconds * RATE_HZ)):
+        coach.update(begins + number / RATE_HZ, np.zeros((NUM_KEYPOINTS, 3)), given)
+
+
+def test_after_a_gap_the_judges_last_word_is_not_repeated() -> None:
+    coach = Coach(SQUAT, agreement=Agreement(SQUAT, THRESHOLDS))
+    judged(coach, verdict(knees_caving_in=1.0), 0.0, 4.0)
+    assert [fault.name for fault in coach.state.faults] == ["knees_caving_in"]
+    judged(coach, None, 20.0, 3.0)
+    assert (coach.state.faults, coach.state.cue) == ((), None)
+    assert coach.state.fault_counts["knees_caving_in"] == 1
+
+
+@pytest.mark.parametrize("lost", ["again", "silent"])
+def test_what_the_judge_silenced_long_ago_may_be_told(lost: str) -> None:
+    agreement = Agreement(SQUAT, THRESHOLDS)
+    coach = Coach(SQUAT, agreement=agreement)
+    judged(coach, verdict(), 0.0, 4.0)
+    assert agreement.spoken_of((SHALLOW,), (SHALLOW,)) == ()
+    if lost == "again":
+        coach.recalibrate()
+    else:
+        judged(coach, None, 4.0, STALE_SECONDS + 0.2)
+    assert agreement.spoken_of((SHALLOW,), (SHALLOW,)) == (SHALLOW,)
+
+
+def test_a_frame_without_an_answer_changes_nothing_for_a_moment() -> None:
+    coach = Coach(SQUAT, agreement=Agreement(SQUAT, THRESHOLDS))
+    judged(coach, verdict(knees_caving_in=1.0), 0.0, 4.0)
+    judged(coach, None, 4.0, STALE_SECONDS - 0.1)
+    assert [fault.name for fault in coach.state.faults] == ["knees_caving_in"]
+    judged(coach, None, 4.0 + STALE_SECONDS, 0.2)
+    assert coach.state.faults == ()

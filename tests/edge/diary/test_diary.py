@@ -6,9 +6,12 @@ import sqlite3
 import threading
 import time
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from tests.edge.diary.sets import Exerciser
 from tests.edge.dots import squats, standing
@@ -16,7 +19,7 @@ from tests.edge.dots import squats, standing
 from plumbline_edge.diary.diary import DAY_SECONDS, MOST_FRAMES, Diary
 from plumbline_edge.diary.entries import SetCounts, SittingMinute
 from plumbline_edge.diary.keypoints import pack, unpack
-from plumbline_edge.diary.recorder import LONGEST_SET_SECONDS, UNSEEN_SECONDS, SetRecorder
+from plumbline_edge.diary.recorder import LONGEST_SET_SECONDS, LONGEST_WAIT_SECONDS, UNSEEN_SECONDS, SetRecorder
 from plumbline_edge.errors import DiaryUnusable, NoSetUnderWay, SetTooLong, SetUnderWay, UnknownSet
 
 
@@ -162,6 +165,132 @@ def test_a_set_ends_with_the_last_frame_that_shows_somebody(tmp_path: Path) -> N
     entry = diary.set(set_id)
     assert (entry.counts.frames, len(diary.track(set_id).seconds_T)) == (frames + 50, frames + 50)
     assert entry.counts.seconds == diary.track(set_id).seconds_T[-1]
+
+
+def test_every_transaction_is_on_the_disk_when_it_ends(tmp_path: Path) -> None:
+    full = 2
+    with Diary(tmp_path / "diary.sqlite3").database.use() as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == full
+
+
+def test_the_set_under_way_is_not_forgotten_however_old_the_clock_makes_it(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    person = Exerciser.of(recorder_of(diary))
+    set_id = person.begin()
+    person.do(squats(1))
+    write_once(person.recorder)
+    frames = person.frames
+    with diary.database.use() as connection:
+        connection.execute("UPDATE sets SET started_at = 0")
+    run_for(person.recorder, 1)
+    assert len(diary.track(set_id).seconds_T) == frames
+    person.do(squats(1))
+    assert person.recorder.end() == set_id
+    assert diary.set(set_id).counts.reps == 2
+    run_for(SetRecorder(diary, 365, 30), 1)
+    assert diary.sets() == []
+
+
+def test_sitting_is_kept_beside_a_set_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    person = Exerciser.of(recorder_of(diary), "sitting")
+    with full_disk(diary, monkeypatch):
+        person.begin()
+        clock = iter(range(10**6, 10**7))
+        monkeypatch.setattr("plumbline_edge.diary.recorder.time.time", lambda: float(next(clock)))
+        person.do([standing(240, 30, 300)] * 20)
+        write_once(person.recorder)
+    assert sum(minute.away_seconds + minute.sitting_seconds for minute in diary.sitting(0, 10**9)) == 19
+
+
+def test_a_full_disk_costs_each_frame_once_and_is_asked_ever_more_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings, packed = list[str](), list[int]()
+    monkeypatch.setattr("plumbline_edge.diary.recorder.warn", warnings.append)
+
+    def noting(seconds: list[float], keypoints: list[npt.NDArray[np.float32]]) -> bytes:
+        packed.append(len(seconds))
+        return pack(seconds, keypoints)
+
+    monkeypatch.setattr("plumbline_edge.diary.recorder.pack", noting)
+    diary = Diary(tmp_path / "diary.sqlite3")
+    person = Exerciser.of(recorder_of(diary))
+    set_id = person.begin()
+    with full_disk(diary, monkeypatch):
+        waits = run_for(person.recorder, 9, person)
+    assert waits == [2, 4, 8, 16, 32, *[LONGEST_WAIT_SECONDS] * 4]
+    assert sum(packed) == person.frames
+    assert warnings == ["no space left"]
+    write_once(person.recorder)
+    assert len(diary.track(set_id).seconds_T) == diary.set(set_id).counts.frames == person.frames
+    assert len(packed) == 9
+
+
+def test_what_waits_for_a_full_disk_is_bounded_and_the_oldest_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings = list[str]()
+    monkeypatch.setattr("plumbline_edge.diary.recorder.warn", warnings.append)
+    monkeypatch.setattr("plumbline_edge.diary.recorder.BACKLOG_BYTES", 1000)
+    diary = Diary(tmp_path / "diary.sqlite3")
+    person = Exerciser.of(recorder_of(diary))
+    set_id = person.begin()
+    with full_disk(diary, monkeypatch):
+        run_for(person.recorder, 20, person)
+    opened = person.recorder.open_set
+    assert opened is not None
+    assert 0 < sum(map(len, opened.packed)) <= 1000
+    assert warnings == [
+        "no space left",
+        f"set {set_id} of 'squat': its oldest keypoints are dropped, as none can be written",
+    ]
+    person.recorder.end()
+    track = diary.track(set_id)
+    assert 0 < len(track.seconds_T) < person.frames
+    assert track.seconds_T[-1] == pytest.approx((person.frames - 1) / 25, abs=0.001)
+
+
+def test_a_set_that_should_have_ended_takes_in_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    person = Exerciser.of(recorder_of(diary))
+    person.begin()
+    opened = person.recorder.open_set
+    assert opened is not None
+    with full_disk(diary, monkeypatch):
+        opened.seen_at -= UNSEEN_SECONDS
+        write_once(person.recorder)
+        person.do([standing(240, 30, 300)] * 20)
+    assert (person.recorder.open_set, opened.frames) == (opened, 0)
+
+
+@contextmanager
+def full_disk(diary: Diary, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing can be added to a set meanwhile."""
+
+    def refuse(*_: object) -> None:
+        raise DiaryUnusable("no space left")
+
+    with monkeypatch.context() as full:
+        full.setattr(diary, "add", refuse)
+        yield
+
+
+def run_for(recorder: SetRecorder, rounds: int, person: Exerciser | None = None) -> list[float]:
+    """Write this often, without waiting, and each time after ten frames of somebody; how long was to be waited."""
+    waits = list[float]()
+
+    class Rounds(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            if len(waits) == rounds:
+                return True
+            waits.append(timeout or 0.0)
+            if person is not None:
+                person.do([standing(240, 30, 300)] * 10)
+            return False
+
+    recorder.run(Rounds())
+    return waits
 
 
 def write_once(recorder: SetRecorder) -> None:

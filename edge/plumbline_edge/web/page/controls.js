@@ -19,13 +19,15 @@ async function attempt(work) {
 }
 
 export function follow(state) {
+  const chosenAnew = state.exercise !== latest?.exercise;
   latest = state;
   showState(state);
   const set = element("set");
   write("set", text(state.set ? "set.stop" : "set.start"));
   set.classList.toggle("stops", Boolean(state.set));
   element("exercise").disabled = Boolean(state.set);
-  if (document.activeElement !== element("exercise")) element("exercise").value = state.exercise;
+  // Somebody who moves through the list is not disturbed, unless another exercise is coached from now on.
+  if (chosenAnew || document.activeElement !== element("exercise")) element("exercise").value = state.exercise;
   press("privacy", state.pixels_hidden);
   element("privacy").disabled = state.pixels_always_hidden;
   press("snooze", state.quiet_seconds > 0);
@@ -40,6 +42,16 @@ async function startOrStop() {
   await ask(ends ? "/api/set/stop" : "/api/set/start", "POST");
   say(text(ends ? "set.ended" : "set.begun"));
   return ask("/api/state");
+}
+
+async function choose() {
+  const list = element("exercise");
+  try {
+    return await ask("/api/exercise", "PUT", { name: list.value });
+  } catch (error) {
+    if (latest) list.value = latest.exercise;
+    throw error;
+  }
 }
 
 async function calibrate() {
@@ -99,7 +111,7 @@ export const titleOf = (name) => [...element("exercise").options].find((option) 
 
 export async function setUpControls() {
   for (const [id, action] of Object.entries(ACTIONS)) element(id).onclick = () => attempt(action);
-  element("exercise").onchange = (event) => attempt(() => ask("/api/exercise", "PUT", { name: event.target.value }));
+  element("exercise").onchange = () => attempt(choose);
   document.addEventListener("keydown", onKey);
   await loadExercises();
 }

@@ -2,7 +2,8 @@
 import { language, text } from "/page/messages.js";
 
 const KEPT = "plumbline.voice";
-export let speaking = localStorage.getItem(KEPT) === "on" || new URLSearchParams(location.search).has("kiosk");
+const kept = localStorage.getItem(KEPT);
+export let speaking = kept === null ? new URLSearchParams(location.search).has("kiosk") : kept === "on";
 
 export function say(words) {
   if (!speaking || !("speechSynthesis" in window)) return;

@@ -1,0 +1,32 @@
+"""What anybody may ask says how the service is, and nothing of where its pictures come from."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from plumbline_edge.web import create_app
+from plumbline_edge.web.access import Access
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [(None, "no frame for 12 s"), (OSError(5, "Input/output error", "/home/somebody/secret"), "stopped by a failure")],
+)
+def test_probes_name_neither_source_nor_failure(path: str, failure: OSError | None, told: str) -> None:
+    pipeline = SimpleNamespace(failure=failure, frame_age_seconds=12.3, source_name="http://camera/secret", ready=True)
+    parts: Any = SimpleNamespace(pipeline=pipeline, view=None, metrics=None, running=None, controls=None, diary=None)
+    app = create_app(parts, Access("a-token-of-some-length"), stale_after_seconds=10.0)
+
+    async def asked() -> httpx.Response:
+        transport = httpx.ASGITransport(app, client=("192.0.2.1", 5000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://pi.local:8080") as visitor:
+            return await visitor.get(path)
+
+    answer = asyncio.run(asked())
+    assert (answer.status_code, answer.json()["error"]["message"]) == (503, told)
