@@ -91,6 +91,7 @@ roll-out: setup ## the fleet by deploy.yml, canary first: INVENTORY=inventory.ym
 
 dist: setup ## wheels of every part, their digests, and a bill of materials of the edge, into dist/
 	rm -rf dist && mkdir dist
+	export PIP_CONSTRAINT=infra/build-constraints.txt PIP_BUILD_CONSTRAINT=infra/build-constraints.txt; \
 	for part in $(SOURCES); do $(BIN)/python $(PIP) wheel --no-deps --wheel-dir dist ./$$part; done
 	$(MAKE) build/bom/.ready
 	build/bom/bin/cyclonedx-py requirements requirements/edge-py312.txt --output-reproducible -o dist/edge.cdx.json

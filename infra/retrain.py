@@ -86,12 +86,34 @@ def said_by(name: str, done: subprocess.CompletedProcess[str]) -> str:
 
 
 def programs(arguments: argparse.Namespace) -> Programs:
-    """As asked for; containers see the run's folder, the data and the keys under the paths that they have here."""
+    """As asked for; containers see the run's folder, the data and the keys under the paths that they have here.
+
+    Raises SystemExit for a path that containers would not see.
+    """
     folders = {"RUNS_DIR": arguments.out.parent, "DATA_DIR": arguments.data_root or arguments.data.parent}
     folders |= {"KEYS_DIR": arguments.keys} if arguments.keys else {}
+    if arguments.containers:
+        _require_seen(arguments, [ROOT, folders["RUNS_DIR"], folders["DATA_DIR"]])
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     known = {"PWD": str(ROOT), "PLUMBLINE_COMMIT": commit.strip()}
     return Programs(arguments.containers, known | {name: str(path.absolute()) for name, path in folders.items()})
+
+
+def _require_seen(arguments: argparse.Namespace, folders: list[Path]) -> None:
+    """Raises SystemExit for a file that is named and lies in none of the folders."""
+    names = ("recorded",) if arguments.judge else ("data", "init", "golden")
+    given = {f"--{name}": path for name in names if (path := getattr(arguments, name)) is not None}
+    # Of what follows --, what is there; programs in containers start in the checkout.
+    values = [word.rpartition("=")[2] for word in arguments.options]
+    given |= {value: ROOT / value for value in values if os.sep in value and (ROOT / value).exists()}
+    # By name and by where links lead: a link inside that leads outside is broken there.
+    seen = [Path(os.path.normpath(folder.absolute())) for folder in folders]
+    real = [folder.resolve() for folder in seen]
+    for name, path in given.items():
+        named = Path(os.path.normpath(path.absolute()))
+        if not (any(map(named.is_relative_to, seen)) and any(map(path.resolve().is_relative_to, real))):
+            listed = ", ".join(map(str, seen))
+            sys.exit(f"error: {name}: {path} is in none of the folders that containers see: {listed}; copy it into one")
 
 
 def make_bundle(arguments: argparse.Namespace, of: Programs) -> Path:

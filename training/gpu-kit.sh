@@ -11,6 +11,7 @@ usage: training/gpu-kit.sh pack LIST.yaml DATA_ROOT KIT [MAX_MB]     here: shard
        training/gpu-kit.sh check KIT                                 there: whether every part has arrived whole
        training/gpu-kit.sh train KIT OUT MINUTES [plumbline-train options]   there: train or go on, then stop by itself
        training/gpu-kit.sh collect OUT FILES [MAX_MB]                there: weights (float16), figures, log in small files
+                 (with the kit that OUT was trained from, named in OUT.kit; KIT=folder: with another)
        training/gpu-kit.sh join FILES OUT                            here: put them together again
 TEXT
   exit 2
@@ -80,16 +81,20 @@ train() { # KIT OUT MINUTES options
   fi
   export PYTHONPATH="$here/contract:$here/training:$kit/site" PYTHONUNBUFFERED=1
   mkdir -p "$(dirname "$out")"
+  (cd "$kit" && pwd) >"$out.kit"
   # SIGINT: the run ends where its last finished epoch is; the same command goes on from there.
   timeout --signal=INT --kill-after=30 "${minutes}m" "$python" -m plumbline_training --data "$kit/data.yaml" --out "$out" \
     "$@" 2>&1 | tr '\r' '\n' | tee -a "$out.log" || [ "${PIPESTATUS[0]}" = 124 ] || [ "${PIPESTATUS[0]}" = 130 ]
 }
 
 collect() { # OUT FILES [MB]
-  local out=$1 files=$2 mb=${3:-15}
+  local out=$1 files=$2 mb=${3:-15} kit=${KIT:-}
+  [ -n "$kit" ] || kit=$(cat "$out.kit") || { echo "error: name the kit: KIT=folder training/gpu-kit.sh collect …" >&2; exit 2; }
   mkdir -p "$files"
-  PYTHONPATH="$here/contract:$here/training:${KIT:-/nonexistent}/site" "$python" -m plumbline_training.half \
+  PYTHONPATH="$here/contract:$here/training:$kit/site" "$python" -m plumbline_training.half \
     "$out/best.pt" "$files/best-half.pt"
+  # An earlier collection may have left more of them.
+  rm -f "$files"/best-half.pt.part-*
   split --bytes "${mb}M" --numeric-suffixes "$files/best-half.pt" "$files/best-half.pt.part-"
   rm "$files/best-half.pt"
   cp "$out"/{metrics.jsonl,run.json,curves.png} "$files/"

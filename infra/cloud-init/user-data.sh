@@ -7,6 +7,8 @@ name=$1
 [ -r "$2" ] || { echo "error: '$2' cannot be read; make a key with ssh-keygen -t ed25519" >&2; exit 2; }
 key=$(cat "$2")
 [[ $key =~ ^(ssh|ecdsa|sk-)[a-z0-9@.-]*\ [A-Za-z0-9+/=]+(\ [^\"\\]*)?$ ]] || { echo "error: '$2' is no public SSH key; give the file that ends with .pub" >&2; exit 2; }
+# Else bash 5.2 puts what was found where the key has a &.
+shopt -u patsub_replacement 2>/dev/null || true
 template=$(cat "$(dirname "$0")/user-data")
 template=${template//hostname: NAME/hostname: $name}
 printf '%s\n' "${template//\"KEY\"/\"$key\"}"

@@ -46,6 +46,13 @@ def test_user_data_names_the_pi_and_lets_the_operator_in(tmp_path: Path, schemas
     assert done.returncode == 0, done.stdout
 
 
+def test_a_comment_of_any_characters_stays_as_it_is(tmp_path: Path) -> None:
+    """In bash 5.2 an & would be replaced by what the template has there."""
+    key = f"{KEY} R&D 100% $HOME `id` \u00e9"
+    content = yaml.safe_load(user_data(tmp_path, "pi-07", key).stdout)
+    assert content["users"][0]["ssh_authorized_keys"] == [key]
+
+
 def test_schema_would_find_a_mistake(tmp_path: Path, schemas: Path) -> None:
     content = yaml.safe_load(user_data(tmp_path, "pi-07", KEY).stdout) | {"packages": "python3"}
     (tmp_path / "user-data").write_text("#cloud-config\n" + yaml.safe_dump(content))

@@ -80,6 +80,22 @@ def test_the_role_tells_who_should_know_and_changes_nothing_else(alertmanager: P
     assert [receiver["name"] for receiver in made["receivers"]] == ["page", "call", "nobody"]
 
 
+def test_the_webhook_comes_beside_those_of_ones_own_receivers(tmp_path: Path) -> None:
+    own = {"url": "http://chat.example.lan/"}
+    routes = {"route": {"receiver": "page"}, "receivers": [{"name": "page", "webhook_configs": [own]}]}
+    (tmp_path / "routes.yml").write_text(yaml.safe_dump(routes))
+    source = INFRA / "ansible/roles/monitoring/templates/alertmanager.yml.j2"
+    template = {"src": str(source), "dest": str(tmp_path / "made.yml")}
+    settings = {
+        "monitoring_routes": str(tmp_path / "routes.yml"),
+        "monitoring_webhook": "http://pager.example.lan/hook",
+    }
+    code, said = play(tmp_path, [{"ansible.builtin.template": template}], **settings)
+    assert code == 0, said
+    (receiver,) = yaml.safe_load((tmp_path / "made.yml").read_text())["receivers"]
+    assert [each["url"] for each in receiver["webhook_configs"]] == [own["url"], settings["monitoring_webhook"]]
+
+
 @pytest.mark.parametrize(
     ("severity", "receiver"), [("critical", "call"), ("warning", "page"), ("info", "nobody"), ("", "page")]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -127,6 +128,16 @@ def test_look_tells_where_links_lead(tmp_path: Path) -> None:
     links = [f"--link={name}={tmp_path / name}" for name in ("current", "previous", "file")]
     look = run("http://127.0.0.1:1", tmp_path, "--look", *links)
     assert look["links"] == {"current": f"{tmp_path}/releases/a", "previous": "", "file": ""}
+
+
+@pytest.mark.parametrize(("state", "updating"), [("activating", True), ("inactive", False), ("", False)])
+def test_look_tells_whether_the_pi_updates_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, updating: bool
+) -> None:
+    (tmp_path / "systemctl").write_text(f'#!/bin/sh\ncase "$*" in *plumbline-update.service*) echo {state};; esac\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert run("http://127.0.0.1:1", tmp_path, "--look")["updating"] is updating
 
 
 def test_every_boot_has_its_own_name(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -43,13 +45,15 @@ def pis(tmp_path: Path) -> dict[str, dict[str, Any]]:
         state.mkdir()
         hosts[name] |= {"state": str(state), "edge_app_config_dir": str(state)}
         (state / "active").symlink_to("bundles/new")
+    (tmp_path / "pi-03/bundles/old").mkdir(parents=True)
     (tmp_path / "pi-03/previous").symlink_to("bundles/old")
     return hosts
 
 
-def _roll_back(tmp_path: Path, pis: dict[str, dict[str, Any]]) -> tuple[int, str]:
+def _roll_back(tmp_path: Path, pis: dict[str, dict[str, Any]], **settings: object) -> tuple[int, str]:
     """Dry, since the swap would go on to systemd."""
-    settings = {"rollback_links": {"bundle": "{{ state }}/active"}, "edge_app_user": "root", "rollback_batch": 1}
+    links = {"bundle": "{{ state }}/active", "app": "{{ state }}/current"}
+    settings |= {"rollback_links": links, "edge_app_user": "root", "rollback_batch": 1}
     shutil.copy(ANSIBLE / "rollback.yml", tmp_path)
     return run_playbook(tmp_path / "rollback.yml", {"edge": {"hosts": pis}}, "--check", "--diff", **settings)
 
@@ -64,12 +68,56 @@ def test_going_back_passes_over_those_that_cannot(tmp_path: Path, pis: dict[str,
     assert "src: bundles/old" in text.replace('"', "")
     assert "TASK [edge_gate : Swap them]" in text
     assert "changed: [pi-02]" not in text
+    assert "check out the commit" not in text
 
 
 def test_going_back_fails_where_nobody_can(tmp_path: Path, pis: dict[str, dict[str, Any]]) -> None:
     code, said = _roll_back(tmp_path, {name: pi for name, pi in pis.items() if name != "pi-03"})
     assert code != 0
     assert "no Pi that answers has a way back" in said
+
+
+def test_a_way_back_leads_to_what_is_there(tmp_path: Path, pis: dict[str, dict[str, Any]]) -> None:
+    (tmp_path / "pi-03/bundles/old").rmdir()
+    code, said = _roll_back(tmp_path, pis)
+    assert code != 0
+    assert re.search(r"run deploy\.yml: (pi-02, pi-03|pi-03, pi-02)", " ".join(said.split()))
+
+
+def test_after_the_program_went_back_the_next_step_is_told(tmp_path: Path, pis: dict[str, dict[str, Any]]) -> None:
+    for name in ("new", "old"):
+        (tmp_path / "pi-03/releases" / name).mkdir(parents=True)
+    for link, name in (("current", "new"), ("previous", "old")):
+        (tmp_path / "pi-03" / link).unlink(missing_ok=True)
+        (tmp_path / "pi-03" / link).symlink_to(tmp_path / "pi-03/releases" / name)
+    code, said = _roll_back(tmp_path, pis, what="app")
+    assert code == 0, said
+    text = " ".join(said.split())
+    assert f"src: {tmp_path}/pi-03/releases/old" in text.replace('"', "")
+    assert "before any deploy.yml check out the commit that these Pis run now" in text
+
+
+def _included(tasks: list[dict[str, Any]]) -> list[str]:
+    """Names of the tasks in their order; an included role's as role/file."""
+    found = []
+    for task in tasks:
+        role = task.get("ansible.builtin.include_role", {})
+        found.append(f"{role['name']}/{role.get('tasks_from', 'main')}" if role else task["name"])
+    return found
+
+
+def test_the_pis_own_update_is_stopped_before_links_are_read_and_the_service_is_touched() -> None:
+    (hold,) = (play for play in yaml.safe_load((ANSIBLE / "deploy.yml").read_text()) if "Hold back" in play["name"])
+    held = _included(hold["tasks"])
+    assert (
+        held.index("Stop an update that is under way") < held.index("edge_bundle/plan") < held.index("edge_bundle/hold")
+    )
+    look, *_ = yaml.safe_load((ANSIBLE / "rollback.yml").read_text())
+    way_back = _included(look["tasks"])
+    assert way_back.index("edge_bundle/stop") < way_back.index("edge_gate/way_back")
+    back = _included(yaml.safe_load((ANSIBLE / "roles/edge_gate/tasks/back_to_previous.yml").read_text()))
+    order = ["edge_bundle/hold", "edge_bundle/stop", "See what is active and what was before", "Swap them"]
+    assert [name for name in back if name in order] == order
 
 
 def _stub(folder: Path, *roles: str, **tasks: list[dict[str, Any]]) -> None:
@@ -91,12 +139,22 @@ def _stub(folder: Path, *roles: str, **tasks: list[dict[str, Any]]) -> None:
     ],
 )
 def test_no_rollout_without_the_canary(
-    tmp_path: Path, pis: dict[str, dict[str, Any]], away: str, options: tuple[str, ...], goes_on: bool
+    tmp_path: Path,
+    pis: dict[str, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    away: str,
+    options: tuple[str, ...],
+    goes_on: bool,
 ) -> None:
     """pi-01 is the one that does not answer."""
     shutil.copy(ANSIBLE / "deploy.yml", tmp_path)
+    (tmp_path / "tasks").mkdir()
+    shutil.copy(ANSIBLE / "tasks/stop_update.yml", tmp_path / "tasks")
     _stub(tmp_path, "edge_app", wheels=[])
-    _stub(tmp_path, "edge_bundle", plan=[{"ansible.builtin.fail": {"msg": "went on"}}])
+    (tmp_path / "systemctl").write_text("#!/bin/sh\necho activating\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    _stub(tmp_path, "edge_bundle", stop=[], plan=[{"ansible.builtin.fail": {"msg": "went on"}}])
     canaries = {name: pi for name, pi in pis.items() if (name == "pi-01") == (away == "canary")}
     others = {name: pi for name, pi in pis.items() if name not in canaries}
     edge = {"children": {"canary": {"hosts": canaries}, "fleet": {"hosts": others}}}
@@ -105,6 +163,8 @@ def test_no_rollout_without_the_canary(
     text = " ".join(said.split())
     assert ("before the canaries, and these do not answer: pi-01;" in text) is not goes_on, said
     assert ("went on" in text) is goes_on, said
+    # Where an update was stopped, what it left is looked at once more.
+    assert text.count("TASK [edge_gate : Look at the Pi]") == 1 + goes_on
     assert "PLAY [Report]" not in said
 
 

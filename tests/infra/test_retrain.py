@@ -9,10 +9,11 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from infra.retrain import Programs, make_bundle, make_judge, release
+from infra.retrain import SAMPLE_CLIP, Programs, make_bundle, make_judge, programs, release
 from tests.infra.machine import ROOT
 
 MANIFEST = {"name": "hrnet-tiny", "version": "0.5.1"}
@@ -155,6 +156,50 @@ def test_a_draft_is_converted_again_and_a_finished_bundle_is_not(tmp_path: Path,
         assert make(_arguments(tmp_path), programs) == bundle
         assert bool(programs.asked) == ("plumbline-seal" in programs.names) == (not sealed)
         assert json.loads((bundle / "manifest.json").read_bytes())["version"] == "0.5.1"
+
+
+@pytest.mark.parametrize(
+    ("changed", "refused"),
+    [
+        ({}, None),
+        ({"init": "data/teacher.pt"}, None),
+        ({"init": "teacher.pt"}, "--init"),
+        ({"init": "data/link.pt"}, "--init"),
+        ({"init": "data/../teacher.pt"}, "--init"),
+        ({"data": "lists/data.yaml"}, "--data"),
+        ({"golden": "clip.mp4"}, "--golden"),
+        ({"recorded": "form.npz"}, None),
+        ({"recorded": "form.npz", "judge": True}, "--recorded"),
+        ({"data": "lists/data.yaml", "judge": True}, None),
+        ({"options": ["--calibration=photos/pushups"]}, "photos/pushups"),
+        ({"options": ["--calibration", "data/photos", "--calibration-samples", "24"]}, None),
+    ],
+)
+def test_a_file_that_containers_would_not_see_is_refused_before_anything_runs(
+    tmp_path: Path, changed: dict[str, Any], refused: str | None
+) -> None:
+    for folder in ("data/photos", "photos/pushups", "lists"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "data/link.pt").symlink_to(tmp_path / "teacher.pt")
+    arguments = _arguments(tmp_path, *(_below(tmp_path, word) for word in changed.get("options", [])))
+    paths = {name: tmp_path / value for name, value in changed.items() if isinstance(value, str)}
+    known = {"data": tmp_path / "data/list.yaml", "golden": SAMPLE_CLIP, "out": tmp_path / "runs/0.5.1"} | paths
+    given = {**vars(arguments), "judge": False, **changed, **known, "options": arguments.options, "keys": None}
+    asked = argparse.Namespace(**given, containers=True)
+    asked.data_root = tmp_path / "data"
+    if refused is None:
+        assert programs(asked).environment["DATA_DIR"] == str(tmp_path / "data")
+        return
+    with pytest.raises(SystemExit, match=f"error: .*{refused}: .* is in none of the folders that containers see: /"):
+        programs(asked)
+    asked.containers = False
+    assert not programs(asked).containers
+
+
+def _below(folder: Path, word: str) -> str:
+    """The option with its path, if it has one, below the folder."""
+    name, equals, value = word.rpartition("=")
+    return f"{name}{equals}{folder / value}" if "/" in value else word
 
 
 def test_versions_of_the_workflow_are_above_the_shipped_one() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -286,6 +287,161 @@ def test_a_hold_lasts_from_now_though_an_older_one_is_there(tmp_path: Path) -> N
         assert hold.read_text().startswith("rollout of a 1.4.0, 2")
         assert time.time() - hold.stat().st_mtime < 60
         os.utime(hold, (0, 0))
+
+
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >>{folder}/asked
+[ "$1" = show ] && printf '%s\\n' LoadState={load} ActiveState={state}
+exit 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("load", "state", "options", "stopped"),
+    [
+        ("loaded", "activating", (), True),
+        ("loaded", "inactive", (), False),
+        ("loaded", "failed", (), False),
+        ("not-found", "inactive", (), False),
+        ("loaded", "activating", ("--check",), False),
+    ],
+)
+def test_an_update_under_way_is_stopped_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: str, state: str, options: tuple[str, ...], stopped: bool
+) -> None:
+    (tmp_path / "systemctl").write_text(SYSTEMCTL.format(folder=tmp_path, load=load, state=state))
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    include = {"ansible.builtin.include_role": {"name": "edge_bundle", "tasks_from": "stop"}}
+    code, said = play(tmp_path, [include], *options)
+    assert code == 0, said
+    assert f"changed={int(stopped)} " in said
+    asked = (tmp_path / "asked").read_text() if (tmp_path / "asked").exists() else ""
+    assert ("stop plumbline-update.service" in asked.replace("'", "")) is stopped
+
+
+def test_pruning_keeps_what_the_links_lead_to(tmp_path: Path) -> None:
+    """A second turn finds its release current already, and a newer one than the way back lies about."""
+    oldest = ("old", "older", "oldest")
+    for age, name in enumerate(("current", "tried", "previous", *oldest)):
+        (tmp_path / "releases" / name).mkdir(parents=True)
+        os.utime(tmp_path / "releases" / name, (10_000 - age, 10_000 - age))
+    (tmp_path / "current").symlink_to(tmp_path / "releases/current")
+    now = str(tmp_path / "releases/current")
+    settings = {"python_release_root": str(tmp_path), "python_release_path": now, "python_release_before": now}
+    prune = {"ansible.builtin.include_role": {"name": "python_release", "tasks_from": "prune"}}
+
+    def left(keep: int) -> set[str]:
+        code, said = play(tmp_path, [prune], python_release_keep=keep, **settings)
+        assert code == 0, said
+        return {path.name for path in (tmp_path / "releases").iterdir()}
+
+    assert left(3) == {"current", "tried", "previous"}
+    (tmp_path / "previous").symlink_to(tmp_path / "releases/previous")
+    assert left(2) == {"current", "previous"}
+    assert left(1) == {"current", "previous"}
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd orders units")
+def test_the_firewall_makes_no_boot_of_a_cloud_image_a_cycle(tmp_path: Path) -> None:
+    """cloud-init comes after the network's beginning and before sysinit.target, which services come after."""
+    (block,) = yaml.safe_load((ANSIBLE / "roles/edge_host/tasks/firewall.yml").read_text())
+    (content,) = (
+        copied["content"] for task in block["block"] if "content" in (copied := task.get("ansible.builtin.copy", {}))
+    )
+    assert {"Before=network-pre.target shutdown.target", "WantedBy=sysinit.target"} <= set(content.splitlines())
+    cloud = "[Unit]\nDefaultDependencies=no\nAfter=network-pre.target\nBefore=sysinit.target\n"
+    units = {"plumbline-firewall.service": content, "cloud-init.service": f"{cloud}[Service]\nExecStart=/bin/true\n"}
+    wanted = tmp_path / "sysinit.target.wants"
+    wanted.mkdir()
+
+    def verified() -> str:
+        for name, unit in units.items():
+            (tmp_path / name).write_text(unit)
+            (wanted / name).unlink(missing_ok=True)
+            (wanted / name).symlink_to(tmp_path / name)
+        known = {**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"}
+        command = ["systemd-analyze", "verify", "multi-user.target"]
+        return subprocess.run(command, env=known, capture_output=True, text=True, check=False).stderr
+
+    assert "ordering cycle" not in verified()
+    units["plumbline-firewall.service"] = content.replace("DefaultDependencies=no\n", "")
+    assert "ordering cycle" in verified()
+
+
+def test_a_pi_reports_where_it_is_named_and_has_a_token(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret-of-pi-02\n")
+    tasks = [task for task in _tasks("edge_bundle/tasks/follow.yml") if "ansible.builtin.systemd_service" not in task]
+    tasks = [task for task in tasks if task["name"] != "Write the units of its own updates"]
+    (write,) = (task for task in tasks if "ansible.builtin.template" in task)
+    write["ansible.builtin.template"]["src"] = str(ANSIBLE / "roles/edge_bundle/templates/update.env.j2")
+    defaults = yaml.safe_load((ANSIBLE / "roles/edge_bundle/defaults/main.yml").read_text())
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    places = defaults | {"edge_bundle_config_dir": str(folder)}
+    code, said = play(tmp_path, tasks, **places)
+    assert code == 0, said
+    assert "DEVICE" not in (folder / "update.env").read_text()
+    assert not (folder / "device.token").exists()
+
+    named = {"edge_bundle_device": "pi-02", "edge_bundle_device_token_file": str(tmp_path / "token")}
+    further = {"edge_bundle_environment": {"PLUMBLINE_EDGE_TIMEOUT_SECONDS": 20}}
+    code, said = play(tmp_path, tasks, "--diff", "-vvv", **(places | named | further))
+    assert code == 0, said
+    assert "secret-of-pi-02" not in said
+    assert (folder / "device.token").stat().st_mode & 0o777 == 0o640
+    lines = (folder / "update.env").read_text().splitlines()
+    reports = ["PLUMBLINE_EDGE_DEVICE=pi-02", f"PLUMBLINE_EDGE_DEVICE_TOKEN_FILE={folder}/device.token"]
+    assert lines[-3:] == [*reports, "PLUMBLINE_EDGE_TIMEOUT_SECONDS=20"]
+    code, said = play(tmp_path, tasks, **(places | named | further))
+    assert "changed=0 " in said
+
+
+def test_a_pi_that_should_report_without_a_token_is_told_before_anything_changes(tmp_path: Path) -> None:
+    include = {"ansible.builtin.include_role": {"name": "edge_bundle", "tasks_from": "plan"}}
+    named = {"edge_bundle_registry": "http://127.0.0.1:1", "edge_bundle_device": "pi-02"}
+    code, said = play(tmp_path, [include], "--check", **named)
+    assert code != 0
+    assert "make a token on the registry's host" in " ".join(said.split())
+
+
+def test_an_operators_token_of_another_control_host_is_not_ended(tmp_path: Path) -> None:
+    known = tmp_path / "state/tokens.json"
+    known.parent.mkdir()
+    tasks = [task for task in _tasks("registry_host/tasks/trust.yml") if task["name"] not in WITH_A_REGISTRY]
+    (make,) = (task for task in tasks if task["name"] == "Make a token")
+    make["ansible.builtin.command"] = {"cmd": "echo made"}
+    file = tmp_path / "operator.token"
+    places = {
+        "registry_host_token_file": str(file),
+        "registry_host_state_name": f"../..{known.parent}",
+        "registry_host_root": "/opt/plumbline-registry",
+        "registry_host_user": "plumbline-registry",
+    }
+    known.write_text(json.dumps({"operator": {"sha256": "secret-hash"}, "signer": {}}))
+    code, said = play(tmp_path, tasks, "-vvv", **places)
+    assert code != 0
+    text = " ".join(said.split())
+    assert f"{file} is missing, and the registry on localhost knows an operator's token already: copy the file" in text
+    assert "plumbline-registry token --name operator --scope admin" in text
+    assert "secret-hash" not in said
+    assert not file.exists()
+
+    for content in (json.dumps({"signer": {}}), None):
+        known.unlink() if content is None else known.write_text(content)
+        code, said = play(tmp_path, tasks, **places)
+        assert code == 0, said
+        assert file.read_text() == "made\n"
+        file.unlink()
+
+    known.write_text(json.dumps({"operator": {}}))
+    file.write_text("this one\n")
+    code, said = play(tmp_path, tasks, **places)
+    assert code == 0, said
+    assert "changed=0 " in said
+
+
+WITH_A_REGISTRY = ("Wait until it is ready", "Make the keys")
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,12 @@ for module in sys.argv[1].split():
 """
 """Imports modules where there are but torch, numpy, what these need, and the distributions that are named."""
 
+SEEN = """
+from pathlib import Path
+
+Path(__file__).with_name("seen").touch()
+"""
+
 
 def kit(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHON": sys.executable, "WHEELS": "no", "OMP_NUM_THREADS": "1"}
@@ -67,14 +73,28 @@ def test_the_whole_way_there_and_back(make_dataset: MakeDataset, tmp_path: Path)
     kit("take", *parts, there)
     assert "is whole" in kit("check", there).stdout
     options = ["--recipe", "tiny", "--batch-size", 8, "--quiet"]
-    kit("train", there, run, 5, *options)
+    kit("train", os.path.relpath(there), run, 5, *options)
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
+    # What only the kit has is found without being named again, from elsewhere too.
+    assert Path(f"{run}.kit").read_text() == f"{there}\n"
+    (there / "site/sitecustomize.py").write_text(SEEN)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/best-half.pt.part-99").write_text("of an earlier, larger collection")
     kit("collect", run, tmp_path / "files", 1)
+    assert (there / "site/seen").exists()
     kit("join", tmp_path / "files", tmp_path / "joined")
     joined, best = (load_checkpoint(folder / "best.pt") for folder in (tmp_path / "joined", run))
     for name, value in weights_of(best).items():
         torch.testing.assert_close(weights_of(joined)[name].float(), value.float(), atol=1e-3, rtol=1e-3)
     assert json.loads((tmp_path / "joined" / "run.json").read_text())["train"][0]["id"] == "made"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="coreutils")
+def test_collecting_from_an_unknown_kit_asks_for_it(tmp_path: Path) -> None:
+    done = kit("collect", tmp_path / "run", tmp_path / "files", check=False)
+    assert done.returncode == 2
+    assert "name the kit: KIT=folder" in done.stderr
+    assert not (tmp_path / "files").exists()
 
 
 def imported(modules: str, wheels: set[str]) -> str:

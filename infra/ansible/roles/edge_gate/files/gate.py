@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import re
+import subprocess
 import sys
 import time
 import urllib.error
@@ -171,6 +172,16 @@ def boot() -> str:
     return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{first_process[19]}"
 
 
+def is_updating() -> bool:
+    """Whether the Pi's own update runs; that of a oneshot unit is *activating* until it ends."""
+    show = ["systemctl", "show", "--property=ActiveState", "--value", "plumbline-update.service"]
+    try:
+        state = subprocess.run(show, capture_output=True, text=True, check=False).stdout.strip()
+    except FileNotFoundError:
+        return False
+    return state in ("activating", "active", "deactivating")
+
+
 def targets(links: list[str]) -> dict[str, str]:
     """NAME=PATH -> where the link at PATH leads, by NAME; empty where there is none."""
     named = [(name, Path(path)) for name, _, path in (link.partition("=") for link in links)]
@@ -220,7 +231,7 @@ def main() -> int:
     parser.add_argument("--p95-before", type=float)
     arguments = parser.parse_args()
     if arguments.look:
-        print(json.dumps({"boot": boot(), "links": targets(arguments.link)}))
+        print(json.dumps({"boot": boot(), "links": targets(arguments.link), "updating": is_updating()}))
     elif arguments.measure:
         look = measure(arguments.url, arguments.window_seconds)
         print(json.dumps({} if look is None else asdict(look)))
