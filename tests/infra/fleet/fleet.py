@@ -29,6 +29,8 @@ FRAMES_PER_SECOND = 2.0
 NAME = "hrnet-edge-s"
 REGISTRY = f"http://{HUB.ip}:8100"
 PROMETHEUS = f"http://{HUB.ip}:9090"
+WHEELS = LAB / "fleet-wheels"
+"""Built anew only where sources changed."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def _edge(folder: Path) -> dict[str, object]:
         "edge_bundle_update_after_boot": "5s",
         "edge_bundle_update_spread": "1s",
         "edge_bundle_watch_seconds": 5,
-        "edge_app_wheels_dir": str(folder / "wheels"),
+        "edge_app_wheels_dir": str(WHEELS),
         "edge_app_wheelhouse": str(wheelhouse()),
         "edge_app_host": "0.0.0.0",  # noqa: S104 (the lab's network ends at this machine)
         "edge_app_source": CLIP_ON_PI,
@@ -139,7 +141,7 @@ def _registry(folder: Path) -> dict[str, object]:
         "registry_host_address": "0.0.0.0",  # noqa: S104
         "registry_host_keys_dir": str(folder / "keys"),
         "registry_host_token_file": str(folder / "operator.token"),
-        "registry_host_wheels_dir": str(folder / "wheels-registry"),
+        "registry_host_wheels_dir": str(LAB / "fleet-wheels-registry"),
         "registry_host_wheelhouse": str(wheelhouse("registry")),
     }
 

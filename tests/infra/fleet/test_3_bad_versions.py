@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.infra.fleet.bad_versions import CRASHES, NEVER_READY, bad_program, ten_times_slower, wrong_keypoints
-from tests.infra.fleet.fleet import CANARY, PIS, PROMETHEUS, REST, Fleet
+from tests.infra.fleet.fleet import CANARY, PIS, PROMETHEUS, REST, WHEELS, Fleet
 from tests.infra.fleet.pis import Run
 from tests.infra.machine import wait_for
 from tests.infra.servers import query_by
@@ -67,7 +67,7 @@ def test_ten_times_slower(fleet: Fleet, tmp_path: Path) -> None:
 
 @pytest.mark.fleet_long
 def test_crashes(fleet: Fleet, tmp_path: Path) -> None:
-    wheels = bad_program(fleet.folder / "wheels", tmp_path / "wheels", CRASHES)
+    wheels = bad_program(WHEELS, tmp_path / "wheels", CRASHES)
     with _everything_stays(fleet):
         run = fleet.play("deploy.yml", "-e", f"edge_app_wheels_dir={wheels}", "-e", "edge_app_build_wheels=false")
         _stopped_at_the_canary(fleet, run, "the watch")
@@ -75,7 +75,7 @@ def test_crashes(fleet: Fleet, tmp_path: Path) -> None:
 
 @pytest.mark.fleet_long
 def test_never_ready(fleet: Fleet, tmp_path: Path) -> None:
-    wheels = bad_program(fleet.folder / "wheels", tmp_path / "wheels", NEVER_READY)
+    wheels = bad_program(WHEELS, tmp_path / "wheels", NEVER_READY)
     with _everything_stays(fleet):
         run = fleet.play("deploy.yml", "-e", f"edge_app_wheels_dir={wheels}", "-e", "edge_app_build_wheels=false")
         _stopped_at_the_canary(fleet, run, "not ready after")
