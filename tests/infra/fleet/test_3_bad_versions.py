@@ -77,7 +77,8 @@ def test_crashes(fleet: Fleet, tmp_path: Path) -> None:
 def test_never_ready(fleet: Fleet, tmp_path: Path) -> None:
     wheels = bad_program(WHEELS, tmp_path / "wheels", NEVER_READY)
     with _everything_stays(fleet):
-        run = fleet.play("deploy.yml", "-e", f"edge_app_wheels_dir={wheels}", "-e", "edge_app_build_wheels=false")
+        given = (f"edge_app_wheels_dir={wheels}", "edge_app_build_wheels=false", "edge_gate_ready_seconds=12")
+        run = fleet.play("deploy.yml", *(part for each in given for part in ("-e", each)))
         _stopped_at_the_canary(fleet, run, "not ready after")
 
 
