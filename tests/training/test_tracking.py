@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -103,6 +103,15 @@ def test_a_run_that_is_terminated_is_no_longer_running(make_dataset: MakeDataset
     assert _ending(out) == ("KILLED", True)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt here, whatever runs the tests made of it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("statement", ["commit", "before_cursor_execute"])
 def test_an_interruption_amid_a_transaction_waits_for_its_end(tmp_path: Path, statement: str) -> None:
     from mlflow.tracking import MlflowClient
@@ -126,18 +135,17 @@ def test_an_interruption_amid_a_transaction_waits_for_its_end(tmp_path: Path, st
             event.listen(Engine, statement, interrupt)
             tracker.epoch({"epoch": 1, "loss": 0.5}, out)
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
             train()
     finally:
         event.remove(Engine, statement, interrupt)
-        signal.signal(signal.SIGINT, before)
     assert _ending(out) == ("KILLED", True)
     run_id = json.loads((out / RUN_ID_FILE).read_text())["run_id"]
     assert [item.value for item in MlflowClient(local_uri(out)).get_metric_history(run_id, "loss")] == [0.5]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_while_the_run_is_made_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "run"
     out.mkdir()
@@ -154,15 +162,12 @@ def test_an_interruption_while_the_run_is_made_ends_it(tmp_path: Path, monkeypat
         with tracked(tracker, recipes.tiny(), out):
             raise AssertionError("it was interrupted before")
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            train()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        train()
     assert _ending(out) == ("KILLED", True)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_interruption_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "run"
     out.mkdir()
@@ -178,12 +183,8 @@ def test_a_second_interruption_waits_for_nothing(tmp_path: Path, monkeypatch: py
             reached.append("two")
 
     monkeypatch.setattr(tracker, "_api", Slow())
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            tracker.end("FINISHED")
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        tracker.end("FINISHED")
     assert reached == ["one"]
 
 

@@ -74,10 +74,12 @@ def _whole() -> Iterator[None]:
             signal.default_int_handler(number, frame)
         held.append(number)
 
-    handlers = {}
-    if threading.current_thread() is threading.main_thread():
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    may_hold = threading.current_thread() is threading.main_thread()
+    handlers = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if may_hold and callable(handler := signal.getsignal(number))
+    }
     for number in handlers:
         signal.signal(number, hold)
     try:
