@@ -23,7 +23,6 @@ from plumbline_edge.coach.exercises import load_exercise
 from plumbline_edge.errors import Interrupted, InvalidSettings
 from plumbline_edge.health import HealthWatch
 from plumbline_edge.journal import read_journal
-from plumbline_edge.kiosk import local_url, own_profile, run_kiosk
 from plumbline_edge.logs import configure, event
 from plumbline_edge.registry_client import RegistryClient
 from plumbline_edge.report import Reporter, reporter_of
@@ -187,6 +186,8 @@ def bench_command(arguments: argparse.Namespace) -> int:
 
 def kiosk_command(arguments: argparse.Namespace) -> int:
     """`plumbline-edge kiosk`."""
+    from plumbline_edge.kiosk import local_url, own_profile, run_kiosk
+
     settings = load_settings(arguments.config, host=arguments.host, port=arguments.port, state=arguments.state)
     url = arguments.url or local_url(settings)
     with _stopped_by_signals() as stop:

@@ -41,8 +41,8 @@ from plumbline_edge.speech import Speaker
 from plumbline_edge.status import StatusLine
 from plumbline_edge.update_metrics import UpdateMetrics
 from plumbline_edge.view import LiveView
-from plumbline_edge.web import create_app
 from plumbline_edge.web.access import Access, access_of
+from plumbline_edge.web.app import create_app
 from plumbline_edge.web.parts import Parts
 
 METER_WINDOW_SECONDS: Final = 5.0

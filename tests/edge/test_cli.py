@@ -126,6 +126,13 @@ def test_pictures_without_a_person(edge: Edge, tmp_path: Path) -> None:
         }  # fmt: skip
 
 
+def test_commands_start_without_the_pages_framework() -> None:
+    """It takes a Pi seconds to import, and a Pi asks for an update every hour."""
+    script = "import sys; import plumbline_edge.cli; print({'fastapi', 'uvicorn'} & sys.modules.keys() or 'none')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "none\n"
+
+
 def test_bench_names_the_bundle_and_the_device(edge: Edge, tmp_path: Path) -> None:
     lines = edge("bench", DOTS_INT8).out.splitlines()
     assert "precision=int8" in lines[0]

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from plumbline_edge.web import create_app
 from plumbline_edge.web.access import Access
+from plumbline_edge.web.app import create_app
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
