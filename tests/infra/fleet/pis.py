@@ -73,6 +73,10 @@ class Pi:
         """Whether a service that began after that is ready."""
         return self.is_ready() and self.metric("process_start_time_seconds") > start_time_seconds
 
+    def is_held(self) -> bool:
+        """Whether it takes nothing by itself."""
+        return self.ssh("sudo test -e /etc/plumbline/hold && echo held || echo free") == "held"
+
     def is_ready(self) -> bool:
         return httpx.get(f"{self.url}/readyz").status_code == 200
 
