@@ -148,7 +148,7 @@ up() {
 on() {
   local name=$1
   shift
-  ssh -i "$KEY" -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR -o BatchMode=yes -o ConnectTimeout=2 \
+  ssh -i "$KEY" -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR -o BatchMode=yes -o ConnectTimeout=2 -o ServerAliveInterval=5 \
     "pi@$(cat "$LAB/pis/$name/ip")" "$@"
 }
 

@@ -48,12 +48,13 @@ class Fleet:
         return self.folder / "keys"
 
     def play(self, playbook: str, *arguments: str) -> Run:
-        """Run a playbook; its report, when there is one, is `self.report`, and what it printed is last.log."""
+        """Run a playbook; its report, if any, is `self.report`; what it printed stays in NUMBER-PLAYBOOK.log."""
         (self.folder / "report.md").unlink(missing_ok=True)
         # The size of a batch is a play's own, which no variable of a host reaches.
         settings = ("-e", f"deploy_report={self.folder / 'report.md'}", "-e", "deploy_batch=100%")
         run = play(playbook, self.inventory, *settings, *arguments)
-        (self.folder / "last.log").write_text(run.output)
+        number = len(list(self.folder.glob("*.log"))) + 1
+        (self.folder / f"{number:02}-{Path(playbook).stem}.log").write_text(f"{run.output}\n{run.seconds:.0f} s\n")
         return run
 
     @property
