@@ -61,13 +61,18 @@ def fill(labelled_K3: npt.NDArray[np.float32], taught_K3: npt.NDArray[np.float32
     return filled
 
 
-def look_twice(teacher: Predictor, picture: Image, box: Box) -> npt.NDArray[np.float32]:
-    """A teacher's keypoints (K, 3), averaged with those of the mirrored picture; the lower score of both."""
+def both_looks(teacher: Predictor, picture: Image, box: Box) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """A teacher's keypoints (K, 3) in a picture and, brought back, in its mirror image."""
     last_x = picture.shape[1] - 1
     as_is_K3 = teacher(picture, [box])[0]
     mirrored_box = replace(box, centre_x=last_x - box.centre_x)
     mirrored_K3 = teacher(np.ascontiguousarray(picture[:, ::-1]), [mirrored_box])[0][list(MIRROR)]
     mirrored_K3[:, 0] = last_x - mirrored_K3[:, 0]
+    return as_is_K3, mirrored_K3
+
+
+def mean_of_looks(as_is_K3: npt.NDArray[np.float32], mirrored_K3: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Both looks' mean; the lower score of both."""
     both_K3 = (as_is_K3 + mirrored_K3) / 2
     both_K3[:, 2] = np.minimum(as_is_K3[:, 2], mirrored_K3[:, 2])
     return np.asarray(both_K3, np.float32)
@@ -98,7 +103,7 @@ def relabel(
     box = box_from_keypoints(keypoints_K3)
     if box is None:
         return item
-    seen = [look_twice(teacher, picture, box.padded(1.3)) for teacher in teachers]
+    seen = [mean_of_looks(*both_looks(teacher, picture, box.padded(1.3))) for teacher in teachers]
     opinions = [taught_K3 for taught_K3 in seen if agrees(keypoints_K3, taught_K3)]
     tally.unseen += not opinions
     if opinions and mend:
