@@ -30,6 +30,7 @@ BODY: Final = (
     (Keypoint.RIGHT_EAR, Keypoint.RIGHT_SHOULDER),
 )
 """What keeps its length: the limbs, and the head on its neck."""
+SHOULDERS: Final = (Keypoint.LEFT_SHOULDER, Keypoint.RIGHT_SHOULDER)
 ITERATIONS: Final = 12
 ITERATIONS_FROM_GUESS: Final = 3
 STAY, PLANT, LENGTH, RULE, FREE, KEEP, SHRINK = 0.02, 40.0, 30.0, 40.0, 0.3, 1.5, 0.7
@@ -88,6 +89,7 @@ def corrected(
         points_K2 += move_K2
         if np.abs(move_K2).max() < 1e-3:
             break
+    _turn_face(pose, start_K2, points_K2)
     return np.where(pose.seen_K[:, None], points_K2 * torso_px, 0.0)
 
 
@@ -110,9 +112,14 @@ def with_lengths_of(pose: Pose, points_K2: Points, torso_px: float) -> Points:
             a[0], a[1] = a[0] - share * right, a[1] - share * down
             b[0], b[1] = b[0] + share * right, b[1] + share * down
     points_K2 = np.array(at)
-    face = [keypoint for keypoint in FACE if pose.seen_K[keypoint]]
-    points_K2[face] = _turned(pose.keypoints_K3[face, :2], points_K2[face])
+    _turn_face(pose, pose.keypoints_K3[:, :2], points_K2)
     return points_K2
+
+
+def _turn_face(pose: Pose, was_K2: Points, points_K2: Points) -> None:
+    """Give the face the shape and size that it had, in place: turned and moved as a whole."""
+    face = [keypoint for keypoint in FACE if pose.seen_K[keypoint]]
+    points_K2[face] = _turned(was_K2[face], points_K2[face])
 
 
 def _turned(points_N2: Points, near_N2: Points) -> Points:
@@ -133,6 +140,28 @@ def _spots(points_K2: Points, pose: Pose) -> Spots:
 def _spot_list(points_K2: Points, pose: Pose) -> list[Spot | None]:
     rows = zip(points_K2.tolist(), pose.keypoints_K3[:, 2].tolist(), pose.seen_K.tolist(), strict=True)
     return [Spot(x, y, score) if seen else None for (x, y), score, seen in rows]
+
+
+def _face_rows(pose: Pose, start_K2: Points) -> Points:
+    """Derivatives (rows, 2 x 17) of what is 0 while the face keeps its shape and turns as the head does on the neck.
+
+    Its points are too near one another to be limbs. As complex numbers, each lies from the face's middle as it did at
+    the start, times how the way there from the shoulders has turned and grown since: linear in all points.
+    """
+    face = [keypoint for keypoint in FACE if pose.seen_K[keypoint]]
+    shoulders = [keypoint for keypoint in SHOULDERS if pose.seen_K[keypoint]]
+    middle_K, neck_K = np.zeros(NUM_KEYPOINTS), np.zeros(NUM_KEYPOINTS)
+    middle_K[face], neck_K[shoulders] = 1 / max(len(face), 1), 1 / max(len(shoulders), 1)
+    plane_K = start_K2[:, 0] + 1j * start_K2[:, 1]
+    neck = complex((middle_K - neck_K) @ plane_K) if shoulders else 0j
+    rows = np.zeros((len(face), 2, NUM_KEYPOINTS, 2))
+    for row, keypoint in zip(rows, face, strict=True):
+        from_middle_K = np.eye(NUM_KEYPOINTS)[keypoint] - middle_K
+        share = complex(from_middle_K @ plane_K) / neck if abs(neck) >= SHORT else 0j
+        row[0, :, 0] = row[1, :, 1] = from_middle_K - share.real * (middle_K - neck_K)
+        row[0, :, 1] = share.imag * (middle_K - neck_K)
+        row[1, :, 0] = -share.imag * (middle_K - neck_K)
+    return rows.reshape(-1, 2 * NUM_KEYPOINTS)
 
 
 class _Problem:
@@ -163,21 +192,23 @@ class _Problem:
         self._shrink_L[short_L] = 0.0
         self._turn_L = np.array([FREE if faulty & set(limb) else KEEP for limb in limbs])
         self._turn_L[short_L] = LENGTH
+        within_face_L = np.array([limb[0] in FACE and limb[1] in FACE for limb in limbs])
+        for weights_L in (self._turn_L, self._stretch_L, self._shrink_L):
+            weights_L[within_face_L] = 0.0
         stay_K = np.full(NUM_KEYPOINTS, STAY)
         stay_K[[keypoint for keypoint in planted if pose.seen_K[keypoint]]] = PLANT
         self._incidence_L = np.arange(len(limbs))
         ends_LK = np.zeros((len(limbs), NUM_KEYPOINTS))
         ends_LK[self._incidence_L, self._one], ends_LK[self._incidence_L, self._other] = 1.0, -1.0
-        self._square_KK = ends_LK.T @ (self._turn_L[:, None] ** 2 * ends_LK) + np.diag(stay_K**2)
-        """J'J of what is linear: staying in place and keeping directions; x and y alike."""
-        self._constant = np.zeros((NUM_KEYPOINTS, 2, NUM_KEYPOINTS, 2))
-        self._constant[:, 0, :, 0] = self._constant[:, 1, :, 1] = self._square_KK
-        self._constant = self._constant.reshape(2 * NUM_KEYPOINTS, -1) + 1e-6 * np.eye(2 * NUM_KEYPOINTS)
+        square_KK = ends_LK.T @ (self._turn_L[:, None] ** 2 * ends_LK) + np.diag(stay_K**2)
+        face = LENGTH * _face_rows(pose, start_K2)
+        self._constant = np.kron(square_KK, np.eye(2)) + face.T @ face
+        """J'J of what is linear: staying in place, keeping directions, a face that keeps its shape."""
 
     def step(self, points_K2: Points) -> Points:
         """The Gauss-Newton move from these points, shortened where it is too bold."""
-        square = self._constant.copy()
-        downhill_K2 = -self._square_KK @ (points_K2 - self._start_K2)
+        square = self._constant + 1e-6 * np.eye(2 * NUM_KEYPOINTS)
+        downhill_K2 = -(self._constant @ (points_K2 - self._start_K2).reshape(-1)).reshape(-1, 2)
         for rows, residuals in (self._length_rows(points_K2), self._rule_rows(points_K2)):
             square += rows.T @ rows
             downhill_K2 -= (rows.T @ residuals).reshape(-1, 2)

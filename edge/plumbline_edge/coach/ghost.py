@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from plumbline_contract.measure import (
     AngleDifference,
     AttemptMeasure,
     Bend,
+    BodyMeasure,
     JointAngle,
     LineTilt,
     MovementProgress,
@@ -22,7 +24,7 @@ from plumbline_contract.measure import (
 from plumbline_contract.skeleton import Keypoint, keypoint_named
 from plumbline_edge.coach.correction import BODY, Points, Rule, corrected, with_lengths_of
 from plumbline_edge.coach.faults import FaultWatch
-from plumbline_edge.coach.measures import SIDES, keypoints_of, points_of, read
+from plumbline_edge.coach.measures import SIDES, Side, keypoints_of, points_of, read, worst_side_breaks
 from plumbline_edge.coach.pose import Pose, Spots
 from plumbline_edge.coach.progress import ProgressTracker
 from plumbline_edge.coach.windows import RunningPercentile
@@ -93,13 +95,10 @@ class Corrector:
         if isinstance(fault.condition.measure, Tempo):
             return None
         others = [watch.fault for watch in self._watches.values() if self._holds_beside(watch.fault, fault, view)]
-        rules = [
-            self._rule(fault, torso_px, view, 1.0),
-            *(self._rule(other, torso_px, view, MARGIN) for other in others),
-        ]
-        asked = [rule for rule in rules if rule is not None]
-        if rules[0] is None or rules[0].excess(_in_torsos(pose, torso_px)) <= 0:
+        own, spots = self._rules(fault, view, 1.0), _in_torsos(pose, torso_px)
+        if not any(rule.excess(spots) > 0 for rule in own):
             return None
+        asked = [*own, *(rule for other in others for rule in self._rules(other, view, MARGIN))]
         faulty = frozenset(keypoint_named(name) for name in fault.keypoints)
         return corrected(
             pose, torso_px, asked, self.lengths.in_torsos(), self._planted, faulty, view == "side", guess_K2
@@ -123,26 +122,44 @@ class Corrector:
         deep = fault.judged in ("at_full", "after")
         return other.judged != "at_full" or deep
 
-    def _rule(self, fault: Fault, torso_px: float, view: View | None, share: float) -> Rule | None:
-        """The fault's condition as a rule, from its threshold (`share` 0) to its target (1)."""
+    def _rules(self, fault: Fault, view: View | None, share: float) -> list[Rule]:
+        """The fault's condition as rules, from its threshold (`share` 0) to its target (1); none before it can be told.
+
+        Where the worst side decides, each side has a rule of its own: of both in one, only that of the moment would be
+        put right, then the other, while the first falls back.
+        """
         watch = self._watches[fault.name]
         condition, neutral = fault.condition, watch.neutral
         if neutral is None:
-            return None
+            return []
         limit = condition.threshold + share * (fault.target - condition.threshold)
         measure = condition.measure
         if isinstance(measure, MovementProgress):
             keypoints = self._progress.keypoints()
-            return Rule(lambda spots: self._progress.of(spots, 1.0, view), keypoints, condition.comparison, limit, 1.0)
+            return [
+                Rule(lambda spots: self._progress.of(spots, 1.0, view), keypoints, condition.comparison, limit, 1.0)
+            ]
         assert not isinstance(measure, Tempo)
-        keypoints = frozenset(key for name in points_of(measure) for side in SIDES for key in keypoints_of(name, side))
         scale = math.degrees(1.0) if isinstance(measure, DEGREES) else 1.0
+        apart = worst_side_breaks(measure, condition.comparison) and not condition.either_way
+        return [
+            Rule(
+                partial(_compared, measure, watch, neutral, sides),
+                frozenset(key for name in points_of(measure) for side in sides for key in keypoints_of(name, side)),
+                condition.comparison,
+                limit,
+                scale,
+            )
+            for sides in ([(side,) for side in SIDES] if apart else [SIDES])
+        ]
 
-        def value(spots: Spots) -> float | None:
-            reading = read(measure, spots, 1.0)
-            return None if reading is None else watch.from_neutral(reading.value, neutral)
 
-        return Rule(value, keypoints, condition.comparison, limit, scale)
+def _compared(
+    measure: BodyMeasure, watch: FaultWatch, neutral: float, sides: Sequence[Side], spots: Spots
+) -> float | None:
+    """What a condition compares, read of these sides of a pose in torso lengths."""
+    reading = read(measure, spots, 1.0, sides)
+    return None if reading is None else watch.from_neutral(reading.value, neutral)
 
 
 class Ghost:

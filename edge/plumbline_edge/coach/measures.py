@@ -6,8 +6,9 @@ K the 17 keypoints, 3 = x, y, score in image pixels, y down.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from plumbline_contract.measure import (
     PAIRED_JOINTS,
@@ -24,7 +25,8 @@ from plumbline_contract.measure import (
 from plumbline_contract.skeleton import Keypoint, keypoint_named
 from plumbline_edge.coach.pose import Spot, Spots
 
-SIDES: Final = ("left", "right")
+Side = Literal["left", "right"]
+SIDES: Final[tuple[Side, ...]] = ("left", "right")
 
 
 class Reading(NamedTuple):
@@ -43,14 +45,17 @@ def keypoints_of(point: str, side: str) -> tuple[Keypoint, ...]:
     return (keypoint_named(f"{side}_{point}" if point in PAIRED_JOINTS else point),)
 
 
-def read(measure: BodyMeasure, pose: Spots, torso_px: float | None) -> Reading | None:
-    """Measure a pose; `torso_px` is the person's torso length in pixels. None when a needed point is unseen."""
+def read(measure: BodyMeasure, pose: Spots, torso_px: float | None, of_sides: Sequence[Side] = SIDES) -> Reading | None:
+    """Measure a pose; `torso_px` is the person's torso length in pixels. None when a needed point is unseen.
+
+    `of_sides`: of a measure that joins both sides, the ones to read.
+    """
     if isinstance(measure, Asymmetry | LineTilt):
         return _across(measure, pose, torso_px)
     if isinstance(measure, AngleDifference):
         return _angle_difference(measure, pose)
     names = points_of(measure)
-    sides = SIDES if any(name in PAIRED_JOINTS for name in names) else SIDES[:1]
+    sides = of_sides if any(name in PAIRED_JOINTS for name in names) else SIDES[:1]
     readings = []
     for side in sides:
         spots = [pose.spot(*keypoints_of(name, side)) for name in names]
@@ -59,6 +64,14 @@ def read(measure: BodyMeasure, pose: Spots, torso_px: float | None) -> Reading |
         if value is not None:
             readings.append(Reading(value, min(spot.score for spot in seen)))
     return _joined(readings, "mean" if isinstance(measure, DistanceRatio) else measure.sides)
+
+
+def worst_side_breaks(measure: BodyMeasure, comparison: Literal["above", "below"]) -> bool:
+    """Whether a measure joins its sides so that one beyond a limit is enough to be beyond it."""
+    if isinstance(measure, Asymmetry | LineTilt | AngleDifference | DistanceRatio):
+        return False
+    has_sides = any(name in PAIRED_JOINTS for name in points_of(measure))
+    return has_sides and measure.sides == ("most" if comparison == "above" else "least")
 
 
 def points_of(measure: BodyMeasure) -> tuple[str, ...]:
