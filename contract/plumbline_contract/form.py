@@ -126,6 +126,8 @@ class Verdict:
     """That a keypoint shows what is wrong."""
     offsets_K2: npt.NDArray[np.float64]
     """Where each keypoint belongs, from where it is, in torso lengths."""
+    whole: bool = True
+    """The window was full; of the first seconds less is known."""
 
     def fault(self, exercise: str, fault: str) -> float | None:
         """The probability of a fault, None of one that the judge does not know."""

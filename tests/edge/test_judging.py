@@ -13,10 +13,10 @@ from tests.edge.coach.squatter import Squat, film
 from tests.edge.http_fixtures import fake_registry
 
 from plumbline_contract.errors import DigestMismatch, InvalidManifest
-from plumbline_contract.form import WINDOW_FRAMES
 from plumbline_edge.bundle import open_bundle, open_form_bundle, replay_form_golden
 from plumbline_edge.cli import main
 from plumbline_edge.coach import Coach, load_exercise
+from plumbline_edge.coach.judge import LEAST_FRAMES
 from plumbline_edge.errors import BundleUnusable, GoldenMismatch
 from plumbline_edge.health import HealthWatch
 from plumbline_edge.judging import RunningJudge, load_judging
@@ -143,7 +143,7 @@ def test_a_coach_with_a_judge_follows_a_clip(tmp_path: Path) -> None:
         verdicts += verdict is not None
         alone.update(seconds, keypoints_K3)
         both.update(seconds, keypoints_K3, verdict)
-    assert verdicts == pytest.approx(10 * clip.times_seconds_T[-1] - WINDOW_FRAMES, abs=2)
+    assert verdicts == pytest.approx(10 * clip.times_seconds_T[-1] - LEAST_FRAMES, abs=2)
     assert (both.state.reps, both.state.fault_counts) == (alone.state.reps, alone.state.fault_counts)
 
 

@@ -1,7 +1,7 @@
 """Rules and judge together: the judge silences a rule that it does not agree with, and speaks where it is very sure.
 
-Cues, praise, counts of faults and an attempt's faults are both's. Repetitions and what is shown stay the rules' own,
-but for the faults that the judge adds to what is shown.
+Cues, praise, counts of faults and of repetitions, and an attempt's faults are both's. What is shown stays the rules'
+own, but for the faults that the judge adds.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final, Literal
 from plumbline_contract.exercise import SEVERITIES, Exercise, Fault
 from plumbline_contract.form import LAG_FRAMES, RATE_HZ, TOLD_AS, Verdict
 from plumbline_edge.coach.faults import SHOWN_SECONDS
+from plumbline_edge.coach.judged_repetitions import JudgedRepetitions
 
 Disagreement = Literal["judge_silences", "judge_adds"]
 DISAGREEMENTS: Final[tuple[Disagreement, ...]] = ("judge_silences", "judge_adds")
@@ -60,6 +61,7 @@ class Agreement:
             told = TOLD_AS.get((name, fault), fault)
             if name == exercise.name and told in self._limits.keys() - timed:
                 self._limits[told][fault] = threshold
+        self.repetitions = JudgedRepetitions(exercise, thresholds)
         self._rules = rules
         self._waits = {fault.name: fault.spoken_after_seconds for fault in exercise.faults}
         self._verdicts: deque[tuple[float, Verdict]] = deque()
@@ -86,6 +88,7 @@ class Agreement:
             memory.clear()
         self._unlikely, self._sure = frozenset(), frozenset()
         self._uncounted, self._kept = set(), set()
+        self.repetitions.clear()
         self.abandon_attempt()
 
     def await_answer(self, seconds: float) -> None:
@@ -97,6 +100,10 @@ class Agreement:
         """The judge's newest answer."""
         if self._verdicts and seconds < self._verdicts[-1][0]:
             self.clear()
+        self.repetitions.take(seconds, verdict)
+        if not verdict.whole:
+            # Of half a repetition the judge knows less than the rules.
+            return
         if not self._verdicts or seconds - self._verdicts[-1][0] > SURE_SECONDS:
             self._unbroken_since = seconds
         self._verdicts.append((seconds, verdict))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from plumbline_edge.coach.cues import CuePolicy, CueTiming
 from plumbline_edge.coach.faults import FaultJudge, Moment
 from plumbline_edge.coach.ghost import Corrector, Ghost
 from plumbline_edge.coach.holds import PositionWatch
+from plumbline_edge.coach.judged_repetitions import Recount
 from plumbline_edge.coach.movement import Held, Movement, Repeated
 from plumbline_edge.coach.pose import Keypoints, Pose
 from plumbline_edge.coach.progress import ProgressTracker
@@ -59,6 +61,7 @@ class Coach:
         self._judge = FaultJudge(exercise.faults, by_occasion=hold is not None)
         self._cues = CuePolicy(exercise.praise, cue_timing, hold.break_after_seconds if hold else None)
         self.agreement = agreement
+        self._recount = Recount()
         self._phase: Phase = "rest"
         self._ruled: dict[str, int] = {}
         self._fault_counts: dict[str, int] = {}
@@ -135,6 +138,9 @@ class Coach:
             self._corrector.lengths.update(now, pose, torso_px)
         in_position = self._position.update(now, pose, torso_px, view)
         step = self._movement.update(now, pose, torso_px, view, in_position)
+        if self.agreement is not None and self.exercise.repetition is not None:
+            step = replace(step, attempt=self.agreement.repetitions.agree(now, step, self._recount))
+        step = self._recount.applied_to(step)
         self._judge.update(Moment(now, pose, torso_px, view, step.phase, step.at_rest))
         ended_with = None if step.attempt is None else self._judge.attempt_ended(now, step.attempt, view)
         if step.attempt is None and step.phase == "rest" and self._phase != "rest" and self.exercise.repetition:

@@ -6,6 +6,7 @@ Axes: K keypoints, W frames and C channels of a window, L logits.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Final, Protocol
 
 import numpy as np
@@ -17,6 +18,8 @@ from plumbline_contract.skeleton import NUM_KEYPOINTS
 
 CUT_SECONDS: Final = 5.0
 """After a jump of time by more than this, or backwards, it may be another person: begin anew."""
+LEAST_FRAMES: Final = 15
+"""A judge that has seen fewer says nothing."""
 _STEP: Final = 1 / RATE_HZ
 _TOLERANCE: Final = 1e-6
 
@@ -90,11 +93,12 @@ class FormJudge:
     def update(self, seconds: float, keypoints_K3: Array) -> Verdict | None:
         """Take one frame; the judge's answer where it is time for another, which is about half a second ago.
 
-        None too until a window is full: of half a repetition it knows less than the rules.
+        None too in the first moments, and not `whole` until a window is full.
         """
         if not self._buffer.add(seconds, keypoints_K3):
             return None
         sequence_TK3 = self._buffer.sequence()
-        if len(sequence_TK3) < WINDOW_FRAMES:
+        if len(sequence_TK3) < LEAST_FRAMES:
             return None
-        return read_answer(self._model.infer(form_windows(sequence_TK3, [len(sequence_TK3) - 1])[0]))
+        answer = read_answer(self._model.infer(form_windows(sequence_TK3, [len(sequence_TK3) - 1])[0]))
+        return replace(answer, whole=len(sequence_TK3) >= WINDOW_FRAMES)

@@ -20,7 +20,7 @@ from plumbline_contract.skeleton import NUM_KEYPOINTS
 from plumbline_edge.bundle import open_form_bundle
 from plumbline_edge.coach import Coach, load_exercise
 from plumbline_edge.coach.agreement import REMEMBERED_SECONDS, STALE_SECONDS, SURE_SECONDS, Agreement
-from plumbline_edge.coach.judge import FormJudge, SequenceBuffer
+from plumbline_edge.coach.judge import LEAST_FRAMES, FormJudge, SequenceBuffer
 
 JUDGE = Path(__file__).parents[3] / "models" / "form-judge"
 SQUAT = load_exercise("squat")
@@ -327,14 +327,24 @@ class Silent:
 
 
 @pytest.mark.parametrize("rate_hz", [8.0, 10.0, 30.0])
-def test_once_its_window_is_full_the_judge_is_asked_ten_times_a_second_or_with_every_frame(rate_hz: float) -> None:
+def test_after_a_second_and_a_half_the_judge_is_asked_ten_times_a_second_or_with_every_frame(rate_hz: float) -> None:
     model = Silent()
     judge = FormJudge(model)
     answers = [judge.update(frame / rate_hz, np.ones((NUM_KEYPOINTS, 3))) for frame in range(round(7 * rate_hz))]
     assert len(model.asked) == sum(answer is not None for answer in answers)
-    full_seconds = (WINDOW_FRAMES - 1) / RATE_HZ
-    assert not any(answers[: int(full_seconds * rate_hz)])
-    assert len(model.asked) == pytest.approx((7 - full_seconds) * min(rate_hz, RATE_HZ), abs=2)
+    first_seconds, full_seconds = ((frames - 1) / RATE_HZ for frames in (LEAST_FRAMES, WINDOW_FRAMES))
+    assert not any(answers[: int(first_seconds * rate_hz)])
+    assert len(model.asked) == pytest.approx((7 - first_seconds) * min(rate_hz, RATE_HZ), abs=2)
+    whole = [answer.whole for answer in answers if answer is not None]
+    assert whole.count(False) == pytest.approx((full_seconds - first_seconds) * min(rate_hz, RATE_HZ), abs=2)
+    assert whole == sorted(whole)
+
+
+def test_of_half_a_repetition_the_judge_has_no_say() -> None:
+    agreement = Agreement(SQUAT, THRESHOLDS)
+    early = replace(verdict(knees_caving_in=0.9), whole=False)
+    assert heard(agreement, (SHALLOW,), early) == ("too_shallow",)
+    assert set(agreement.disagreements.values()) == {0}
 
 
 @pytest.mark.parametrize("keypoints_K3", [np.full((17, 3), np.nan), np.full((17, 3), 1e300), np.zeros((17, 3))])
