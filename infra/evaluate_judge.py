@@ -19,6 +19,7 @@ from infra.evaluate_coach_rendered import (
     Score,
     clip_paths,
     compared,
+    details,
     exercise_of,
     follow,
     score_clip,
@@ -34,8 +35,8 @@ from plumbline_edge.coach.judge import FormJudge
 
 HEARD: Final = ("rules", "judge", "both")
 HEAD: Final = (
-    "| who speaks | faults found | false | F | F of judged faults | macro F over faults | false cues in 2 min |\n"
-    "|---|---|---|---|---|---|---|"
+    "| who speaks | faults found | false | F | F of judged faults | macro F over faults | false cues in 2 min |"
+    " count exact | off by more than one |\n|---|---|---|---|---|---|---|---|---|"
 )
 EXERCISE_HEAD: Final = "| exercise | clips | rules: F of judged faults | judge | both |\n|---|---|---|---|---|"
 
@@ -78,6 +79,7 @@ class Heard:
         return (
             f"| {name} | {share(found, of)} | {score.false} | {f_score:.2f} | {score.f_score(False):.2f} |"
             f" {self.macro_f_score:.2f} | {score.false_cue_rate:.1f} in {score.right_seconds / 60:.1f} min |"
+            f" {share(score.exact, score.counted)} | {score.off_by_more} |"
         )
 
 
@@ -108,6 +110,7 @@ def main() -> None:
     parser.add_argument("bundle", type=Path, help="a sealed judge")
     parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="clips of plumbline-render")
     add_eye(parser)
+    parser.add_argument("--details", action="store_true", help="what both together missed, told falsely and miscounted")
     arguments = parser.parse_args()
     bundle, eye = open_form_bundle(arguments.bundle), eye_of(arguments)
     heard = {name: Heard() for name in HEARD}
@@ -118,6 +121,8 @@ def main() -> None:
         scores = by_exercise.setdefault(exercise.name, {name: Score() for name in HEARD})
         for name, states in listen(exercise, float(clip["fps"]), bundle, keypoints_TK3).items():
             scores[name].add(heard[name].add(clip, states))
+            if arguments.details and name == "both" and (text := details(path, clip, exercise, states)):
+                print(text)
     print(HEAD)
     for name, each in heard.items():
         print(each.row(name))

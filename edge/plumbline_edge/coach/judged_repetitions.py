@@ -27,6 +27,9 @@ LEAST_VERDICTS: Final = 5
 STALE_SECONDS: Final[float] = 0.5
 """After a longer silence of the judge a movement under way is none that it saw whole."""
 LIKELY: Final[float] = 0.5
+AWAY_SECONDS: Final[float] = 0.2
+"""From the full position to the next one the judge sees something else for at least this long."""
+_TOLERANCE: Final = 1e-6
 PATIENCE_SECONDS: Final[float] = 3.0
 """So long after a full position the rules may still be about to count it themselves."""
 
@@ -57,8 +60,14 @@ class Whole:
     full: float
     """When the full position was reached."""
     ended: float | None = None
-    shallow: bool = False
-    """The judge thought, at some moment of it, that it did not go far enough."""
+    doubt: float = 0.0
+    """The sum over `answers` of how likely it is that it did not go far enough; 1 is the fault's threshold."""
+    answers: int = 0
+
+    @property
+    def is_shallow(self) -> bool:
+        """Whether the judge thought so in the mean of the movement. In a single moment it is often mistaken."""
+        return self.doubt >= self.answers
 
 
 class JudgedRepetitions:
@@ -117,9 +126,14 @@ class JudgedRepetitions:
             self._whole = Whole(self._rested if math.isfinite(self._rested) else at, at)
         if self._whole is None:
             return
-        self._whole.shallow |= any(verdict.faults[key] >= limit for key, limit in self._limits.items())
-        if away > LIKELY:
+        self._whole.answers += 1
+        self._whole.doubt += max(verdict.faults[key] / max(limit, _TOLERANCE) for key, limit in self._limits.items())
+        if away <= LIKELY:
+            self._whole.ended = None
+            return
+        if self._whole.ended is None:
             self._whole.ended = at
+        if at - self._whole.ended >= AWAY_SECONDS - _TOLERANCE:
             self._over.append(self._whole)
             self._whole = None
 
@@ -147,7 +161,7 @@ class JudgedRepetitions:
             # What was counted for the rules they have seen themselves, after all.
             recount.added -= 1
             self._added_at.clear()
-        if not attempt.counted and (was_added or any(not whole.shallow for whole in within)):
+        if not attempt.counted and (was_added or any(not whole.is_shallow for whole in within)):
             recount.raised += 1
             attempt = replace(attempt, counted=True, peak_progress=max(attempt.peak_progress, 1.0))
         self._partial = None if attempt.counted or within else (began, now)
@@ -166,7 +180,7 @@ class JudgedRepetitions:
             self._over.popleft()
             seconds = whole.ended - whole.began
             lasts = self._seconds[0] <= seconds <= self._seconds[1]
-            if whole.full <= self._counted_until or whole.shallow or not lasts:
+            if whole.full <= self._counted_until or whole.is_shallow or not lasts:
                 continue
             # What follows sooner than a repetition takes is the same one.
             self._counted_until = whole.full + self._seconds[0]
