@@ -39,8 +39,10 @@ what looks shorter where it may."""
 SHORT: Final[float] = 0.15
 """A limb that looks shorter than this many torso lengths points at the camera; where limbs may not
 look shorter it is kept as it is, not only as long."""
-ROUNDS: Final = 20
-"""Of bringing limbs to their lengths."""
+ROUNDS: Final = 40
+"""Of bringing limbs to their lengths, at most."""
+LENGTH_TOLERANCE: Final[float] = 0.005
+"""Limbs that are off by less than this share of their length are long enough."""
 STEP: Final[float] = 1e-4
 MOST_MOVE: Final[float] = 0.3
 """Torso lengths that a point moves in one iteration at most."""
@@ -106,11 +108,15 @@ def with_lengths_of(pose: Pose, points_K2: Points, torso_px: float) -> Points:
         if pose.seen_K[one] and pose.seen_K[other] and length >= SHORT * torso_px:
             limbs.append((at[one], at[other], length))
     for _ in range(ROUNDS):
+        worst = 0.0
         for a, b, length in limbs:
             right, down = a[0] - b[0], a[1] - b[1]
             share = 0.5 * (1 - length / max(math.hypot(right, down), 1e-6))
+            worst = max(worst, abs(share))
             a[0], a[1] = a[0] - share * right, a[1] - share * down
             b[0], b[1] = b[0] + share * right, b[1] + share * down
+        if worst < LENGTH_TOLERANCE / 2:
+            break
     points_K2 = np.array(at)
     _turn_face(pose, pose.keypoints_K3[:, :2], points_K2)
     return points_K2
