@@ -1,6 +1,6 @@
 // A day of sitting: how long, how well, and with how many breaks.
 import { ask } from "/page/api.js";
-import { day, figure, legend } from "/page/charts.js";
+import { day, figure, hourOf, legend } from "/page/charts.js";
 import { minutes, named, number, text } from "/page/messages.js";
 import { element, toast } from "/page/panel.js";
 
@@ -24,9 +24,9 @@ function numbers(found) {
 }
 
 function chart(found) {
-  const first = Math.floor(found.minutes[0].minute / 60);
-  const last = Math.max(Math.floor(found.minutes.at(-1).minute / 60), Math.min(23, first + EARLIEST_ROWS - 1));
-  const rows = Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  const first = hourOf(found.hours, found.minutes[0].minute);
+  const last = Math.max(hourOf(found.hours, found.minutes.at(-1).minute), first + EARLIEST_ROWS - 1);
+  const rows = found.hours.slice(first, last + 1);
   const kinds = [["clean", text("sitting.good")], ["faulty", text("sitting.faulty")], ["away", text("sitting.away")]];
   const note = text("sitting.summary", { total: hours(found.sitting_seconds), longest: found.longest_minutes });
   return figure(text("sitting.chart"), note, day(`${text("sitting.chart")}: ${note}`, found.minutes, rows), legend(kinds));
