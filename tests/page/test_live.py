@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from tests.edge.dots import squats
 from tests.edge.services import Service, live_messages, service
 from tests.page.conftest import PATIENCE_MS, PHONE, TELEVISION, Visit, wait_for
@@ -236,6 +236,27 @@ def test_the_page_comes_back_after_the_service_was_started_again(workout: Path, 
         expect(page.locator("#connection")).to_have_attribute("data-state", "good", timeout=PATIENCE_MS)
         wait_for(page, f"({PIXELS})().sum !== {before}")
         second.terminate()
+
+
+@pytest.mark.parametrize("failure", [None, 503])
+def test_the_page_starts_as_soon_as_its_texts_can_be_had(running: Service, visit: Open, failure: int | None) -> None:
+    page, down = visit(PHONE, "de-DE").page, True
+
+    def answer(route: Route) -> None:
+        if not down:
+            route.continue_()
+        elif failure is None:
+            route.abort()
+        else:
+            route.fulfill(status=failure, json={"error": {"code": "unhealthy", "message": "as the service says"}})
+
+    page.route("**/page/messages/*.json", answer)
+    page.goto(running.url)
+    expect(page.locator("#connection")).to_have_text("connection lost")
+    down = False
+    expect(page.locator("#set")).to_have_text("Satz beginnen")
+    expect(page.locator("#connection")).to_have_attribute("data-state", "good")
+    expect(page.locator("#connection")).to_have_text("")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ function onLanguage() {
   VIEWS[shown]();
 }
 
-await loadMessages();
+await loadMessages(() => showConnection("lost"));
 fillOptions(onLanguage);
 setUpOptions();
 setUpHistory();
