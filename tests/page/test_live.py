@@ -19,6 +19,7 @@ from tests.page.conftest import PATIENCE_MS, PHONE, TELEVISION, Visit, wait_for
 
 from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.exercises import load_exercise
+from plumbline_edge.web.live import LENGTHS
 
 pytestmark = pytest.mark.page
 
@@ -191,6 +192,38 @@ def test_the_privacy_switch_hides_the_pixels_that_are_sent(running: Service, vis
     # One of the camera's dots is magenta; neither the skeleton nor the correct pose has that colour.
     assert max(count for hidden, count in sent if not hidden) > 20
     assert max(count for hidden, count in sent[1:] if hidden) == 0
+
+
+def test_hiding_the_pixels_takes_away_the_last_picture_too(running: Service, visit: Open) -> None:
+    """The camera gives no further one: what stays must be the skeleton alone."""
+    page, state = visit(PHONE).page, running.state()
+    jpeg = cv2.imencode(".jpg", np.full((36, 64, 3), 200, np.uint8))[1].tobytes()
+
+    def message(hidden: bool, shows_pixels: bool | None = None) -> bytes:
+        content: dict[str, object] = {"state": {**state, "pixels_hidden": hidden}, "sent_at_ms": 0}
+        if shows_pixels is not None:
+            content |= {"frame": 1, "pose_frame": 1, "captured_at_ms": 0, "shows_pixels": shows_pixels}
+        picture = b"" if shows_pixels is None else jpeg
+        text = json.dumps(content).encode()
+        return LENGTHS.pack(len(text), len(picture)) + text + picture
+
+    def shows(level: int) -> str:
+        return f"document.querySelector('#picture').getContext('2d').getImageData(32, 18, 1, 1).data[0] === {level}"
+
+    sent = message(hidden=False, shows_pixels=True) + message(hidden=False)
+    # Each answer breaks off, and the page asks again a second later.
+    page.route("**/api/live", lambda route: route.fulfill(body=sent, content_type="application/x-plumbline-live"))
+    page.goto(running.url)
+    wait_for(page, shows(200))
+    page.wait_for_timeout(1500)
+    assert page.evaluate(shows(200))
+    sent = message(hidden=True)
+    wait_for(page, shows(0))
+    sent = message(hidden=True, shows_pixels=False)
+    wait_for(page, shows(200))
+    sent = message(hidden=True)
+    page.wait_for_timeout(2500)
+    assert page.evaluate(shows(200))
 
 
 def test_a_set_its_rest_and_the_history_after_a_reload(running: Service, visit: Open) -> None:
