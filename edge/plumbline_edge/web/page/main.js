@@ -1,6 +1,7 @@
 // The page from beginning to end: texts, options, buttons, views, then the live stream for as long as the page is open.
 import { fillExercises, follow, loadExercises, setUpControls } from "/page/controls.js";
 import { setUpHistory, showHistory } from "/page/history.js";
+import { setUpKeys } from "/page/keys.js";
 import { loadMessages } from "/page/messages.js";
 import { fillOptions, setUpOptions } from "/page/options.js";
 import { element, showConnection } from "/page/panel.js";
@@ -33,6 +34,7 @@ setUpOptions();
 setUpHistory();
 setUpSitting();
 addEventListener("hashchange", showView);
+setUpKeys();
 await setUpControls();
 showView();
 const stream = new LiveStream(element("picture"), follow, (how) => {
