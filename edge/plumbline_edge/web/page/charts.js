@@ -56,7 +56,7 @@ function ends(labels, x) {
 }
 
 // rows: [[value of each class in order]]
-export function bars(label, rows, classes, labels, words) {
+export function bars(label, rows, classes, labels, words, trended) {
   const totals = rows.map((row) => row.reduce((sum, value) => sum + value, 0));
   const { y, lines } = axis(Math.max(1, ...totals), words);
   const step = (WIDTH - LEFT) / Math.max(rows.length, 6);
@@ -69,17 +69,17 @@ export function bars(label, rows, classes, labels, words) {
       return box;
     });
   });
-  return picture(label, [...lines, ...boxes, ...trendLine(totals, x, y), ...ends(labels, x)]);
+  return picture(label, [...lines, ...boxes, ...(trended ? trendLine(totals, x, y) : []), ...ends(labels, x)]);
 }
 
-export function line(label, values, labels, words) {
+export function line(label, values, labels, words, trended) {
   const known = values.map((value, index) => [index, value]).filter(([, value]) => value !== null);
   const { y, lines } = axis(Math.max(1e-6, ...known.map(([, value]) => value)), words);
   const x = (index) => LEFT + 8 + (index * (WIDTH - LEFT - 16)) / Math.max(values.length - 1, 1);
   const path = shape("polyline", { class: "line", points: known.map(([index, value]) => `${x(index)},${y(value)}`).join(" ") });
   const dots = known.map(([index, value]) => shape("circle", { class: "dot", cx: x(index), cy: y(value), r: 3.5 }));
   const complete = known.length === values.length;
-  return picture(label, [...lines, path, ...dots, ...(complete ? trendLine(values, x, y) : []), ...ends(labels, x)]);
+  return picture(label, [...lines, path, ...dots, ...(trended && complete ? trendLine(values, x, y) : []), ...ends(labels, x)]);
 }
 
 // Which of the hours this minute of the day is in.

@@ -93,6 +93,9 @@ export function fillExercises() {
 
 export const titleOf = (name) => [...element("exercise").options].find((option) => option.value === name)?.textContent ?? named(name);
 
+// Whether an exercise is held rather than repeated; undefined where it cannot be chosen.
+export const holds = (name) => exercises.find((exercise) => exercise.name === name)?.holds;
+
 export async function setUpControls() {
   for (const [id, action] of Object.entries(ACTIONS)) element(id).onclick = () => attempt(action);
   element("exercise").onchange = () => attempt(choose);
