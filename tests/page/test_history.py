@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from tests.edge.services import Service
-from tests.page.conftest import TELEVISION, Visit
+from tests.page.conftest import HIDE, MINUTES_PASS, SHOW, TELEVISION, Visit, wait_for
 
 pytestmark = pytest.mark.page
 
@@ -81,3 +81,42 @@ def test_what_is_held_is_told_by_the_exercise(running: Service, visit: Callable[
     }.items():
         page.locator("#history-exercise").select_option(exercise)
         assert charted(page) == charts
+
+
+def test_a_set_that_ends_elsewhere_appears(running: Service, visit: Callable[..., Visit]) -> None:
+    page = visit(TELEVISION).open(f"{running.url}/#history")
+    expect(page.locator("#history-empty")).to_be_visible()
+    running.change("POST", "/api/set/start")
+    wait_for(page, "document.querySelector('#set').textContent === 'End set'")
+    running.change("POST", "/api/set/stop")
+    expect(page.locator("#sets tbody tr")).to_have_count(1, timeout=5000)
+    running.change("DELETE", "/api/sets")
+
+
+def test_the_history_is_filled_again_each_minute_and_keeps_ones_place(
+    running: Service, visit: Callable[..., Visit]
+) -> None:
+    page, sets = visit(TELEVISION).page, [kept(1, "squat", reps=4), kept(2, "squat", reps=5)]
+    page.add_init_script(MINUTES_PASS)
+    show(page, running.url, sets)
+    report = page.get_by_role("link", name="Report").last
+    report.focus()
+    sets.append(kept(3, "plank", best_hold_seconds=20))
+    expect(page.locator("#sets tbody tr")).to_have_count(3)
+    expect(page.locator("#history-exercise option")).to_have_text(["All exercises", "Plank", "Squat"])
+    assert page.evaluate("document.activeElement.closest('tr').dataset.id") == "1"
+
+
+def test_nothing_is_filled_again_on_a_page_that_nobody_sees(running: Service, visit: Callable[..., Visit]) -> None:
+    visiting = visit(TELEVISION)
+    visiting.page.add_init_script(MINUTES_PASS)
+    page = visiting.open(f"{running.url}/#sitting")
+    with page.expect_response("**/api/sitting"):
+        pass
+    page.evaluate(HIDE)
+    page.wait_for_timeout(1000)
+    asked = len(visiting.requests)
+    page.wait_for_timeout(1500)
+    assert len(visiting.requests) == asked
+    with page.expect_response("**/api/sitting"):
+        page.evaluate(SHOW)

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 from tests.edge.dots import squats
 from tests.edge.services import Service, live_messages, service
-from tests.page.conftest import PATIENCE_MS, PHONE, TELEVISION, Visit, wait_for
+from tests.page.conftest import HIDE, PATIENCE_MS, PHONE, SHOW, TELEVISION, Visit, wait_for
 
 from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.exercises import load_exercise
@@ -116,21 +116,12 @@ def test_cues_are_spoken_once_asked_for(running: Service, visit: Open) -> None:
     expect(voice).to_have_attribute("aria-pressed", "false")
 
 
-# Playwright shows every tab as the one in front: the page is told what a browser tells one that is not.
-HIDE = """() => {
-  Object.defineProperty(document, 'hidden', { configurable: true, value: true });
-  document.dispatchEvent(new Event('visibilitychange'));
-}"""
 FRAMES_STOP = """() => {
   window.frames_asked = 0;
   window.really = requestAnimationFrame;
   window.requestAnimationFrame = () => { window.frames_asked += 1; };
 }"""
-SHOW = """() => {
-  window.requestAnimationFrame = window.really;
-  delete document.hidden;
-  document.dispatchEvent(new Event('visibilitychange'));
-}"""
+FRAMES_GO_ON = "() => { window.requestAnimationFrame = window.really; }"
 
 
 def test_cues_are_spoken_while_another_tab_is_in_front(running: Service, visit: Open) -> None:
@@ -149,6 +140,7 @@ def test_cues_are_spoken_while_another_tab_is_in_front(running: Service, visit: 
     running.change("POST", "/api/set/stop")
     running.change("DELETE", "/api/sets")
     assert shown_frame(page) == hidden_at
+    page.evaluate(FRAMES_GO_ON)
     page.evaluate(SHOW)
     wait_for(page, f"Number(document.querySelector('#picture').dataset.frame) > {hidden_at}")
 

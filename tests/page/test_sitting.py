@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Route, expect
 from tests.edge.services import Service
-from tests.page.conftest import TELEVISION, Visit
+from tests.page.conftest import MINUTES_PASS, TELEVISION, Visit
 
 pytestmark = pytest.mark.page
 TOTALS = {"sitting_seconds": 0, "fault_seconds": 0, "longest_minutes": 0, "breaks": 0}
@@ -78,3 +78,26 @@ def test_a_day_has_the_hours_of_its_clock(running: Service, visit: Callable[...,
     page.reload()
     expect(page.locator("#day-chart svg").first).to_be_visible()
     assert shown() == (["1:00", "1:00", "2:00"], [50, 40, 35])
+
+
+def test_a_date_that_is_being_typed_is_left_alone_while_the_day_grows(
+    running: Service, visit: Callable[..., Visit]
+) -> None:
+    page, breaks = visit(TELEVISION).page, 0
+
+    def answer(route: Route) -> None:
+        minutes = [{"minute": 5, "sitting_seconds": 60, "fault_seconds": 0, "away_seconds": 0, "faults": {}}]
+        hours = [{"minute": 0, "begins": "00:00"}]
+        numbers = {**TOTALS, "breaks": breaks}
+        route.fulfill(json={"day": "2026-03-01", "hours": hours, "minutes": minutes, "faults": {}, **numbers})
+
+    page.route("**/api/sitting*", answer)
+    page.add_init_script(MINUTES_PASS)
+    page.goto(f"{running.url}/#sitting")
+    shown = page.locator("#sitting-numbers dd").last
+    expect(shown).to_have_text("0")
+    page.locator("#day").focus()
+    page.keyboard.press("Backspace")
+    breaks = 3
+    expect(shown).to_have_text("3")
+    assert page.locator("#day").input_value() == ""

@@ -8,6 +8,7 @@ import { element, toast } from "/page/panel.js";
 
 const CHARTED = 30;
 let sets = [];
+let asked = 0;
 
 const when = (set, options) => new Date(set.started_at).toLocaleString(language, options);
 // An exercise that can no longer be chosen is told by its sets.
@@ -103,25 +104,46 @@ async function attempt(work) {
   await showHistory();
 }
 
-function fill() {
+function fillChoice() {
   const select = element("history-exercise");
   const chosen = select.value;
   const names = [...new Set(sets.map((set) => set.exercise))];
-  const option = (value, words) => Object.assign(document.createElement("option"), { value, textContent: words, selected: value === chosen });
-  select.replaceChildren(option("", text("history.all")), ...names.map((name) => option(name, titleOf(name))));
-  const shown = select.value ? sets.filter((set) => set.exercise === select.value) : sets;
+  const words = [text("history.all"), ...names.map(titleOf)];
+  // A list that somebody has open is left alone.
+  if (select.dataset.shown === words.join()) return;
+  select.dataset.shown = words.join();
+  select.replaceChildren(...["", ...names].map((value, index) => Object.assign(document.createElement("option"), { value, textContent: words[index], selected: value === chosen })));
+}
+
+function fillTable(shown) {
+  const focus = document.activeElement;
+  const place = focus.closest("#sets tr")?.dataset.id;
+  element("sets").tBodies[0].replaceChildren(...shown.map(row));
+  // Who goes through the table by keys keeps their place.
+  if (place) element("sets").querySelector(`tr[data-id="${place}"] ${focus.localName}`)?.focus({ preventScroll: true });
+}
+
+function fill() {
+  fillChoice();
+  const chosen = element("history-exercise").value;
+  const shown = chosen ? sets.filter((set) => set.exercise === chosen) : sets;
   element("history-empty").hidden = shown.length > 0;
   element("table-scroll").hidden = shown.length === 0;
   element("charts").replaceChildren(...charts(shown));
-  element("sets").tBodies[0].replaceChildren(...shown.map(row));
+  fillTable(shown);
 }
 
 export async function showHistory() {
+  const turn = (asked += 1);
+  let found = sets;
   try {
-    sets = await ask("/api/sets?limit=500");
+    found = await ask("/api/sets?limit=500");
   } catch (error) {
     toast(error.message);
   }
+  // An answer may come after that to a later question.
+  if (turn !== asked) return;
+  sets = found;
   fill();
 }
 

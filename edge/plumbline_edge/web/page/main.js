@@ -9,7 +9,10 @@ import { setUpSitting, showSitting } from "/page/sitting.js";
 import { LiveStream } from "/page/stream.js";
 
 const VIEWS = { live: () => {}, history: showHistory, sitting: showSitting };
+const AGAIN_MS = 60_000;
 let shown = null;
+let connected = false;
+let setUnderWay = null;
 
 function showView() {
   const chosen = location.hash.slice(1) in VIEWS ? location.hash.slice(1) : "live";
@@ -28,6 +31,26 @@ function onLanguage() {
   VIEWS[shown]();
 }
 
+// What is kept changes while it is looked at: a day of sitting grows, and sets are ended on other screens.
+function fillAgain() {
+  if (connected && !document.hidden && !document.querySelector("dialog[open]")) VIEWS[shown]();
+}
+
+function onState(state) {
+  follow(state);
+  const before = setUnderWay;
+  setUnderWay = state.set?.id ?? null;
+  if (before !== null && before !== setUnderWay) fillAgain();
+}
+
+function onConnection(how) {
+  const back = how === "good" && !connected;
+  connected = how === "good";
+  showConnection(how);
+  if (connected) loadExercises();
+  if (back) fillAgain();
+}
+
 await loadMessages(() => showConnection("lost"));
 fillOptions(onLanguage);
 setUpOptions();
@@ -37,8 +60,6 @@ addEventListener("hashchange", showView);
 setUpKeys();
 await setUpControls();
 showView();
-const stream = new LiveStream(element("picture"), follow, (how) => {
-  showConnection(how);
-  if (how === "good") loadExercises();
-});
-await stream.run();
+setInterval(fillAgain, AGAIN_MS);
+document.addEventListener("visibilitychange", fillAgain);
+await new LiveStream(element("picture"), onState, onConnection).run();

@@ -7,6 +7,7 @@ import { element, toast } from "/page/panel.js";
 const EARLIEST_ROWS = 3;
 // The day that somebody chose; none for today, which goes on.
 let chosen = "";
+let asked = 0;
 const hours = (seconds) => text("unit.hoursMinutes", { hours: Math.floor(seconds / 3600), minutes: String(Math.floor((seconds % 3600) / 60)).padStart(2, "0") });
 
 function numbers(found) {
@@ -33,6 +34,7 @@ function chart(found) {
 }
 
 export async function showSitting() {
+  const turn = (asked += 1);
   let found;
   try {
     // Which day is today, the device knows.
@@ -42,7 +44,11 @@ export async function showSitting() {
   } catch (error) {
     return toast(error.message);
   }
-  element("day").value = found.day;
+  // An answer may come after that to a later question.
+  if (turn !== asked) return undefined;
+  const field = element("day");
+  // A date that is being typed is left alone.
+  if (document.activeElement !== field || !field.validity.badInput) field.value = found.day;
   const empty = found.minutes.length === 0;
   element("sitting-empty").hidden = !empty;
   element("sitting-numbers").replaceChildren(...(empty ? [] : numbers(found)));
