@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from plumbline_edge.frame import Frame, FrameSource
+from plumbline_edge.meter import Meter
 from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.pace import Pace
 from plumbline_edge.playback import ReconnectingSource
@@ -23,6 +24,8 @@ JOIN_TIMEOUT_SECONDS: Final = 8.0
 """Longer than a stream's read timeout, after which its thread sees the stop."""
 SOURCE_UP_SECONDS: Final = 3.0
 """A source that gave no picture for this long is down."""
+CAPTURE_WINDOW_SECONDS: Final = 5.0
+"""Over which the pictures that came are counted."""
 
 
 class LivePipeline:
@@ -38,7 +41,6 @@ class LivePipeline:
     ) -> None:
         self.session = session
         self.source_name = source.name
-        self.source_rate = source.frame_rate
         self.results: Latest[Result] = Latest()
         self.newest_frame: Latest[Frame] = Latest()
         self.stop_requested = stop
@@ -51,6 +53,7 @@ class LivePipeline:
         """When the inference thread last went round, with or without a frame."""
         self.frames_dropped = 0
         self._frames_before_model = 0
+        self._captured = Meter(CAPTURE_WINDOW_SECONDS)
         self._source = source
         self._metrics = metrics
         self._pace = pace or Pace(0)
@@ -84,6 +87,10 @@ class LivePipeline:
         """Whether the source gave a picture in the last seconds."""
         return time.monotonic() - self.captured_at < SOURCE_UP_SECONDS
 
+    def capture_rate(self, now: float) -> float:
+        """Pictures a second that came from the source lately: a camera in a dim room gives fewer than it declares."""
+        return self._captured.fps(now)
+
     @property
     def ready(self) -> bool:
         """Whether a frame went through the model that is in use now."""
@@ -110,7 +117,9 @@ class LivePipeline:
                 frame = self._source.read()
                 if frame is None:
                     break
-                self._metrics.observe_stage("capture", time.perf_counter() - started_at)
+                waited_seconds = time.perf_counter() - started_at
+                self._metrics.observe_stage("capture", waited_seconds)
+                self._captured.record(frame.captured_at, waited_seconds)
                 self.captured_at = frame.captured_at
                 self.newest_frame.publish(frame)
                 if self._slot.put(frame):

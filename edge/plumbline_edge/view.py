@@ -22,8 +22,8 @@ from plumbline_edge.slot import Latest
 
 WAIT_SECONDS: Final = 0.5
 KEEPS_UP_SHARE: Final = 0.8
-"""From this share of the camera's rate on, pictures are shown with the pose that was found in them. A slower network
-would make the picture itself stutter: then the newest one is shown, with the latest pose carried on to its time."""
+"""A network that takes this share of the pictures that come has each shown with the pose that was found in it. A slower
+one would make the picture itself stutter: then the newest one is shown, with the latest pose carried on to its time."""
 
 
 HIDDEN_BGR: Final = (18, 13, 10)
@@ -120,15 +120,15 @@ class LiveView:
                     continue
             started_at = time.monotonic()
             fps = self._pipeline.session.meter.fps(started_at)
-            number, shown = self._next(number, fps)
+            keeps_up = fps >= KEEPS_UP_SHARE * self._pipeline.capture_rate(started_at)
+            number, shown = self._next(number, keeps_up)
             if shown is None:
                 continue
             self._publish(self._picture(*shown, fps))
             self._pipeline.stop_requested.wait(max(0.0, started_at + self._interval_seconds - time.monotonic()))
 
-    def _next(self, number: int, fps: float) -> tuple[int, tuple[Frame, Result] | None]:
+    def _next(self, number: int, keeps_up: bool) -> tuple[int, tuple[Frame, Result] | None]:
         """The next frame to show and the result to show over it; `number` is the last shown frame's index plus one."""
-        keeps_up = fps >= KEEPS_UP_SHARE * self._pipeline.source_rate
         latest = self._pipeline.results if keeps_up else self._pipeline.newest_frame
         latest.wait_until(lambda item: _frame_of(item).index >= number, WAIT_SECONDS)
         _, result = self._pipeline.results.read()

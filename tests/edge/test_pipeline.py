@@ -164,6 +164,24 @@ def test_pictures_are_encoded_only_while_somebody_looks() -> None:
     assert metrics.registry.get_sample_value("plumbline_edge_viewers") == 0
 
 
+def test_a_camera_that_gives_fewer_pictures_than_it_declares_is_shown_with_their_own_poses() -> None:
+    camera = Camera(frames=100_000, interval_seconds=0.05)
+    camera.frame_rate = 60.0
+    pipeline, metrics = pipeline_of(camera)
+    view = LiveView(pipeline, metrics, max_fps=50, jpeg_quality=80, max_viewers=2)
+    pipeline.start()
+    view.start()
+    number, own = 0, 0
+    with view.viewer():
+        for _ in range(20):
+            number, shown = view.pictures.wait_newer(number, 5.0)
+            assert shown is not None
+            own += shown.frame == shown.pose_frame
+    pipeline.stop()
+    # Some may be carried on where the tests' own machine is held up.
+    assert own >= 15
+
+
 class WalkingCamera(Camera):
     """Somebody walks to the right at WALK pixels a second."""
 

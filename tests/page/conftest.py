@@ -16,6 +16,20 @@ from tests.edge.services import Service, service
 
 PATIENCE_MS = 60_000
 PHONE, TELEVISION = (390, 844), (1920, 1080)
+# Playwright shows every tab as the one in front: the page is told what a browser tells one that is not.
+HIDE = """() => {
+  Object.defineProperty(document, 'hidden', { configurable: true, value: true });
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
+SHOW = """() => {
+  delete document.hidden;
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
+# In three tenths of a second each.
+MINUTES_PASS = """(() => {
+  const really = setInterval;
+  window.setInterval = (work, after) => really(work, after === 60000 ? 300 : after);
+})()"""
 
 
 def wait_for(page: Page, expression: str) -> None:

@@ -67,6 +67,47 @@ def test_keys_do_nothing_while_somebody_chooses_from_a_list(running: Service, vi
     expect(page.locator("#sitting")).to_be_visible()
 
 
+def test_a_key_does_nothing_where_its_button_is_not_shown(running: Service, visit: Open) -> None:
+    page = visit(TELEVISION).open(running.url)
+    page.keyboard.press("2")
+    expect(page.locator("#history")).to_be_visible()
+    page.evaluate("addEventListener('keydown', (event) => { window.taken = event.defaultPrevented; })")
+    for key in ("p", "v", "Space"):
+        page.keyboard.press(key)
+    # The browser itself moves the list on.
+    assert page.evaluate("window.taken") is False
+    time.sleep(1)
+    state = running.state()
+    assert (state["set"], state["pixels_hidden"]) == (None, False)
+    page.keyboard.press("1")
+    expect(page.locator("#live")).to_be_visible()
+    expect(page.locator("#voice")).to_have_attribute("aria-pressed", "false")
+
+
+def test_single_keys_can_be_turned_off(running: Service, visit: Open) -> None:
+    page = visit(TELEVISION).open(running.url)
+    voice, switch = page.locator("#voice"), page.get_by_role("button", name="Use single keys")
+    expect(voice).to_have_attribute("aria-keyshortcuts", "V")
+    page.keyboard.press("?")
+    expect(switch).to_have_attribute("aria-pressed", "true")
+    switch.click()
+    expect(switch).to_have_attribute("aria-pressed", "false")
+    page.keyboard.press("Escape")
+    page.reload()
+    expect(page.locator("#set")).to_have_text("Start set")
+    for key in ("v", "3", "?"):
+        page.keyboard.press(key)
+    expect(voice).to_have_attribute("aria-pressed", "false")
+    assert voice.get_attribute("aria-keyshortcuts") is None
+    expect(page.locator("#live")).to_be_visible()
+    expect(page.locator("#options")).to_be_hidden()
+    page.locator("#open-options").click()
+    switch.click()
+    page.keyboard.press("Escape")
+    page.keyboard.press("v")
+    expect(voice).to_have_attribute("aria-pressed", "true")
+
+
 def test_the_first_key_after_a_dialog_has_closed_counts(running: Service, visit: Open) -> None:
     page = visit(TELEVISION).open(running.url)
     page.evaluate("""() => {

@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from tests.edge.dots import squats
 from tests.edge.services import Service, live_messages, service
-from tests.page.conftest import PATIENCE_MS, PHONE, TELEVISION, Visit, wait_for
+from tests.page.conftest import HIDE, PATIENCE_MS, PHONE, SHOW, TELEVISION, Visit, wait_for
 
 from plumbline_edge.coach.engine import Coach
 from plumbline_edge.coach.exercises import load_exercise
+from plumbline_edge.web.live import LENGTHS
 
 pytestmark = pytest.mark.page
 
@@ -115,21 +116,12 @@ def test_cues_are_spoken_once_asked_for(running: Service, visit: Open) -> None:
     expect(voice).to_have_attribute("aria-pressed", "false")
 
 
-# Playwright shows every tab as the one in front: the page is told what a browser tells one that is not.
-HIDE = """() => {
-  Object.defineProperty(document, 'hidden', { configurable: true, value: true });
-  document.dispatchEvent(new Event('visibilitychange'));
-}"""
 FRAMES_STOP = """() => {
   window.frames_asked = 0;
   window.really = requestAnimationFrame;
   window.requestAnimationFrame = () => { window.frames_asked += 1; };
 }"""
-SHOW = """() => {
-  window.requestAnimationFrame = window.really;
-  delete document.hidden;
-  document.dispatchEvent(new Event('visibilitychange'));
-}"""
+FRAMES_GO_ON = "() => { window.requestAnimationFrame = window.really; }"
 
 
 def test_cues_are_spoken_while_another_tab_is_in_front(running: Service, visit: Open) -> None:
@@ -148,6 +140,7 @@ def test_cues_are_spoken_while_another_tab_is_in_front(running: Service, visit: 
     running.change("POST", "/api/set/stop")
     running.change("DELETE", "/api/sets")
     assert shown_frame(page) == hidden_at
+    page.evaluate(FRAMES_GO_ON)
     page.evaluate(SHOW)
     wait_for(page, f"Number(document.querySelector('#picture').dataset.frame) > {hidden_at}")
 
@@ -193,6 +186,38 @@ def test_the_privacy_switch_hides_the_pixels_that_are_sent(running: Service, vis
     assert max(count for hidden, count in sent[1:] if hidden) == 0
 
 
+def test_hiding_the_pixels_takes_away_the_last_picture_too(running: Service, visit: Open) -> None:
+    """The camera gives no further one: what stays must be the skeleton alone."""
+    page, state = visit(PHONE).page, running.state()
+    jpeg = cv2.imencode(".jpg", np.full((36, 64, 3), 200, np.uint8))[1].tobytes()
+
+    def message(hidden: bool, shows_pixels: bool | None = None) -> bytes:
+        content: dict[str, object] = {"state": {**state, "pixels_hidden": hidden}, "sent_at_ms": 0}
+        if shows_pixels is not None:
+            content |= {"frame": 1, "pose_frame": 1, "captured_at_ms": 0, "shows_pixels": shows_pixels}
+        picture = b"" if shows_pixels is None else jpeg
+        text = json.dumps(content).encode()
+        return LENGTHS.pack(len(text), len(picture)) + text + picture
+
+    def shows(level: int) -> str:
+        return f"document.querySelector('#picture').getContext('2d').getImageData(32, 18, 1, 1).data[0] === {level}"
+
+    sent = message(hidden=False, shows_pixels=True) + message(hidden=False)
+    # Each answer breaks off, and the page asks again a second later.
+    page.route("**/api/live", lambda route: route.fulfill(body=sent, content_type="application/x-plumbline-live"))
+    page.goto(running.url)
+    wait_for(page, shows(200))
+    page.wait_for_timeout(1500)
+    assert page.evaluate(shows(200))
+    sent = message(hidden=True)
+    wait_for(page, shows(0))
+    sent = message(hidden=True, shows_pixels=False)
+    wait_for(page, shows(200))
+    sent = message(hidden=True)
+    page.wait_for_timeout(2500)
+    assert page.evaluate(shows(200))
+
+
 def test_a_set_its_rest_and_the_history_after_a_reload(running: Service, visit: Open) -> None:
     page = visit(TELEVISION).open(running.url)
     page.keyboard.press("Space")
@@ -236,6 +261,27 @@ def test_the_page_comes_back_after_the_service_was_started_again(workout: Path, 
         expect(page.locator("#connection")).to_have_attribute("data-state", "good", timeout=PATIENCE_MS)
         wait_for(page, f"({PIXELS})().sum !== {before}")
         second.terminate()
+
+
+@pytest.mark.parametrize("failure", [None, 503])
+def test_the_page_starts_as_soon_as_its_texts_can_be_had(running: Service, visit: Open, failure: int | None) -> None:
+    page, down = visit(PHONE, "de-DE").page, True
+
+    def answer(route: Route) -> None:
+        if not down:
+            route.continue_()
+        elif failure is None:
+            route.abort()
+        else:
+            route.fulfill(status=failure, json={"error": {"code": "unhealthy", "message": "as the service says"}})
+
+    page.route("**/page/messages/*.json", answer)
+    page.goto(running.url)
+    expect(page.locator("#connection")).to_have_text("connection lost")
+    down = False
+    expect(page.locator("#set")).to_have_text("Satz beginnen")
+    expect(page.locator("#connection")).to_have_attribute("data-state", "good")
+    expect(page.locator("#connection")).to_have_text("")
 
 
 @pytest.mark.parametrize(

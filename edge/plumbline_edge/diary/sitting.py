@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import groupby
 
 from plumbline_contract.exercise import Exercise
 from plumbline_edge.coach.state import CoachState
@@ -24,6 +26,24 @@ def minutes_of(day: date) -> tuple[int, int]:
         datetime(each.year, each.month, each.day).astimezone().timestamp() for each in (day, day + timedelta(days=1))
     )
     return int(begins // 60), int(ends // 60)
+
+
+@dataclass(frozen=True)
+class ClockHour:
+    """An hour as the clock shows it: on two days of the year one is shown twice, or never."""
+
+    first: int
+    """Its first minute, since 1970."""
+    begins: str
+    """What the clock shows then."""
+
+
+def hours_of(day: date) -> list[ClockHour]:
+    """The hours of a day in the device's time zone, as they came."""
+    clock = ((minute, datetime.fromtimestamp(60 * minute)) for minute in range(*minutes_of(day)))
+    # `fold` is 1 where the clock shows the same for the second time.
+    hours = groupby(clock, lambda shown: (shown[1].hour, shown[1].fold))
+    return [ClockHour(minute, f"{shown:%H:%M}") for minute, shown in (next(minutes) for _, minutes in hours)]
 
 
 class SittingTally:

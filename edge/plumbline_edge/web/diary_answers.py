@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from plumbline_edge.diary.entries import SetAttempt, SetEntry, SittingMinute
 from plumbline_edge.diary.replay import started
+from plumbline_edge.diary.sitting import ClockHour
 
 SITTING_SHARE = 0.5
 """A minute of which somebody sat more than this counts as sat through."""
@@ -99,10 +100,21 @@ class SittingMinuteEntry(BaseModel):
         )
 
 
+class SittingHour(BaseModel):
+    """An hour of the clock."""
+
+    minute: int
+    """Its first, counted from midnight."""
+    begins: str
+    """What the clock shows then."""
+
+
 class SittingDay(BaseModel):
     """A day of sitting."""
 
     day: date
+    hours: list[SittingHour]
+    """As they came: on the days of a clock change one comes twice, or none."""
     minutes: list[SittingMinuteEntry]
     sitting_seconds: float
     fault_seconds: float
@@ -112,8 +124,9 @@ class SittingDay(BaseModel):
     faults: dict[str, float]
 
 
-def sitting_day(day: date, first: int, minutes: Sequence[SittingMinute]) -> SittingDay:
-    """A day's minutes, the first of which is this, and what they add up to."""
+def sitting_day(day: date, hours: Sequence[ClockHour], minutes: Sequence[SittingMinute]) -> SittingDay:
+    """A day's hours and minutes, and what these add up to."""
+    first = hours[0].first
     sat = [minute.minute for minute in minutes if minute.sitting_seconds > 60 * SITTING_SHARE]
     stretches = _stretches(sat)
     faults: dict[str, float] = {}
@@ -122,6 +135,7 @@ def sitting_day(day: date, first: int, minutes: Sequence[SittingMinute]) -> Sitt
             faults[name] = round(faults.get(name, 0.0) + seconds, 2)
     return SittingDay(
         day=day,
+        hours=[SittingHour(minute=hour.first - first, begins=hour.begins) for hour in hours],
         minutes=[SittingMinuteEntry.of(minute, first) for minute in minutes],
         sitting_seconds=round(sum(minute.sitting_seconds for minute in minutes), 1),
         fault_seconds=round(sum(minute.fault_seconds for minute in minutes), 1),

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from plumbline_edge.diary.entries import SetEntry
 from plumbline_edge.diary.replay import analysis_of, exercise_of, frames_csv, report_of, sets_csv
-from plumbline_edge.diary.sitting import minutes_of
+from plumbline_edge.diary.sitting import hours_of, minutes_of
 from plumbline_edge.web.diary_answers import AttemptEntry, SetSummary, SittingDay, SittingMinuteEntry, sitting_day
 from plumbline_edge.web.parts import Parts
 from plumbline_edge.web.problems import answers, changes
@@ -113,8 +113,7 @@ def add_diary(app: FastAPI, parts: Parts) -> None:
     def sitting(day: Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)] | None = None) -> SittingDay:
         """A day of sitting by the minute, in the device's time zone; today unless another is named."""
         chosen = day or datetime.now().astimezone().date()
-        first, end = minutes_of(chosen)
-        return sitting_day(chosen, first, diary.sitting(first, end))
+        return sitting_day(chosen, hours_of(chosen), diary.sitting(*minutes_of(chosen)))
 
 
 def _download(text: str, media_type: str, name: str) -> Response:

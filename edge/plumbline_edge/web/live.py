@@ -31,8 +31,8 @@ LIVE_TYPE: Final = "application/x-plumbline-live"
 LIVE_FORMAT: Final = """\
 Messages one after the other, each two big-endian 32-bit lengths, then so many bytes of JSON, then so many of JPEG
 (none while no new picture comes). The JSON holds `frame`, the picture's number, `pose_frame`, the number of the frame
-in which the pose drawn on it was found, `captured_at_ms` and `sent_at_ms` (since 1970, by the device's clock) and
-`state`, as /api/state gives it."""
+in which the pose drawn on it was found, `shows_pixels`, false where it is the skeleton alone, `captured_at_ms` and
+`sent_at_ms` (since 1970, by the device's clock) and `state`, as /api/state gives it."""
 LENGTHS: Final = struct.Struct(">II")
 
 
@@ -63,7 +63,7 @@ class LiveMessages:
         now, clock_ms = time.monotonic(), 1000 * time.time()
         content: dict[str, Any] = {"state": state_of(self._parts).model_dump(mode="json"), "sent_at_ms": clock_ms}
         if picture is not None:
-            content |= {"frame": picture.frame, "pose_frame": picture.pose_frame}
+            content |= {"frame": picture.frame, "pose_frame": picture.pose_frame, "shows_pixels": picture.shows_pixels}
             content["captured_at_ms"] = clock_ms - 1000 * (now - picture.captured_at)
         text, jpeg = json.dumps(content).encode(), b"" if picture is None else picture.jpeg
         return LENGTHS.pack(len(text), len(jpeg)) + text + jpeg

@@ -13,7 +13,7 @@ from plumbline_edge.coach.exercises import load_exercise
 from plumbline_edge.coach.state import CoachState, Fault
 from plumbline_edge.diary.diary import Diary
 from plumbline_edge.diary.entries import SittingMinute
-from plumbline_edge.diary.sitting import SittingTally, is_all_day, minutes_of
+from plumbline_edge.diary.sitting import ClockHour, SittingTally, hours_of, is_all_day, minutes_of
 from plumbline_edge.web.diary_answers import sitting_day
 
 WELL = CoachState(holds=True, hold_seconds=100.0)
@@ -45,6 +45,32 @@ def test_a_day_goes_from_midnight_to_midnight(day: tuple[int, int, int], hours: 
     assert minutes_of(date(*day) + timedelta(days=1))[0] == end
 
 
+def shown_hours(day: date) -> list[tuple[int, str]]:
+    first, _ = minutes_of(day)
+    return [(hour.first - first, hour.begins) for hour in hours_of(day)]
+
+
+@pytest.mark.usefixtures("berlin")
+def test_the_hours_of_a_day_are_those_of_the_clock() -> None:
+    assert shown_hours(date(2026, 3, 28)) == [(60 * hour, f"{hour:02}:00") for hour in range(24)]
+    spring, autumn = shown_hours(date(2026, 3, 29)), shown_hours(date(2026, 10, 25))
+    assert spring[:4] == [(0, "00:00"), (60, "01:00"), (120, "03:00"), (180, "04:00")]
+    assert spring[-1] == (22 * 60, "23:00")
+    assert autumn[:5] == [(0, "00:00"), (60, "01:00"), (120, "02:00"), (180, "02:00"), (240, "03:00")]
+    assert autumn[-1] == (24 * 60, "23:00")
+
+
+def test_a_clock_may_change_by_half_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as there:
+        # Lord Howe Island.
+        there.setenv("TZ", "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0")
+        time.tzset()
+        autumn, spring = shown_hours(date(2026, 4, 5)), shown_hours(date(2026, 10, 4))
+    time.tzset()
+    assert autumn[1:4] == [(60, "01:00"), (120, "01:30"), (150, "02:00")]
+    assert spring[1:4] == [(60, "01:00"), (120, "02:30"), (150, "03:00")]
+
+
 def test_seconds_go_to_the_minute_and_to_what_they_were() -> None:
     tally = SittingTally()
     tally.add(600.0, WELL)
@@ -73,7 +99,9 @@ def test_minutes_add_up_in_the_diary_and_in_the_day(tmp_path: Path) -> None:
     for _ in range(2):
         diary.add_sitting([SittingMinute(first + 480, 20, 10, 5, {"slumping": 10})])
     diary.add_sitting([SittingMinute(first + minute, 60, 0, 0, {}) for minute in (481, 482, 490)])
-    day = sitting_day(date(2026, 1, 2), first, diary.sitting(first, first + 1440))
+    hours = [ClockHour(first, "00:00"), ClockHour(first + 60, "01:00")]
+    day = sitting_day(date(2026, 1, 2), hours, diary.sitting(first, first + 1440))
+    assert [(hour.minute, hour.begins) for hour in day.hours] == [(0, "00:00"), (60, "01:00")]
     assert [minute.minute for minute in day.minutes] == [480, 481, 482, 490]
     assert (day.sitting_seconds, day.fault_seconds) == (220, 20)
     assert (day.longest_minutes, day.breaks) == (3, 1)

@@ -191,10 +191,12 @@ def test_pixels_are_hidden_at_the_source_and_stay_so_after_a_restart(tmp_path: P
         running.wait_until(lambda: running.get("/readyz").status_code == 200, PATIENCE)
         shown = [message for message in islice(live_messages(running.url), 10) if message.jpeg]
         assert min(saturated(message.jpeg) for message in shown) > 500
+        assert all(message.content["shows_pixels"] for message in shown)
         assert running.change("PUT", "/api/privacy", {"hide_pixels": True}).json()["pixels_hidden"] is True
         hidden = [message for message in islice(live_messages(running.url), 10) if message.jpeg]
         assert hidden
         assert max(saturated(message.jpeg) for message in hidden) == 0
+        assert not any(message.content["shows_pixels"] for message in hidden)
         # Where the network is slower than the camera, an older pose is carried on, and the message says whose it is.
         assert all(0 <= message.content["frame"] - message.content["pose_frame"] <= 30 for message in hidden)
         running.terminate()

@@ -56,7 +56,7 @@ function ends(labels, x) {
 }
 
 // rows: [[value of each class in order]]
-export function bars(label, rows, classes, labels, words) {
+export function bars(label, rows, classes, labels, words, trended) {
   const totals = rows.map((row) => row.reduce((sum, value) => sum + value, 0));
   const { y, lines } = axis(Math.max(1, ...totals), words);
   const step = (WIDTH - LEFT) / Math.max(rows.length, 6);
@@ -69,30 +69,35 @@ export function bars(label, rows, classes, labels, words) {
       return box;
     });
   });
-  return picture(label, [...lines, ...boxes, ...trendLine(totals, x, y), ...ends(labels, x)]);
+  return picture(label, [...lines, ...boxes, ...(trended ? trendLine(totals, x, y) : []), ...ends(labels, x)]);
 }
 
-export function line(label, values, labels, words) {
+export function line(label, values, labels, words, trended) {
   const known = values.map((value, index) => [index, value]).filter(([, value]) => value !== null);
   const { y, lines } = axis(Math.max(1e-6, ...known.map(([, value]) => value)), words);
   const x = (index) => LEFT + 8 + (index * (WIDTH - LEFT - 16)) / Math.max(values.length - 1, 1);
   const path = shape("polyline", { class: "line", points: known.map(([index, value]) => `${x(index)},${y(value)}`).join(" ") });
   const dots = known.map(([index, value]) => shape("circle", { class: "dot", cx: x(index), cy: y(value), r: 3.5 }));
   const complete = known.length === values.length;
-  return picture(label, [...lines, path, ...dots, ...(complete ? trendLine(values, x, y) : []), ...ends(labels, x)]);
+  return picture(label, [...lines, path, ...dots, ...(trended && complete ? trendLine(values, x, y) : []), ...ends(labels, x)]);
 }
 
-// A day: an hour a row of the clock, a minute a column; each minute filled by what it was.
+// Which of the hours this minute of the day is in.
+export const hourOf = (hours, minute) => hours.findLastIndex((hour) => hour.minute <= minute);
+
+// A day: an hour a row of the clock, a minute a column; each minute filled by what it was. An hour that the clock changed
+// in begins at another minute than 0.
 export function day(label, minutes, hours) {
   const [cell, row, left] = innerWidth < 760 ? [5, 22, 44] : [15, 20, 48];
-  const parts = hours.flatMap((hour, index) => {
+  const clock = hours.map(({ begins }) => begins.split(":").map(Number));
+  const parts = clock.flatMap(([hour], index) => {
     const blank = shape("rect", { x: left, y: index * row + 2, width: 60 * cell, height: row - 4, rx: 4, fill: "none", class: "grid" });
     return [shape("text", { x: left - 8, y: index * row + 14, "text-anchor": "end" }, `${hour}:00`), blank];
   });
   for (const minute of minutes) {
-    const index = hours.indexOf(Math.floor(minute.minute / 60));
+    const index = hourOf(hours, minute.minute);
     const total = minute.sitting_seconds + minute.away_seconds || 1;
-    let from = left + (minute.minute % 60) * cell;
+    let from = left + (clock[index][1] + minute.minute - hours[index].minute) * cell;
     const good = minute.sitting_seconds - minute.fault_seconds;
     for (const [kind, seconds] of [["clean", good], ["faulty", minute.fault_seconds], ["away", minute.away_seconds]]) {
       const width = (seconds / total) * (cell - (cell > 9 ? 1 : 0));

@@ -1,4 +1,4 @@
-// The buttons below the picture, and their keys.
+// The buttons below the picture.
 import { ask } from "/page/api.js";
 import { named, text, titled } from "/page/messages.js";
 import { snoozeLength } from "/page/options.js";
@@ -84,22 +84,6 @@ const ACTIONS = {
   snooze: () => ask("/api/snooze", "POST", { seconds: latest?.quiet_seconds > 0 ? 0 : snoozeLength() }),
   voice: async () => { setSpeaking(!speaking); press("voice", speaking); },
 };
-const KEYS = { " ": "set", c: "calibrate", p: "privacy", m: "snooze", v: "voice" };
-const PLACES = { 1: "live", 2: "history", 3: "sitting" };
-
-function onKey(event) {
-  // A dialog that has just closed keeps the focus until the next frame: a list nobody can see is not being chosen from.
-  const chooses = event.target.matches("select, input, textarea") && event.target.checkVisibility();
-  const typing = chooses || document.querySelector("dialog[open]");
-  if (typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  if (event.key === " " && event.target.matches("button, a, summary")) return;
-  const id = KEYS[event.key.toLowerCase()];
-  if (event.key === "?") element("options").showModal();
-  else if (PLACES[event.key]) location.hash = PLACES[event.key];
-  else if (id && !element(id).disabled) element(id).click();
-  else return;
-  event.preventDefault();
-}
 
 export function fillExercises() {
   const options = exercises.map(({ name, title }) => Object.assign(document.createElement("option"), { value: name, textContent: titled(name, title) }));
@@ -109,10 +93,12 @@ export function fillExercises() {
 
 export const titleOf = (name) => [...element("exercise").options].find((option) => option.value === name)?.textContent ?? named(name);
 
+// Whether an exercise is held rather than repeated; undefined where it cannot be chosen.
+export const holds = (name) => exercises.find((exercise) => exercise.name === name)?.holds;
+
 export async function setUpControls() {
   for (const [id, action] of Object.entries(ACTIONS)) element(id).onclick = () => attempt(action);
   element("exercise").onchange = () => attempt(choose);
-  document.addEventListener("keydown", onKey);
   await loadExercises();
 }
 

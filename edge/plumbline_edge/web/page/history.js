@@ -1,48 +1,62 @@
 // The sets that were kept: charts with their trend, a table, reports, exports, and the end of it all.
 import { ask } from "/page/api.js";
 import { bars, figure, legend, line, trend } from "/page/charts.js";
-import { titleOf } from "/page/controls.js";
+import { holds, titleOf } from "/page/controls.js";
 import { language, minutes, named, number, text } from "/page/messages.js";
 import { confirmed } from "/page/options.js";
 import { element, toast } from "/page/panel.js";
 
 const CHARTED = 30;
 let sets = [];
+let asked = 0;
 
 const when = (set, options) => new Date(set.started_at).toLocaleString(language, options);
+// An exercise that can no longer be chosen is told by its sets.
+const isHold = (set) => holds(set.exercise) ?? set.best_hold_seconds > 0;
 const percent = (value) => `${number(100 * value)} %`;
 
-function trendWords(values, key, unit) {
+// Sets of several exercises have no trend in common.
+const mixed = (rows) => new Set(rows.map((set) => set.exercise)).size > 1;
+
+function trendWords(rows, values, unit) {
+  if (mixed(rows)) return text("history.mixed");
   const found = trend(values);
   if (!found) return text("history.fewSets");
   const change = found.last - found.first;
-  return text(key, { change: `${change >= 0 ? "+" : "−"}${unit(Math.abs(change))}`, count: values.length });
+  return text("history.trend", { change: `${change >= 0 ? "+" : "−"}${unit(Math.abs(change))}`, count: values.length });
 }
 
-function charts(chosen) {
-  const rows = chosen.slice(0, CHARTED).reverse();
-  if (!rows.length) return [];
-  const labels = rows.map((set) => when(set, { day: "numeric", month: "short" }));
-  const depth = rows.map((set) => set.mean_depth);
-  const known = depth.filter((value) => value !== null);
-  const holds = rows.every((set) => set.reps + set.partial_reps === 0);
-  const tenth = (value) => number(value, value % 1 ? 1 : 0);
-  const made = [];
-  if (holds) {
-    const values = rows.map((set) => set.best_hold_seconds);
-    const note = trendWords(values, "history.trend", (value) => text("unit.seconds", { count: number(value, 1) }));
-    made.push(figure(text("history.holdChart"), note, line(`${text("history.holdChart")}: ${note}`, values, labels, tenth)));
-    return made;
-  }
+const labelsOf = (rows) => rows.map((set) => when(set, { day: "numeric", month: "short" }));
+const tenth = (value) => number(value, value % 1 ? 1 : 0);
+
+function holdChart(rows) {
+  const values = rows.map((set) => set.best_hold_seconds);
+  const note = trendWords(rows, values, (value) => text("unit.seconds", { count: number(value, 1) }));
+  return figure(text("history.holdChart"), note, line(`${text("history.holdChart")}: ${note}`, values, labelsOf(rows), tenth, !mixed(rows)));
+}
+
+function repsChart(rows) {
   const totals = rows.map((set) => set.reps + set.partial_reps);
-  const note = trendWords(totals, "history.trend", (value) => number(value, 1));
+  const note = trendWords(rows, totals, (value) => number(value, 1));
   const parts = rows.map((set) => [set.clean_reps, set.reps - set.clean_reps, set.partial_reps]);
   const kinds = [["clean", text("history.clean")], ["faulty", text("history.withFaults")], ["partial", text("history.partial")]];
-  made.push(figure(text("history.repsChart"), note, bars(`${text("history.repsChart")}: ${note}`, parts, kinds.map(([kind]) => kind), labels, tenth), legend(kinds)));
-  if (known.length) {
-    const words = trendWords(known, "history.trend", percent);
-    made.push(figure(text("history.depthChart"), words, line(`${text("history.depthChart")}: ${words}`, depth, labels, percent)));
-  }
+  const chart = bars(`${text("history.repsChart")}: ${note}`, parts, kinds.map(([kind]) => kind), labelsOf(rows), tenth, !mixed(rows));
+  return figure(text("history.repsChart"), note, chart, legend(kinds));
+}
+
+function depthChart(rows) {
+  const depth = rows.map((set) => set.mean_depth);
+  const note = trendWords(rows, depth.filter((value) => value !== null), percent);
+  return figure(text("history.depthChart"), note, line(`${text("history.depthChart")}: ${note}`, depth, labelsOf(rows), percent, !mixed(rows)));
+}
+
+function charts(shown) {
+  const latest = (kept) => shown.filter(kept).slice(0, CHARTED).reverse();
+  const [holds, others] = [latest(isHold), latest((set) => !isHold(set))];
+  const made = [];
+  if (others.length) made.push(repsChart(others));
+  if (others.some((set) => set.mean_depth !== null)) made.push(depthChart(others));
+  if (holds.length) made.push(holdChart(holds));
   return made;
 }
 
@@ -61,7 +75,7 @@ function row(set) {
   const remove = Object.assign(document.createElement("button"), { type: "button", className: "danger", textContent: text("history.delete") });
   remove.setAttribute("aria-label", `${text("history.delete")}, ${when(set, { dateStyle: "medium", timeStyle: "short" })}`);
   remove.onclick = () => removeSet(set);
-  const held = set.best_hold_seconds > 0;
+  const held = isHold(set);
   made.append(
     cell(when(set, { dateStyle: "short", timeStyle: "short" })), cell(titleOf(set.exercise)),
     cell(held ? minutes(set.best_hold_seconds) : set.partial_reps ? `${set.reps} (+${set.partial_reps})` : String(set.reps)), cell(held ? "" : String(set.clean_reps)),
@@ -90,25 +104,46 @@ async function attempt(work) {
   await showHistory();
 }
 
-function fill() {
+function fillChoice() {
   const select = element("history-exercise");
   const chosen = select.value;
   const names = [...new Set(sets.map((set) => set.exercise))];
-  const option = (value, words) => Object.assign(document.createElement("option"), { value, textContent: words, selected: value === chosen });
-  select.replaceChildren(option("", text("history.all")), ...names.map((name) => option(name, titleOf(name))));
-  const shown = select.value ? sets.filter((set) => set.exercise === select.value) : sets;
+  const words = [text("history.all"), ...names.map(titleOf)];
+  // A list that somebody has open is left alone.
+  if (select.dataset.shown === words.join()) return;
+  select.dataset.shown = words.join();
+  select.replaceChildren(...["", ...names].map((value, index) => Object.assign(document.createElement("option"), { value, textContent: words[index], selected: value === chosen })));
+}
+
+function fillTable(shown) {
+  const focus = document.activeElement;
+  const place = focus.closest("#sets tr")?.dataset.id;
+  element("sets").tBodies[0].replaceChildren(...shown.map(row));
+  // Who goes through the table by keys keeps their place.
+  if (place) element("sets").querySelector(`tr[data-id="${place}"] ${focus.localName}`)?.focus({ preventScroll: true });
+}
+
+function fill() {
+  fillChoice();
+  const chosen = element("history-exercise").value;
+  const shown = chosen ? sets.filter((set) => set.exercise === chosen) : sets;
   element("history-empty").hidden = shown.length > 0;
   element("table-scroll").hidden = shown.length === 0;
   element("charts").replaceChildren(...charts(shown));
-  element("sets").tBodies[0].replaceChildren(...shown.map(row));
+  fillTable(shown);
 }
 
 export async function showHistory() {
+  const turn = (asked += 1);
+  let found = sets;
   try {
-    sets = await ask("/api/sets?limit=500");
+    found = await ask("/api/sets?limit=500");
   } catch (error) {
     toast(error.message);
   }
+  // An answer may come after that to a later question.
+  if (turn !== asked) return;
+  sets = found;
   fill();
 }
 

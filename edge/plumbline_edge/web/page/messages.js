@@ -1,21 +1,40 @@
 // The page's texts, in the language chosen here or asked for by the browser; messages/ holds a file for each.
 export const LANGUAGES = { en: "English", de: "Deutsch" };
 const KEPT = "plumbline.language";
+const AGAIN_MS = 1000;
+const LONGEST_MS = 10_000;
 let texts = {};
-let english = {};
+// All that can be said before the texts are here.
+let english = { "connection.lost": "connection lost" };
 export let language = "en";
 
-const load = async (name) => (await fetch(`/page/messages/${name}.json`)).json();
+async function load(name) {
+  const answer = await fetch(`/page/messages/${name}.json`, { signal: AbortSignal.timeout(LONGEST_MS) });
+  if (!answer.ok) throw new Error(`messages/${name}.json: ${answer.status}`);
+  return answer.json();
+}
+
+// Nothing can be shown without them: they are asked for until they come.
+async function loaded(name, onLost) {
+  for (;;) {
+    try {
+      return await load(name);
+    } catch {
+      onLost();
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+  }
+}
 
 function wanted() {
   const asked = [localStorage.getItem(KEPT), ...navigator.languages.map((name) => name.slice(0, 2))];
   return asked.find((name) => name in LANGUAGES) ?? "en";
 }
 
-export async function loadMessages(chosen = wanted()) {
+export async function loadMessages(onLost, chosen = wanted()) {
+  english = await loaded("en", onLost);
+  texts = chosen === "en" ? english : await loaded(chosen, onLost);
   language = chosen;
-  english = await load("en");
-  texts = chosen === "en" ? english : await load(chosen);
   document.documentElement.lang = chosen;
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = text(element.dataset.text);
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", text(element.dataset.label));
@@ -23,7 +42,8 @@ export async function loadMessages(chosen = wanted()) {
 
 export function choose(name) {
   localStorage.setItem(KEPT, name);
-  return loadMessages(name);
+  // The stream says by itself that the connection is lost.
+  return loadMessages(() => {}, name);
 }
 
 export function text(key, values = {}) {

@@ -44,7 +44,7 @@ const nextFrame = () => new Promise((resolve) => {
 
 export class LiveStream {
   constructor(canvas, onState, onConnection) {
-    Object.assign(this, { canvas, onState, onConnection, offset: 0, waiting: null, drawing: false });
+    Object.assign(this, { canvas, onState, onConnection, offset: 0, waiting: null, drawing: false, showsPixels: false });
   }
 
   async run() {
@@ -91,6 +91,8 @@ export class LiveStream {
           this.show(bitmap, message);
           bitmap.close();
         }
+        // While no new picture comes the last one would stay.
+        if (message.state.pixels_hidden && this.showsPixels) this.clear();
         this.onState(message.state);
       } catch {
         // One damaged picture: the next one comes at once.
@@ -103,8 +105,14 @@ export class LiveStream {
     const { canvas } = this;
     if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
     canvas.getContext("2d", { alpha: false }).drawImage(bitmap, 0, 0);
+    this.showsPixels = message.shows_pixels;
     const latency = Date.now() + this.offset - message.captured_at_ms;
     Object.assign(canvas.dataset, { frame: message.frame, poseFrame: message.pose_frame, latencyMs: latency.toFixed(1) });
     canvas.dispatchEvent(new CustomEvent("drawn"));
+  }
+
+  clear() {
+    this.canvas.getContext("2d", { alpha: false }).clearRect(0, 0, this.canvas.width, this.canvas.height);
+    this.showsPixels = false;
   }
 }
