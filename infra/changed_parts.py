@@ -16,11 +16,11 @@ from typing import Final
 ROOT: Final = Path(__file__).parent.parent
 NEEDED_BY: Final = {
     "contract": ("contract", "training", "conversion", "registry", "edge", "infra"),
-    "training": ("training", "infra"),
+    "training": ("training", "conversion", "infra"),
     "conversion": ("conversion",),
     "conversion/Dockerfile": ("infra",),
     "services/registry": ("registry", "infra"),
-    "edge": ("edge", "infra"),
+    "edge": ("registry", "edge", "infra"),
     "infra": ("infra",),
     "infra/lab": ("conversion",),
     "infra/registry_front.py": ("registry",),

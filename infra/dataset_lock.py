@@ -11,34 +11,35 @@ import argparse
 import hashlib
 import json
 import sys
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from plumbline_training.datasets import DatasetEntry, load_dataset_list
 from plumbline_training.errors import InvalidDataset
 from plumbline_training.shards import picture_paths, size_bytes
 
 
-def digest_of(entry: dict[str, Any], root: Path) -> dict[str, Any]:
-    """What one data set is now. Raises SystemExit where a file is missing or a shard is damaged."""
-    annotations, images = root / entry["annotations"], root / entry["images"]
+def digest_of(entry: DatasetEntry) -> dict[str, Any]:
+    """What one data set is now. Raises SystemExit where a file is missing or damaged."""
+    annotations, images = entry.annotations, entry.images
     if not annotations.is_file() or not images.exists():
-        sys.exit(
-            f"error: {entry['id']}: {annotations} or {images} is missing; see docs/recipes.md, or give --data-root"
-        )
+        sys.exit(f"error: {entry.id}: {annotations} or {images} is missing; see docs/recipes.md, or give --data-root")
     content = annotations.read_bytes()
-    names = {image["file_name"] for image in json.loads(content)["images"]}
+    try:
+        names = {str(image["file_name"]) for image in json.loads(content)["images"]}
+    except (ValueError, KeyError, TypeError) as error:
+        sys.exit(f"error: {entry.id}: {annotations} is no COCO keypoint file ({error!r}); fetch it again")
     try:
         packed = picture_paths(images)
     except InvalidDataset as error:
-        sys.exit(f"error: {entry['id']}: {error}")
+        sys.exit(f"error: {entry.id}: {error}")
     pictures = hashlib.sha256()
     for name in sorted(names):
-        path = packed.get(name, images / name)
+        path = packed.get(normpath(name), images / name)
         size = size_bytes(path)
         if size is None:
-            sys.exit(f"error: {entry['id']}: {path} is missing; fetch the data again")
+            sys.exit(f"error: {entry.id}: {path} is missing; fetch the data again")
         pictures.update(f"{name} {size}\n".encode())
     return {
         "annotations_sha256": hashlib.sha256(content).hexdigest(),
@@ -48,9 +49,17 @@ def digest_of(entry: dict[str, Any], root: Path) -> dict[str, Any]:
 
 
 def lock_of(dataset_list: Path, root: Path) -> dict[str, Any]:
-    """All data sets of a list, by id."""
-    content = yaml.safe_load(dataset_list.read_text(encoding="utf-8"))
-    return {entry["id"]: digest_of(entry, root) for entry in [*content["train"], content["validation"]]}
+    """All data sets of a list, by id. Raises SystemExit for a bad list, or where two data sets share an id."""
+    try:
+        listed = load_dataset_list(dataset_list, root)
+    except InvalidDataset as error:
+        sys.exit(f"error: {error}")
+    found: dict[str, DatasetEntry] = {}
+    for entry in (*listed.train, listed.validation):
+        other = found.setdefault(entry.id, entry)
+        if (other.annotations, other.images) != (entry.annotations, entry.images):
+            sys.exit(f"error: {dataset_list}: two data sets have the id {entry.id!r}; give each its own")
+    return {name: digest_of(entry) for name, entry in found.items()}
 
 
 def lock_path(dataset_list: Path) -> Path:
@@ -60,6 +69,8 @@ def lock_path(dataset_list: Path) -> Path:
 
 def check(dataset_list: Path, root: Path) -> list[str]:
     """What differs from the lock, a sentence each."""
+    if not dataset_list.is_file():
+        return [f"{dataset_list} is no file; name a dataset list"]
     if not lock_path(dataset_list).is_file():
         return [f"{dataset_list} has no lock; write it with --write once you know that the data are right"]
     known, now = json.loads(lock_path(dataset_list).read_text(encoding="utf-8")), lock_of(dataset_list, root)

@@ -126,13 +126,17 @@ def make_bundle(arguments: argparse.Namespace, of: Programs) -> Path:
     stages = ["--stages", arguments.stages] if arguments.stages else []
     start = ["--init", arguments.init] if arguments.init else []
     shown = ["--textfile", out.parent / "textfile" / f"{arguments.version}.prom"]
+    convert = ["--precision", *dict.fromkeys(("fp32", arguments.precision)), "--golden", arguments.golden]
+    convert += ["--version", arguments.version, *calibrated, *arguments.options]
+    convert = [out / "model.onnx", "--out", out / "bundles", "--overwrite", *convert]
+    if not sealed:
+        # The converter's own word on what it is asked, before days of training.
+        of.run("plumbline-convert", *convert, "--explain")
     of.run("plumbline-train", "--recipe", arguments.recipe, *data, *stages, *start, "--out", out / "run", *shown)
     of.run("plumbline-export", *data, out / "run" / "best.pt", "--out", out / "model.onnx", "--half", out / "half.pt")
     if not sealed:
-        convert = ["--precision", *dict.fromkeys(("fp32", arguments.precision)), "--golden", arguments.golden]
-        convert += ["--version", arguments.version, *calibrated, *arguments.options]
         # A draft may be of earlier weights; the converter knows which of its steps still stand.
-        of.run("plumbline-convert", out / "model.onnx", "--out", out / "bundles", "--overwrite", *convert)
+        of.run("plumbline-convert", *convert)
         of.run("plumbline-evaluate", *data, bundle, "--into-manifest")
         of.run("plumbline-seal", bundle)
     return bundle

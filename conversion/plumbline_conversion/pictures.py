@@ -103,6 +103,10 @@ class _FrameReader:
         return self._capture.read()[1]
 
 
+LEAST_SIDE: Final = 1.0
+"""Pixels; whoever is labelled smaller is skipped, as in training."""
+
+
 def _frame_count(path: Path) -> int:
     """Frames that really decode; a container's own count may be wrong."""
     capture = cv2.VideoCapture(str(path))
@@ -113,6 +117,12 @@ def _frame_count(path: Path) -> int:
     return count
 
 
+def _labelled(annotation: dict[str, Any]) -> bool:
+    """Whether any keypoint is; COCO's own count of them is left out by some programs."""
+    visibility = annotation.get("keypoints", [])[2::3]
+    return int(annotation.get("num_keypoints", sum(v > 0 for v in visibility))) > 0
+
+
 def _annotated_persons(source: ImageSource) -> list[Sighting]:
     try:
         content = json.loads(source.path.read_text(encoding="utf-8"))
@@ -120,7 +130,9 @@ def _annotated_persons(source: ImageSource) -> list[Sighting]:
         persons = [
             (files[annotation["image_id"]], Box.from_xywh(annotation["bbox"]))
             for annotation in sorted(content["annotations"], key=lambda annotation: annotation["image_id"])
-            if annotation.get("num_keypoints", 0) > 0 and not annotation.get("iscrowd", 0)
+            if _labelled(annotation)
+            and not annotation.get("iscrowd", 0)
+            and min(map(float, annotation["bbox"][2:])) > LEAST_SIDE
         ]
     except (KeyError, TypeError, ValueError, InvalidBox) as error:
         raise UnreadableImages(

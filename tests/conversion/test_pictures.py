@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -88,7 +89,7 @@ def test_crowds_and_persons_without_keypoints_are_left_out(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"bbox": [1, 2, 0, 4]}, "InvalidBox"), ({"bbox": "wide"}, "ValueError"), ({"image_id": 77}, "KeyError: 77")],
+    [({"bbox": ["left", 2, 9, 4]}, "ValueError"), ({"bbox": "wide"}, "ValueError"), ({"image_id": 77}, "KeyError: 77")],
 )
 def test_broken_annotations_say_what_is_wrong(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     folder = write_pictures(tmp_path / "images", 1)
@@ -115,3 +116,16 @@ def test_picture_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     with pytest.raises(UnreadableImages, match=r"bad\.jpg"):
         list(cut_out(find_sightings(ImageSource(tmp_path)), SPEC))
+
+
+def test_persons_are_those_that_training_learns_from(tmp_path: Path) -> None:
+    """Some programs leave the count of keypoints out, and a box without width is skipped, not the file."""
+    folder = write_pictures(tmp_path / "images", 3)
+    json_path = write_annotations(folder / "a.json", 3)
+    content = json.loads(json_path.read_text())
+    for number, annotation in enumerate(content["annotations"]):
+        annotation.pop("num_keypoints", None)
+        annotation["keypoints"] = [5, 5, 2] * 17 if number != 1 else [0, 0, 0] * 17
+    content["annotations"][2]["bbox"] = [10, 20, 0, 60]
+    json_path.write_text(json.dumps(content))
+    assert [sighting.name for sighting in find_sightings(ImageSource(json_path))] == ["000.png"]

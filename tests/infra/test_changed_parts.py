@@ -16,12 +16,14 @@ from tests.infra.machine import ROOT
 # ROOT / "models" / "hrnet-edge-s", Path(__file__).parents[2] / "samples", from infra.registry_front import nginx
 _FILE = re.compile(r'\b(?:ROOT|parents\[(\d)\])((?:\s*/\s*"[^"]+")+)')
 _MODULE = re.compile(r"^\s*(?:from|import) (infra\.[\w.]+)", re.MULTILINE)
+_PACKAGE = re.compile(r"^\s*(?:from|import) plumbline_(\w+)", re.MULTILINE)
 
 
 @pytest.mark.parametrize(
     ("paths", "parts"),
     [
-        (["edge/plumbline_edge/tracker.py"], ["edge", "infra"]),
+        (["edge/plumbline_edge/tracker.py"], ["registry", "edge", "infra"]),
+        (["training/plumbline_training/export.py"], ["training", "conversion", "infra"]),
         (["tests/edge/test_slot.py"], ["edge"]),
         (["services/registry/Dockerfile"], ["registry", "infra"]),
         (["docs/alerts.md"], ["training", "edge", "infra"]),
@@ -65,6 +67,7 @@ def _read_by(test: Path) -> Iterator[str]:
         base = test.parents[int(level)] if level else ROOT
         yield str(base.joinpath(*re.findall(r'"([^"]+)"', names)).relative_to(ROOT))
     yield from (f"{module.replace('.', '/')}.py" for module in _MODULE.findall(text))
+    yield from ("services/registry" if part == "registry" else part for part in _PACKAGE.findall(text))
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from infra.dataset_lock import check, lock_of, lock_path, require
 
 from plumbline_training import pack
@@ -69,3 +70,25 @@ def test_pictures_in_shards_count_as_in_a_folder(locked: Path, tmp_path: Path, m
     (packed.parent / "made/made-001.tar").write_bytes(b"cut short")
     with pytest.raises(SystemExit, match=r"error: made: .*no uncompressed tar"):
         require(packed, packed.parent)
+
+
+def test_two_data_sets_of_one_id_are_not_locked_as_one(locked: Path) -> None:
+    content = yaml.safe_load(locked.read_text())
+    content["validation"] = {**content["train"][0], "annotations": "other.json"}
+    locked.write_text(yaml.safe_dump(content))
+    with pytest.raises(SystemExit, match="two data sets have the id 'made'"):
+        lock_of(locked, locked.parent)
+    content["validation"] = {**content["train"][0], "repeat": 2}
+    locked.write_text(yaml.safe_dump(content))
+    assert set(lock_of(locked, locked.parent)) == {"made"}
+
+
+def test_a_bad_list_or_annotation_file_is_one_line(locked: Path, tmp_path: Path) -> None:
+    assert check(tmp_path / "typo.yaml", tmp_path) == [f"{tmp_path / 'typo.yaml'} is no file; name a dataset list"]
+    labels = locked.parent / "person_keypoints.json"
+    labels.write_text(labels.read_text()[:100])
+    with pytest.raises(SystemExit, match="is no COCO keypoint file"):
+        lock_of(locked, locked.parent)
+    locked.write_text("train: []")
+    with pytest.raises(SystemExit, match="is no dataset list"):
+        lock_of(locked, locked.parent)

@@ -84,7 +84,7 @@ class Converting(Programs):
     def attempt(self, name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         words = [str(argument) for argument in arguments]
         self.names.append(name)
-        if name.startswith("plumbline-convert"):
+        if name.startswith("plumbline-convert") and "--explain" not in words:
             self.asked.extend(words)
             bundle = Path(words[words.index("--out") + 1]) / "int8"
             assert "--overwrite" in words or not bundle.exists()

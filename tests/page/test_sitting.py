@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -57,7 +58,7 @@ def test_a_day_has_the_hours_of_its_clock(running: Service, visit: Callable[...,
 
     def answer(route: Route) -> None:
         told = [{"minute": minute, "begins": begins} for minute, begins in hours]
-        minutes = [
+        minutes: list[dict[str, Any]] = [
             {"minute": minute, "sitting_seconds": 60, "fault_seconds": 0, "away_seconds": 0, "faults": {}}
             for minute in (110, 130, 185)
         ]

@@ -268,3 +268,20 @@ def test_serve_ends_when_told(serve_process: Callable[..., ServerProcess]) -> No
     server.process.send_signal(signal.SIGINT)
     assert server.process.wait(timeout=60) == 0
     assert list((server.settings.blob_dir / "incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["token", "--days", "0"], "--days: 0 must be from 1 to 36500"),
+        (["token", "--days", "-3"], "--days: -3 must be from 1 to 36500"),
+        (["gc", "--min-age-seconds", "nan"], "--min-age-seconds: nan must be from 0.0"),
+        (["gc", "--min-age-seconds", "1e300"], "--min-age-seconds: 1e300 must be from 0.0"),
+        (["sign", "--keys", "keys", "--every", "-1"], "--every: -1 must be from 0.1"),
+        (["sign", "--keys", "keys", "--every", "soon"], "--every: 'soon' is no number"),
+    ],
+)
+def test_numbers_out_of_bounds_are_refused(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert said in capsys.readouterr().err

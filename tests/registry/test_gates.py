@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 import httpx
 import numpy as np
 import pytest
+from tests.registry.conftest import TOKEN
 
 from plumbline_contract.evaluation import OKS_THRESHOLDS, EvaluationRecord
 from plumbline_contract.manifest import AveragePrecision, Manifest, parse_manifest
+from plumbline_registry.client import RegistryClient
 from plumbline_registry.gates.bootstrap import paired_difference
 from plumbline_registry.gates.rules import RULES, Limits, Measured, parity
 from plumbline_registry.tokens import create_token
+from plumbline_registry.trust.operator import rotate
+from plumbline_registry.trust.signer import sign_once
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Bundle, Server
@@ -211,3 +215,18 @@ def test_no_compared_keypoint_is_no_proof(
     verdict = parity(bundle, None, LIMITS)
     assert verdict.passed == passes
     assert verdict.says.startswith(f"conversion was compared on no keypoint{says}")
+
+
+def test_a_channel_that_was_cleared_is_compared_with_what_it_gave_last(
+    make_bundle: MakeBundle, server: Server, client: httpx.Client
+) -> None:
+    """Devices still run it."""
+    current, worse = make_bundle("1.0.0", evaluation=evaluation(0.7)), make_bundle("1.1.0", evaluation=evaluation(0.4))
+    promote(server, client, current)
+    operator = server.operator()
+    with RegistryClient(server.url, TOKEN) as registry:
+        rotate(registry, operator.keys, "stable", clear=True)
+        sign_once(registry, operator.keys)
+    client.put(worse.path, content=worse.tar()).raise_for_status()
+    assert "ap: -0." in operator.refused("stable", worse)
+    operator.promote("stable", current)

@@ -13,6 +13,7 @@ from plumbline_contract.errors import PlumblineError
 from plumbline_registry.bundle_directory import read_bundle_directory
 from plumbline_registry.catalogue import Catalogue
 from plumbline_registry.cli_connection import TOKEN_VARIABLE, add_connection, read_token
+from plumbline_registry.cli_numbers import within
 from plumbline_registry.cli_trust import add_trust_commands
 from plumbline_registry.client import RegistryClient
 from plumbline_registry.database import open_engine
@@ -24,6 +25,8 @@ from plumbline_registry.settings import ENV_PREFIX
 from plumbline_registry.stores.opening import open_store
 from plumbline_registry.tokens import DEFAULT_NAME, DEFAULT_SCOPES, SCOPES, create_token, revoke_token
 
+MOST_SECONDS: Final = 1e9
+MOST_DAYS: Final = 36_500
 _EXAMPLES: Final = f"""\
 examples:
   plumbline-registry token --scope admin --scope publish --scope promote --scope sign > operator.token
@@ -87,7 +90,7 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scope", action="append", choices=SCOPES, help=f"what it is good for ({', '.join(DEFAULT_SCOPES)}); repeat it"
     )
-    parser.add_argument("--days", type=int, default=365, help="how long it lasts (%(default)s)")
+    parser.add_argument("--days", type=within(int, 1, MOST_DAYS), default=365, help="how long it lasts (%(default)s)")
     parser.add_argument("--revoke", action="store_true", help="end the token of this name instead")
     parser.add_argument("--tokens-file", help="the server's file of hashes (var/registry/tokens.json)")
     parser.set_defaults(command=_token)
@@ -98,7 +101,7 @@ def _add_gc(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--blob-dir", help="folder of the blobs (var/registry/blobs)")
     parser.add_argument(
         "--min-age-seconds",
-        type=float,
+        type=within(float, 0.0, MOST_SECONDS),
         default=MIN_AGE.total_seconds(),
         help="spare younger ones (%(default)s); those of a publish under way are spared always",
     )

@@ -14,6 +14,7 @@ from typing import Any, Final
 from plumbline_contract.channel import CHANNELS
 from plumbline_contract.manifest import VERSION_PATTERN
 from plumbline_registry.cli_connection import add_connection, read_token
+from plumbline_registry.cli_numbers import within
 from plumbline_registry.client import RegistryClient, RegistryUnreachable, RequestRefused
 from plumbline_registry.errors import ERRORS, InvalidRequest, MetadataConflict, RegistryError, UntrustedMetadata
 from plumbline_registry.settings import ENV_PREFIX
@@ -61,7 +62,9 @@ def _add_promote(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_sign(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--every", type=float, metavar="SECONDS", help="go on, looking this often; else once")
+    parser.add_argument(
+        "--every", type=within(float, 0.1, 86400.0), metavar="SECONDS", help="go on, looking this often; else once"
+    )
     _add_keys(parser)
     parser.set_defaults(command=_sign)
 

@@ -26,7 +26,8 @@ class Move:
 
     entry: Entry
     current_sha256: str | None
-    """Manifest of the version that it replaces; None: the channel gave none."""
+    """Manifest of the version that it replaces, or that the channel gave last, where it was cleared meanwhile; None: it
+    never gave one."""
     given_before: bool
     """Whether the channel gave this version at an earlier time."""
 
@@ -172,9 +173,15 @@ def _move(session: Session, entry: Entry, before: Entry | None) -> Move:
     given = select(ChannelChangeRow.id).where(
         ChannelChangeRow.version_id == _version_of(session, entry).id, ChannelChangeRow.channel == entry.channel
     )
+    last = (
+        select(VersionRow.manifest_sha256)
+        .join(ChannelChangeRow, ChannelChangeRow.version_id == VersionRow.id)
+        .where(ChannelChangeRow.name == entry.name, ChannelChangeRow.channel == entry.channel)
+        .order_by(ChannelChangeRow.sequence.desc())
+    )
     return Move(
         entry=entry,
-        current_sha256=None if before is None else before.manifest_sha256,
+        current_sha256=session.scalar(last.limit(1)) if before is None else before.manifest_sha256,
         given_before=session.scalar(given.limit(1)) is not None,
     )
 

@@ -45,12 +45,16 @@ def load_recorded(path: Path) -> list[Recorded]:
 
 def _read(key: str, keypoints_TK3: npt.NDArray[np.float64], path: Path) -> Recorded:
     exercise, label, source, name = (*key.split("__"), "", "", "", "")[:4]
-    if exercise not in EXERCISES or label not in LABELS or not name or keypoints_TK3.shape[1:] != (17, 3):
+    if exercise not in EXERCISES or label not in LABELS or not name or not _is_sequence(keypoints_TK3):
         raise InvalidDataset(
             f"{str(path)!r}: {key!r} of shape {keypoints_TK3.shape}; name arrays (T, 17, 3) as"
             f" EXERCISE__LABEL__SOURCE__NAME, with an exercise of {', '.join(EXERCISES)} and a label of {LABELS}"
         )
     return Recorded(EXERCISES.index(exercise), label == "wrong", source, name, keypoints_TK3)
+
+
+def _is_sequence(keypoints_TK3: npt.NDArray[np.float64]) -> bool:
+    return keypoints_TK3.shape[1:] == (17, 3) and len(keypoints_TK3) > 0 and keypoints_TK3.dtype.kind in "fiu"
 
 
 def all_windows(recorded: Recorded, step: int = 1) -> npt.NDArray[np.float32]:
