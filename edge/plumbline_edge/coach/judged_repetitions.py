@@ -27,6 +27,8 @@ LEAST_VERDICTS: Final = 5
 STALE_SECONDS: Final[float] = 0.5
 """After a longer silence of the judge a movement under way is none that it saw whole."""
 LIKELY: Final[float] = 0.5
+SHALLOW_FROM: Final[float] = 0.95
+"""Of the fault's threshold, in the mean of a movement, at whose ends the judge is less sure than in its middle."""
 AWAY_SECONDS: Final[float] = 0.2
 """From the full position to the next one the judge sees something else for at least this long."""
 _TOLERANCE: Final = 1e-6
@@ -67,7 +69,7 @@ class Whole:
     @property
     def is_shallow(self) -> bool:
         """Whether the judge thought so in the mean of the movement. In a single moment it is often mistaken."""
-        return self.doubt >= self.answers
+        return self.doubt >= SHALLOW_FROM * self.answers
 
 
 class JudgedRepetitions:
