@@ -101,10 +101,6 @@ class SetUnderWay(PlumblineError):
     """What was asked for has to wait until the set has ended."""
 
 
-class ReportUnderWay(PlumblineError):
-    """A set is being looked through, which takes memory: another has to wait."""
-
-
 class NoSetUnderWay(PlumblineError):
     """There is no set to end."""
 

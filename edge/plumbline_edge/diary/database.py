@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -24,36 +23,24 @@ class Database:
         self.path = path
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._file: os.stat_result
 
     @property
     def exists(self) -> bool:
-        """Whether anything has been written yet. Raises DiaryUnusable where that cannot be told."""
-        try:
-            return self.path.exists()
-        except OSError as error:
-            raise self._unusable(error) from error
+        """Whether anything has been written yet."""
+        return self.path.exists()
 
     @contextmanager
     def use(self) -> Iterator[sqlite3.Connection]:
         """The connection, in a transaction that is undone when an error leaves it. Raises DiaryUnusable."""
         with self._lock:
             try:
-                self._close_if_moved()
                 connection = self._connection or self._open()
                 with connection:
                     yield connection
             except (sqlite3.Error, OSError) as error:
-                raise self._unusable(error) from error
-
-    def wipe(self) -> None:
-        """What was deleted is in the log beside the file until that is emptied. Raises DiaryUnusable."""
-        with self._lock:
-            try:
-                if self._connection is not None:
-                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            except sqlite3.Error as error:
-                raise self._unusable(error) from error
+                raise DiaryUnusable(
+                    f"diary {str(self.path)!r}: {error}; free space, correct its permissions, or move the file away"
+                ) from error
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -70,16 +57,6 @@ class Database:
             except OSError as error:
                 raise DiaryUnusable(f"diary {str(self.path)!r}: {error}; remove the file by hand") from error
 
-    def _unusable(self, error: Exception) -> DiaryUnusable:
-        return DiaryUnusable(
-            f"diary {str(self.path)!r}: {error}; free space, correct its permissions, or move the file away"
-        )
-
-    def _close_if_moved(self) -> None:
-        """A file that was moved away, as a message advises, is no longer the diary."""
-        if self._connection is not None and not (self.path.exists() and os.path.samestat(self.path.stat(), self._file)):
-            self._close()
-
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # SQLite gives the files beside it the same permissions.
@@ -90,7 +67,7 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        self._connection, self._file = connection, self.path.stat()
+        self._connection = connection
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:

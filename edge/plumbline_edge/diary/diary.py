@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from plumbline_edge.diary.database import Database
 from plumbline_edge.diary.entries import SetAttempt, SetCounts, SetEntry, SittingMinute
 from plumbline_edge.diary.keypoints import Track, unpack
-from plumbline_edge.errors import DiaryUnusable, ReportUnderWay, SetTooLong, UnknownSet
+from plumbline_edge.errors import SetTooLong, UnknownSet
 
 DAY_SECONDS: Final = 86400.0
 MOST_FRAMES: Final = 120_000
-"""Of a set that is seen again: over two hours at 15 FPS. A report or the frames as CSV take up to 1.6 kB a frame while
-they are made, one at a time, which fits beside the service's 155 MB into its unit's 700."""
-REPLAY_WAIT_SECONDS: Final = 2.0
+"""Of a set that is seen again: over two hours at 15 FPS. A report and the frames as CSV each take up to 1.6 kB a frame
+while they are made, so that both at once, under 400 MB, fit beside the service's 155 into its unit's 700."""
 SELECT_SETS: Final = """
 SELECT sets.*, COUNT(attempts.set_id) AS attempts, AVG(peak_progress) AS mean_depth,
   AVG(CASE WHEN counted THEN attempts.seconds END) AS mean_rep_seconds,
@@ -34,30 +32,15 @@ class Diary:
 
     def __init__(self, path: Path) -> None:
         self.database = Database(path)
-        self._replaying = threading.Lock()
-        self._used = 0
-        """The highest number of a set when all were deleted."""
-
-    @contextmanager
-    def replaying(self) -> Iterator[None]:
-        """Held while a set is seen again, which takes memory: one at a time. Raises ReportUnderWay.
-
-        Requests that wait take a thread each, and the live picture needs some too.
-        """
-        if not self._replaying.acquire(timeout=REPLAY_WAIT_SECONDS):
-            raise ReportUnderWay("another set is being looked through; ask again in a while")
-        try:
-            yield
-        finally:
-            self._replaying.release()
+        self.making_report = threading.Lock()
+        """Held while one is made: somebody who asks again must not double the memory that takes."""
 
     def begin(self, exercise: str, bundle: str, started_at: float, size: tuple[int, int]) -> int:
         """Open a set; its number."""
         with self.database.use() as connection:
-            (highest,) = connection.execute("SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence").fetchone()
             cursor = connection.execute(
-                "INSERT INTO sets (id, exercise, bundle, started_at, height, width) VALUES (?, ?, ?, ?, ?, ?)",
-                (max(highest, self._used) + 1, exercise, bundle, started_at, *size),
+                "INSERT INTO sets (exercise, bundle, started_at, height, width) VALUES (?, ?, ?, ?, ?)",
+                (exercise, bundle, started_at, *size),
             )
             assert cursor.lastrowid is not None
             return cursor.lastrowid
@@ -154,27 +137,10 @@ class Diary:
         self.set(set_id)
         with self.database.use() as connection:
             connection.execute("DELETE FROM sets WHERE id = ?", (set_id,))
-        self.database.wipe()
 
     def delete_all(self) -> None:
-        """Delete everything. Who still shows an old set, or makes its report, must not take a new one for it."""
-        if self.database.exists:
-            self._used = max(self._used, self._last_number())
+        """Delete everything."""
         self.database.delete()
-
-    def _last_number(self) -> int:
-        try:
-            with self.database.use() as connection:
-                row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'sets'").fetchone()
-        except DiaryUnusable:
-            # A damaged file is deleted all the same.
-            return 0
-        return 0 if row is None else int(row["seq"])
-
-    def move_start(self, set_id: int, started_at: float) -> None:
-        """Say anew when a set began: the clock was wrong when it did."""
-        with self.database.use() as connection:
-            connection.execute("UPDATE sets SET started_at = ? WHERE id = ?", (started_at, set_id))
 
     def forget(self, now: float, keep_days: float, keep_keypoints_days: float, under_way: int | None = None) -> int:
         """Delete what is older than it may be (0 days: nothing is); the number of sets that went.
@@ -184,7 +150,7 @@ class Diary:
         if not self.database.exists:
             return 0
         with self.database.use() as connection:
-            before, gone = connection.total_changes, 0
+            gone = 0
             if keep_days > 0:
                 oldest = now - keep_days * DAY_SECONDS
                 query = "DELETE FROM sets WHERE started_at < ? AND id IS NOT ?"
@@ -197,10 +163,7 @@ class Diary:
                         f"DELETE FROM {table} WHERE set_id IN {old}",  # noqa: S608  # names of our own tables
                         (now - keep_keypoints_days * DAY_SECONDS, under_way),
                     )
-            changed = connection.total_changes > before
-        if changed:
-            self.database.wipe()
-        return gone
+            return gone
 
 
 def _row_of(set_id: int, attempt: SetAttempt) -> tuple[object, ...]:

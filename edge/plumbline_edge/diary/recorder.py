@@ -32,12 +32,6 @@ UNSEEN_SECONDS: Final = 600.0
 """A set in which nobody was seen for this long was forgotten."""
 LONGEST_SET_SECONDS: Final = 12 * 3600.0
 """More than a day at a desk."""
-CLOCK_JUMP_SECONDS: Final = 300.0
-
-
-def _uptime() -> float:
-    """Seconds since the device booted, sleep included: no clock that can be set."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass
@@ -102,8 +96,6 @@ class SetRecorder:
         self._writing = threading.Lock()
         self._sitting = SittingTally()
         self._ended_at: float | None = None
-        self._began_at: dict[int, tuple[float, float]] = {}
-        """Of the sets of this run, when they began, by uptime and by the clock as it was or was corrected."""
         self._refused = False
 
     @property
@@ -123,7 +115,6 @@ class SetRecorder:
             if self._open is not None:
                 raise SetUnderWay(f"set {self._open.id} of {self._open.exercise!r} is under way; end it first")
             set_id = self._diary.begin(exercise, bundle, time.time(), size)
-            self._began_at[set_id] = (_uptime(), time.time())
             count_from_nought()
             with self._lock:
                 now = time.monotonic()
@@ -151,7 +142,6 @@ class SetRecorder:
             with self._lock:
                 self._open, self._ended_at = None, None
                 self._sitting.take_away()
-                self._began_at.clear()
             self._diary.delete_all()
 
     def note(self, result: Result) -> None:
@@ -199,16 +189,7 @@ class SetRecorder:
         self._refused = refusal is not None
         return refusal is None
 
-    def _follow_clock(self) -> None:
-        """A clock that NTP put right makes the sets from before it look old, and they would be deleted for that."""
-        for set_id, (began_at, started_at) in self._began_at.items():
-            true = time.time() - (_uptime() - began_at)
-            if abs(true - started_at) > CLOCK_JUMP_SECONDS:
-                self._diary.move_start(set_id, true)
-                self._began_at[set_id] = (began_at, true)
-
     def _forget(self) -> None:
-        self._follow_clock()
         under_way = None if self._open is None else self._open.id
         self._diary.forget(time.time(), *self._keep_days, under_way)
 
@@ -224,7 +205,6 @@ class SetRecorder:
             self._open, self._ended_at = None, time.monotonic()
         self._write(opened)
         self._diary.finish(opened.id)
-        self._follow_clock()
         return opened.id
 
     def _write_set(self) -> None:

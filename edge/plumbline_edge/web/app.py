@@ -49,21 +49,20 @@ def _add_probes(app: FastAPI, parts: Parts, stale_after_seconds: float) -> None:
             return f"no frame for {pipeline.frame_age_seconds:.0f} s"
         return None
 
-    # Asynchronous, as they only read numbers: no thread is needed, which others may hold.
     @app.get("/metrics", response_class=Response, tags=["probes"])
-    async def metrics() -> Response:
+    def metrics() -> Response:
         """For Prometheus."""
         return Response(parts.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/healthz", response_class=JSONResponse, responses=UNWELL, tags=["probes"])
-    async def healthz() -> Response:
+    def healthz() -> Response:
         """200 while frames flow, 503 when none came for a while or the pipeline failed."""
         if found := ailment():
             return problem(503, "unhealthy", found)
         return JSONResponse({"status": "ok"})
 
     @app.get("/readyz", response_class=JSONResponse, responses=UNWELL, tags=["probes"])
-    async def readyz() -> Response:
+    def readyz() -> Response:
         """200 once the model is loaded and frames flow."""
         found = ailment() or (None if pipeline.ready else "no frame has gone through the model yet")
         return problem(503, "not_ready", found) if found else JSONResponse({"status": "ready"})

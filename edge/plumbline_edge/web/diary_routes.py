@@ -93,10 +93,10 @@ def add_diary(app: FastAPI, parts: Parts) -> None:
     )
     def frames(set_id: SetId) -> Response:
         """Each frame's progress, angles and keypoints."""
-        with diary.replaying():
-            entry, track = diary.set(set_id), diary.track(set_id)
-            text = frames_csv(analysis_of(entry, track, definition(entry)), track)
-        return _download(text, "text/csv", f"plumbline-set-{set_id}.csv")
+        entry, track = diary.set(set_id), diary.track(set_id)
+        return _download(
+            frames_csv(analysis_of(entry, track, definition(entry)), track), "text/csv", f"plumbline-set-{set_id}.csv"
+        )
 
     @app.delete("/api/sets/{set_id}", status_code=204, responses=changes(404, 409, 422, 503), tags=["diary"])
     def delete_set(set_id: SetId) -> None:

@@ -16,7 +16,6 @@ from plumbline_edge.errors import (
     KeypointsForgotten,
     NoSetUnderWay,
     PixelsStayHidden,
-    ReportUnderWay,
     SetTooLong,
     SetUnderWay,
     StateUnwritable,
@@ -32,7 +31,6 @@ STATUS: Final[dict[type[PlumblineError], tuple[int, str]]] = {
     PixelsStayHidden: (409, "pixels_stay_hidden"),
     KeypointsForgotten: (410, "keypoints_forgotten"),
     SetTooLong: (413, "set_too_long"),
-    ReportUnderWay: (429, "report_under_way"),
     DiaryUnusable: (503, "diary_unusable"),
     StateUnwritable: (503, "state_unwritable"),
 }

@@ -20,14 +20,7 @@ from plumbline_edge.diary.diary import DAY_SECONDS, MOST_FRAMES, Diary
 from plumbline_edge.diary.entries import SetCounts, SittingMinute
 from plumbline_edge.diary.keypoints import pack, unpack
 from plumbline_edge.diary.recorder import LONGEST_SET_SECONDS, LONGEST_WAIT_SECONDS, UNSEEN_SECONDS, SetRecorder
-from plumbline_edge.errors import (
-    DiaryUnusable,
-    NoSetUnderWay,
-    ReportUnderWay,
-    SetTooLong,
-    SetUnderWay,
-    UnknownSet,
-)
+from plumbline_edge.errors import DiaryUnusable, NoSetUnderWay, SetTooLong, SetUnderWay, UnknownSet
 
 
 def recorder_of(diary: Diary) -> SetRecorder:
@@ -360,71 +353,3 @@ def test_a_diary_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(DiaryUnusable, match=r"written by a later version \(99, this one knows 1\)"):
         Diary(path).sets()
-
-
-def test_a_new_set_is_not_taken_for_a_deleted_one(tmp_path: Path) -> None:
-    """Its report may be under way, and somebody may still have it on a page with a button that deletes it."""
-    diary = Diary(tmp_path / "diary.sqlite3")
-    person = Exerciser.of(recorder_of(diary))
-    for _ in range(3):
-        old = person.begin()
-        person.recorder.end()
-    person.recorder.drop()
-    new = person.begin()
-    assert new > old
-    diary.keep_report(old, "page", "{}")
-    assert diary.report(new) is None
-    person.recorder.drop()
-    assert person.begin() > new
-
-
-def test_what_was_deleted_is_not_in_the_log_beside_the_file(tmp_path: Path) -> None:
-    diary, marker = Diary(tmp_path / "diary.sqlite3"), b"somebody's keypoints " * 20
-    for deleted in (diary.delete, lambda set_id: diary.forget(time.time() + 400 * DAY_SECONDS, 365, 30)):
-        set_id = diary.begin("squat", "dots 1", time.time(), (360, 480))
-        diary.add(set_id, marker, [], SetCounts(1, 1.0, 3))
-        assert any(marker in path.read_bytes() for path in tmp_path.iterdir())
-        deleted(set_id)
-        assert not any(marker in path.read_bytes() for path in tmp_path.iterdir())
-
-
-def test_a_file_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
-    path = tmp_path / "diary.sqlite3"
-    diary = Diary(path)
-    diary.begin("squat", "dots 1", time.time(), (360, 480))
-    for file in list(tmp_path.iterdir()):
-        file.rename(tmp_path / f"old-{file.name}")
-    diary.begin("lunge", "dots 1", time.time(), (360, 480))
-    assert [entry.exercise for entry in diary.sets()] == ["lunge"]
-    assert path.exists()
-
-
-def test_a_place_that_cannot_be_looked_at_is_a_diary_that_cannot_be_used(tmp_path: Path) -> None:
-    diary = Diary(tmp_path / ("d" * 300))
-    for asked in (diary.sets, lambda: diary.set(1), lambda: diary.sitting(0, 1), lambda: diary.forget(0, 1, 1)):
-        with pytest.raises(DiaryUnusable, match="too long"):
-            asked()
-
-
-def test_a_clock_that_was_put_right_costs_no_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    diary = Diary(tmp_path / "diary.sqlite3")
-    person, true_time = Exerciser.of(recorder_of(diary)), time.time
-    monkeypatch.setattr(time, "time", lambda: true_time() - 400 * DAY_SECONDS)
-    for _ in range(2):
-        person.begin()
-        person.do(squats(1))
-        person.recorder.end()
-    monkeypatch.setattr(time, "time", true_time)
-    assert person.recorder._try_to_write(forgets=True)
-    entries = diary.sets()
-    assert [entry.has_keypoints for entry in entries] == [True, True]
-    assert all(abs(entry.started_at - true_time()) < 600 for entry in entries)
-
-
-def test_sets_are_seen_again_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plumbline_edge.diary.diary.REPLAY_WAIT_SECONDS", 0.05)
-    diary = Diary(tmp_path / "diary.sqlite3")
-    with diary.replaying(), pytest.raises(ReportUnderWay, match="ask again"), diary.replaying():
-        pass
-    with diary.replaying():
-        pass

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from types import SimpleNamespace
 from typing import Any
 
-import anyio.to_thread
 import httpx
 import pytest
 
-from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.web.access import Access
 from plumbline_edge.web.app import create_app
 
@@ -33,27 +30,3 @@ def test_probes_name_neither_source_nor_failure(path: str, failure: OSError | No
 
     answer = asyncio.run(asked())
     assert (answer.status_code, answer.json()["error"]["message"]) == (503, told)
-
-
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-def test_probes_answer_while_all_threads_are_held(path: str) -> None:
-    pipeline = SimpleNamespace(failure=None, frame_age_seconds=0.1, source_name="", ready=True)
-    parts: Any = SimpleNamespace(
-        pipeline=pipeline, view=None, metrics=EdgeMetrics(), running=None, controls=None, diary=None
-    )
-    app = create_app(parts, Access("a-token-of-some-length"), stale_after_seconds=10.0)
-    release = threading.Event()
-
-    async def asked() -> int:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = 1
-        held = asyncio.create_task(anyio.to_thread.run_sync(release.wait))
-        await asyncio.sleep(0.05)
-        transport = httpx.ASGITransport(app, client=("192.0.2.1", 5000))
-        try:
-            async with httpx.AsyncClient(transport=transport, base_url="http://pi.local:8080") as visitor:
-                return (await asyncio.wait_for(visitor.get(path), 5)).status_code
-        finally:
-            release.set()
-            await held
-
-    assert asyncio.run(asked()) == 200
