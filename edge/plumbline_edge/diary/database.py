@@ -26,8 +26,14 @@ class Database:
 
     @property
     def exists(self) -> bool:
-        """Whether anything has been written yet."""
-        return self.path.exists()
+        """Whether anything has been written yet. Raises DiaryUnusable."""
+        try:
+            self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise self._unusable(error) from error
+        return True
 
     @contextmanager
     def use(self) -> Iterator[sqlite3.Connection]:
@@ -38,9 +44,7 @@ class Database:
                 with connection:
                     yield connection
             except (sqlite3.Error, OSError) as error:
-                raise DiaryUnusable(
-                    f"diary {str(self.path)!r}: {error}; free space, correct its permissions, or move the file away"
-                ) from error
+                raise self._unusable(error) from error
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -80,6 +84,11 @@ class Database:
         if version > VERSION:
             raise sqlite3.DatabaseError(f"written by a later version ({version}, this one knows {VERSION})")
         connection.executescript(files("plumbline_edge.diary").joinpath("schema.sql").read_text(encoding="utf-8"))
+
+    def _unusable(self, error: Exception) -> DiaryUnusable:
+        return DiaryUnusable(
+            f"diary {str(self.path)!r}: {error}; free space, correct its permissions, or move the file away"
+        )
 
     def _close(self) -> None:
         if self._connection is not None:

@@ -347,6 +347,19 @@ def test_a_file_that_is_no_diary_is_said_and_left_alone(tmp_path: Path) -> None:
     assert person.coach.state.reps == 1
 
 
+def test_a_file_that_cannot_be_looked_for_is_said_and_ends_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings = list[str]()
+    monkeypatch.setattr("plumbline_edge.diary.recorder.warn", warnings.append)
+    # Looked for by root, who may enter every folder, a name that is too long is refused as a closed folder's is.
+    diary = Diary(tmp_path / f"{'d' * 300}.sqlite3")
+    with pytest.raises(DiaryUnusable, match=r"diary '.*d\.sqlite3': .*File name too long.*; .*or move the file away"):
+        diary.sets()
+    assert run_for(recorder_of(diary), 2) == [2, 4]
+    assert len(warnings) == 1
+
+
 def test_a_diary_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "diary.sqlite3"
     with sqlite3.connect(path) as connection:
