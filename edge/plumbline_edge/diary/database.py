@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,8 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.last_number = 0
+        """The highest number that a set was given, as far as this process knows: no other set is ever given it."""
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
@@ -52,14 +54,26 @@ class Database:
             self._close()
 
     def delete(self) -> None:
-        """Remove the file and all it held. Raises DiaryUnusable."""
+        """Remove the file and all it held, for one that holds the last set's number alone. Raises DiaryUnusable."""
         with self._lock:
+            # A file that cannot be read is deleted all the same.
+            with suppress(sqlite3.Error, OSError):
+                if self._connection is None and self.path.exists():
+                    self._open()
             self._close()
             try:
                 for suffix in ("", "-wal", "-shm"):
                     self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             except OSError as error:
                 raise DiaryUnusable(f"diary {str(self.path)!r}: {error}; remove the file by hand") from error
+            if self.last_number:
+                self._make_anew()
+
+    def _make_anew(self) -> None:
+        try:
+            self._open()
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from error
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +98,16 @@ class Database:
         if version > VERSION:
             raise sqlite3.DatabaseError(f"written by a later version ({version}, this one knows {VERSION})")
         connection.executescript(files("plumbline_edge.diary").joinpath("schema.sql").read_text(encoding="utf-8"))
+        self._go_on_counting(connection)
+
+    def _go_on_counting(self, connection: sqlite3.Connection) -> None:
+        """Have the next set's number follow all that were given, also before this file was made."""
+        (last,) = connection.execute("SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'sets'").fetchone()
+        if last < self.last_number:
+            with connection:
+                connection.execute("DELETE FROM sqlite_sequence WHERE name = 'sets'")
+                connection.execute("INSERT INTO sqlite_sequence VALUES ('sets', ?)", (self.last_number,))
+        self.last_number = max(last, self.last_number)
 
     def _unusable(self, error: Exception) -> DiaryUnusable:
         return DiaryUnusable(

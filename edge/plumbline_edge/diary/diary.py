@@ -36,13 +36,14 @@ class Diary:
         """Held while one is made: somebody who asks again must not double the memory that takes."""
 
     def begin(self, exercise: str, bundle: str, started_at: float, size: tuple[int, int]) -> int:
-        """Open a set; its number."""
+        """Open a set; its number, which no set had before: whoever still knows a deleted one must not meet another."""
         with self.database.use() as connection:
             cursor = connection.execute(
                 "INSERT INTO sets (exercise, bundle, started_at, height, width) VALUES (?, ?, ?, ?, ?)",
                 (exercise, bundle, started_at, *size),
             )
             assert cursor.lastrowid is not None
+            self.database.last_number = cursor.lastrowid
             return cursor.lastrowid
 
     def add(self, set_id: int, chunk: bytes | None, attempts: Sequence[SetAttempt], counts: SetCounts) -> None:
@@ -139,7 +140,7 @@ class Diary:
             connection.execute("DELETE FROM sets WHERE id = ?", (set_id,))
 
     def delete_all(self) -> None:
-        """Delete everything."""
+        """Delete everything but the last set's number."""
         self.database.delete()
 
     def forget(self, now: float, keep_days: float, keep_keypoints_days: float, under_way: int | None = None) -> int:

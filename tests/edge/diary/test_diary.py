@@ -321,7 +321,6 @@ def test_deleting_leaves_no_trace_in_the_file(tmp_path: Path) -> None:
     with pytest.raises(SetUnderWay):
         person.recorder.require_ended(set_id)
     person.recorder.drop()
-    assert list(tmp_path.iterdir()) == []
     assert (diary.sets(), person.recorder.open_set) == ([], None)
     set_id = person.begin()
     person.do(squats(1))
@@ -333,6 +332,46 @@ def test_deleting_leaves_no_trace_in_the_file(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "diary.sqlite3") as connection:
         assert connection.execute("SELECT COUNT(*) FROM chunks").fetchone() == (0,)
         assert connection.execute("SELECT COUNT(*) FROM attempts").fetchone() == (0,)
+
+
+def test_no_number_is_given_twice(tmp_path: Path) -> None:
+    path = tmp_path / "diary.sqlite3"
+    diary = Diary(path)
+    deleted = diary.begin("squat", "dots 1", 0.0, (360, 480))
+    diary.delete_all()
+    after = diary.begin("lunge", "dots 1", 0.0, (360, 480))
+    diary.keep_report(deleted, "the deleted set's", "{}")
+    assert (after, diary.report(after)) == (deleted + 1, None)
+    with pytest.raises(UnknownSet, match=f"there is no set {deleted}"):
+        diary.delete(deleted)
+    diary.database.close()
+    # After a restart too, whichever comes first.
+    restarted = Diary(path)
+    restarted.delete_all()
+    restarted.database.close()
+    assert Diary(path).begin("squat", "dots 1", 0.0, (360, 480)) == after + 1
+
+
+def test_deleting_all_leaves_the_last_number_alone(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    diary.delete_all()
+    assert list(tmp_path.iterdir()) == []
+    mark = b"somebody's keypoints"
+    diary.add(diary.begin("squat", "dots 1", 0.0, (360, 480)), mark, [], SetCounts(1))
+    diary.delete_all()
+    assert [path.name for path in tmp_path.iterdir() if mark in path.read_bytes()] == []
+    with diary.database.use() as connection:
+        tables = ("sets", "attempts", "chunks", "reports", "sitting")
+        assert [connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables] == [[]] * 5  # noqa: S608
+
+
+def test_a_file_that_is_no_diary_can_be_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "diary.sqlite3"
+    path.write_bytes(b"this is somebody's letter, not a database" * 40)
+    diary = Diary(path)
+    diary.delete_all()
+    assert list(tmp_path.iterdir()) == []
+    assert diary.begin("squat", "dots 1", 0.0, (360, 480)) == 1
 
 
 def test_a_file_that_is_no_diary_is_said_and_left_alone(tmp_path: Path) -> None:
