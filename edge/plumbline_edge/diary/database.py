@@ -14,6 +14,8 @@ from plumbline_edge.errors import DiaryUnusable
 
 VERSION: Final = 1
 BUSY_SECONDS: Final = 10.0
+EMPTY_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
+"""Write all of the log into the file, and leave nothing of it in the log."""
 
 
 class Database:
@@ -25,23 +27,26 @@ class Database:
         """The highest number that a set was given, as far as this process knows: no other set is ever given it."""
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None
+        """Device and inode of the file that the connection is to."""
 
     @property
     def exists(self) -> bool:
         """Whether anything has been written yet. Raises DiaryUnusable."""
         try:
-            self.path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return False
+            return self._found() is not None
         except OSError as error:
             raise self._unusable(error) from error
-        return True
 
     @contextmanager
     def use(self) -> Iterator[sqlite3.Connection]:
-        """The connection, in a transaction that is undone when an error leaves it. Raises DiaryUnusable."""
+        """The connection, in a transaction that is undone when an error leaves it. Raises DiaryUnusable.
+
+        To the file that lies there now: one that was moved away, as the errors advise, is written no more.
+        """
         with self._lock:
             try:
+                self._leave_a_moved_file()
                 connection = self._connection or self._open()
                 with connection:
                     yield connection
@@ -85,8 +90,25 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
+        self._connection, self._opened = connection, self._found()
         return connection
+
+    def _found(self) -> tuple[int, int] | None:
+        """Device and inode of the file that lies there; None where there is none."""
+        try:
+            found = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_dev, found.st_ino
+
+    def _leave_a_moved_file(self) -> None:
+        if self._connection is None or self._found() == self._opened:
+            return
+        # SQLite does not do so when it closes a file that was moved. What the log still held would be lost to it, and
+        # be taken for the log of the file that lies there now. One that is damaged may refuse.
+        with suppress(sqlite3.Error):
+            self._connection.execute(EMPTY_LOG)
+        self._close()
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = sqlite3.Row

@@ -374,6 +374,45 @@ def test_a_file_that_is_no_diary_can_be_deleted(tmp_path: Path) -> None:
     assert diary.begin("squat", "dots 1", 0.0, (360, 480)) == 1
 
 
+def test_a_file_that_is_moved_away_is_whole_and_another_is_made(tmp_path: Path) -> None:
+    path, away = tmp_path / "diary.sqlite3", tmp_path / "away.sqlite3"
+    diary = Diary(path)
+    moved = diary.begin("squat", "dots 1", 0.0, (360, 480))
+    path.rename(away)
+    assert diary.sets() == []
+    after = diary.begin("lunge", "dots 1", 0.0, (360, 480))
+    assert after == moved + 1
+    assert [entry.id for entry in Diary(path).sets()] == [after]
+    assert [entry.id for entry in Diary(away).sets()] == [moved]
+
+
+def test_a_file_that_is_put_in_place_of_another_is_used(tmp_path: Path) -> None:
+    path, kept = tmp_path / "diary.sqlite3", tmp_path / "kept.sqlite3"
+    other = Diary(kept)
+    other.begin("plank", "dots 1", 0.0, (360, 480))
+    other.database.close()
+    diary = Diary(path)
+    for _ in range(3):
+        diary.begin("squat", "dots 1", 0.0, (360, 480))
+    kept.replace(path)
+    assert [entry.exercise for entry in diary.sets()] == ["plank"]
+    assert diary.begin("lunge", "dots 1", 0.0, (360, 480)) == 4
+
+
+def test_a_damaged_file_is_moved_away_while_the_service_runs(tmp_path: Path) -> None:
+    path = tmp_path / "diary.sqlite3"
+    diary = Diary(path)
+    before = diary.begin("squat", "dots 1", 0.0, (360, 480))
+    diary.database.close()
+    assert [entry.id for entry in diary.sets()] == [before]
+    with path.open("r+b") as file:
+        file.write(b"x" * 8192)
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).rename(tmp_path / f"away{suffix}")
+    assert diary.begin("squat", "dots 1", 0.0, (360, 480)) == before + 1
+    assert path.exists()
+
+
 def test_a_file_that_is_no_diary_is_said_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "diary.sqlite3"
     path.write_bytes(b"this is somebody's letter, not a database" * 40)
