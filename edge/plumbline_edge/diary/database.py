@@ -53,6 +53,14 @@ class Database:
             except (sqlite3.Error, OSError) as error:
                 raise self._unusable(error) from error
 
+    def empty_log(self) -> None:
+        """What was deleted leaves the log too, where secure_delete overwrites nothing. Raises DiaryUnusable.
+
+        Another program that reads the file keeps the log as it is until the next time, or until the file is closed.
+        """
+        with self.use() as connection:
+            connection.execute(EMPTY_LOG)
+
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         with self._lock:

@@ -138,6 +138,7 @@ class Diary:
         self.set(set_id)
         with self.database.use() as connection:
             connection.execute("DELETE FROM sets WHERE id = ?", (set_id,))
+        self.database.empty_log()
 
     def delete_all(self) -> None:
         """Delete everything but the last set's number."""
@@ -151,7 +152,7 @@ class Diary:
         if not self.database.exists:
             return 0
         with self.database.use() as connection:
-            gone = 0
+            gone, changes = 0, connection.total_changes
             if keep_days > 0:
                 oldest = now - keep_days * DAY_SECONDS
                 query = "DELETE FROM sets WHERE started_at < ? AND id IS NOT ?"
@@ -164,7 +165,10 @@ class Diary:
                         f"DELETE FROM {table} WHERE set_id IN {old}",  # noqa: S608  # names of our own tables
                         (now - keep_keypoints_days * DAY_SECONDS, under_way),
                     )
-            return gone
+            changed = connection.total_changes > changes
+        if changed:
+            self.database.empty_log()
+        return gone
 
 
 def _row_of(set_id: int, attempt: SetAttempt) -> tuple[object, ...]:

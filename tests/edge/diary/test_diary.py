@@ -359,7 +359,7 @@ def test_deleting_all_leaves_the_last_number_alone(tmp_path: Path) -> None:
     mark = b"somebody's keypoints"
     diary.add(diary.begin("squat", "dots 1", 0.0, (360, 480)), mark, [], SetCounts(1))
     diary.delete_all()
-    assert [path.name for path in tmp_path.iterdir() if mark in path.read_bytes()] == []
+    assert traces(tmp_path, mark) == []
     with diary.database.use() as connection:
         tables = ("sets", "attempts", "chunks", "reports", "sitting")
         assert [connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables] == [[]] * 5  # noqa: S608
@@ -372,6 +372,26 @@ def test_a_file_that_is_no_diary_can_be_deleted(tmp_path: Path) -> None:
     diary.delete_all()
     assert list(tmp_path.iterdir()) == []
     assert diary.begin("squat", "dots 1", 0.0, (360, 480)) == 1
+
+
+def test_what_is_deleted_or_forgotten_is_in_no_file_any_more(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    deleted, forgotten, too_old = b"the deleted set's" * 40, b"the forgotten set's" * 40, b"the old keypoints" * 40
+    now = time.time()
+    set_id = diary.begin("squat", "dots 1", now, (360, 480))
+    diary.add(set_id, deleted, [], SetCounts(1))
+    for mark, days in ((forgotten, 400), (too_old, 40)):
+        diary.add(diary.begin("squat", "dots 1", now - days * DAY_SECONDS, (360, 480)), mark, [], SetCounts(1))
+    diary.delete(set_id)
+    assert diary.forget(now, 365, 0) == 1
+    assert traces(tmp_path, deleted, forgotten) == []
+    assert diary.forget(now, 365, 30) == 0
+    assert traces(tmp_path, too_old) == []
+
+
+def traces(folder: Path, *marks: bytes) -> list[str]:
+    """The files in which one of these is still to be read."""
+    return [path.name for path in folder.iterdir() if any(mark in path.read_bytes() for mark in marks)]
 
 
 def test_a_file_that_is_moved_away_is_whole_and_another_is_made(tmp_path: Path) -> None:
