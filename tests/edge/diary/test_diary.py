@@ -182,13 +182,50 @@ def test_the_set_under_way_is_not_forgotten_however_old_the_clock_makes_it(tmp_p
     frames = person.frames
     with diary.database.use() as connection:
         connection.execute("UPDATE sets SET started_at = 0")
+    assert diary.forget(time.time(), 365, 30, under_way=set_id) == 0
     run_for(person.recorder, 1)
     assert len(diary.track(set_id).seconds_T) == frames
     person.do(squats(1))
     assert person.recorder.end() == set_id
     assert diary.set(set_id).counts.reps == 2
-    run_for(SetRecorder(diary, 365, 30), 1)
-    assert diary.sets() == []
+    assert diary.set(set_id).started_at == pytest.approx(time.time(), abs=60)
+
+
+@pytest.mark.parametrize("days", [400, 40])
+def test_a_set_that_was_made_before_the_clock_was_set_is_as_old_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    began_at = time.time()
+    with monkeypatch.context() as behind:
+        behind.setattr("plumbline_edge.diary.recorder.time.time", lambda: began_at - days * DAY_SECONDS)
+        person = Exerciser.of(recorder_of(diary))
+        set_id = person.begin()
+        person.do(squats(1))
+        person.recorder.end()
+    other = diary.begin("squat", "dots 1", began_at - days * DAY_SECONDS, (360, 480))
+    run_for(person.recorder, 1)
+    entry = diary.set(set_id)
+    assert entry.started_at == pytest.approx(began_at, abs=60)
+    assert entry.has_keypoints
+    # What another process dated is not this one's to mend.
+    assert [each.id for each in diary.sets() if each.id == other] == ([] if days > 365 else [other])
+
+
+def test_a_set_under_way_goes_on_in_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "diary.sqlite3"
+    diary = Diary(path)
+    person = Exerciser.of(recorder_of(diary))
+    set_id = person.begin()
+    person.do(squats(1))
+    write_once(person.recorder)
+    path.rename(tmp_path / "away.sqlite3")
+    frames = person.frames
+    person.do(squats(1))
+    assert person.recorder.end() == set_id
+    entry = diary.set(set_id)
+    assert (entry.finished, entry.counts.reps, entry.size) == (True, 2, (360, 480))
+    assert len(diary.track(set_id).seconds_T) == person.frames - frames
 
 
 def test_sitting_is_kept_beside_a_set_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
