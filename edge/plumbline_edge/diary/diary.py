@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 from plumbline_edge.diary.database import Database
 from plumbline_edge.diary.entries import SetAttempt, SetCounts, SetEntry, SetStart, SittingMinute
 from plumbline_edge.diary.keypoints import Track, unpack
+from plumbline_edge.diary.turns import Turns
 from plumbline_edge.errors import SetTooLong, UnknownSet
 
 DAY_SECONDS: Final = 86400.0
@@ -37,7 +37,7 @@ class Diary:
 
     def __init__(self, path: Path) -> None:
         self.database = Database(path)
-        self.making_report = threading.Lock()
+        self.making_report = Turns()
         """Held while one is made: somebody who asks again must not double the memory that takes."""
 
     def begin(self, exercise: str, bundle: str, started_at: float, size: tuple[int, int]) -> int:

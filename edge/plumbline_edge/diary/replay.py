@@ -77,9 +77,12 @@ def _repetition(attempt: SetAttempt) -> Repetition:
 def report_of(diary: Diary, entry: SetEntry, chosen: Exercise) -> tuple[str, str]:
     """The report as a page and as JSON; made once, then kept.
 
-    Raises KeypointsForgotten, SetTooLong, UnknownExercise, UnknownSet.
+    Raises KeypointsForgotten, ReportUnderWay, SetTooLong, UnknownExercise, UnknownSet.
     """
+    if (kept := diary.report(entry.id)) is not None:
+        return kept
     with diary.making_report:
+        # Somebody who asked before may have had it made meanwhile.
         return diary.report(entry.id) or _make_report(diary, entry, chosen)
 
 
