@@ -17,7 +17,7 @@ from plumbline_edge.errors import SetTooLong, UnknownSet
 DAY_SECONDS: Final = 86400.0
 MOST_FRAMES: Final = 120_000
 """Of a set that is seen again: over two hours at 15 FPS. A report and the frames as CSV each take up to 1.6 kB a frame
-while they are made, so that both at once, under 400 MB, fit beside the service's 155 into its unit's 700."""
+while they are made, one after the other: under 200 MB, which fit beside the service's 155 into its unit's 700."""
 BEGIN_OR_DATE_SET: Final = """
 INSERT INTO sets (id, exercise, bundle, started_at, height, width) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at WHERE ABS(started_at - excluded.started_at) > 1
@@ -38,7 +38,7 @@ class Diary:
     def __init__(self, path: Path) -> None:
         self.database = Database(path)
         self.making_report = Turns()
-        """Held while one is made: somebody who asks again must not double the memory that takes."""
+        """Held while one is made, or a set's frames as CSV: somebody who asks again must not double the memory that takes."""
 
     def begin(self, exercise: str, bundle: str, started_at: float, size: tuple[int, int]) -> int:
         """Open a set; its number, which no set had before: whoever still knows a deleted one must not meet another."""

@@ -86,6 +86,16 @@ def report_of(diary: Diary, entry: SetEntry, chosen: Exercise) -> tuple[str, str
         return diary.report(entry.id) or _make_report(diary, entry, chosen)
 
 
+def frames_of(diary: Diary, entry: SetEntry, chosen: Exercise) -> str:
+    """The set's frames as CSV; made in turn with reports, as it takes as much memory.
+
+    Raises KeypointsForgotten, ReportUnderWay, SetTooLong, UnknownExercise, UnknownSet.
+    """
+    with diary.making_report:
+        track = diary.track(entry.id)
+        return frames_csv(analysis_of(entry, track, exercise_of(entry, chosen)), track)
+
+
 def _make_report(diary: Diary, entry: SetEntry, chosen: Exercise) -> tuple[str, str]:
     analysis = analysis_of(entry, diary.track(entry.id), exercise_of(entry, chosen))
     _retell(analysis, entry.counts, diary.attempts(entry.id))

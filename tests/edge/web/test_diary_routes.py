@@ -43,7 +43,7 @@ def get(diary: Diary, path: str) -> httpx.Response:
     return asyncio.run(asked())
 
 
-@pytest.mark.parametrize("made", ["report", "report.json"])
+@pytest.mark.parametrize("made", ["report", "report.json", "frames.csv"])
 def test_whoever_asks_while_a_report_is_made_is_told_to_ask_again(tmp_path: Path, made: str) -> None:
     diary, set_id = diary_with_a_set(tmp_path)
     with diary.making_report:
