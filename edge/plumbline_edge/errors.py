@@ -113,6 +113,10 @@ class SetTooLong(PlumblineError):
     """The set has more frames than fit into the memory for a report."""
 
 
+class ReportUnderWay(PlumblineError):
+    """A report is being made, and too many wait for theirs."""
+
+
 class PixelsStayHidden(PlumblineError):
     """The device's settings hide the pixels, so that the page cannot show them."""
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from plumbline_edge.diary.database import Database
-from plumbline_edge.diary.entries import SetAttempt, SetCounts, SetEntry, SittingMinute
+from plumbline_edge.diary.entries import SetAttempt, SetCounts, SetEntry, SetStart, SittingMinute
 from plumbline_edge.diary.keypoints import Track, unpack
+from plumbline_edge.diary.turns import Turns
 from plumbline_edge.errors import SetTooLong, UnknownSet
 
 DAY_SECONDS: Final = 86400.0
 MOST_FRAMES: Final = 120_000
 """Of a set that is seen again: over two hours at 15 FPS. A report and the frames as CSV each take up to 1.6 kB a frame
-while they are made, so that both at once, under 400 MB, fit beside the service's 155 into its unit's 700."""
+while they are made, one after the other: under 200 MB, which fit beside the service's 155 into its unit's 700."""
+BEGIN_OR_DATE_SET: Final = """
+INSERT INTO sets (id, exercise, bundle, started_at, height, width) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at WHERE ABS(started_at - excluded.started_at) > 1
+"""
+"""A second is more than the clock drifts, and another time each time would write more to the SD card."""
 SELECT_SETS: Final = """
 SELECT sets.*, COUNT(attempts.set_id) AS attempts, AVG(peak_progress) AS mean_depth,
   AVG(CASE WHEN counted THEN attempts.seconds END) AS mean_rep_seconds,
@@ -32,22 +37,37 @@ class Diary:
 
     def __init__(self, path: Path) -> None:
         self.database = Database(path)
-        self.making_report = threading.Lock()
-        """Held while one is made: somebody who asks again must not double the memory that takes."""
+        self.making_report = Turns()
+        """Held while one is made, or a set's frames as CSV: who asks again must not double the memory that takes."""
 
     def begin(self, exercise: str, bundle: str, started_at: float, size: tuple[int, int]) -> int:
-        """Open a set; its number."""
+        """Open a set; its number, which no set had before: whoever still knows a deleted one must not meet another."""
         with self.database.use() as connection:
             cursor = connection.execute(
                 "INSERT INTO sets (exercise, bundle, started_at, height, width) VALUES (?, ?, ?, ?, ?)",
                 (exercise, bundle, started_at, *size),
             )
             assert cursor.lastrowid is not None
+            self.database.last_number = cursor.lastrowid
             return cursor.lastrowid
 
-    def add(self, set_id: int, chunk: bytes | None, attempts: Sequence[SetAttempt], counts: SetCounts) -> None:
-        """Keep what came since the last time."""
+    def add(
+        self,
+        set_id: int,
+        chunk: bytes | None,
+        attempts: Sequence[SetAttempt],
+        counts: SetCounts,
+        start: SetStart | None = None,
+    ) -> None:
+        """Keep what came since the last time; and when the set began, where the clock has been set since it did.
+
+        With its `start`, a set goes on in another file, where the one it began in was moved away.
+        """
         with self.database.use() as connection:
+            if start is not None:
+                connection.execute(
+                    BEGIN_OR_DATE_SET, (set_id, start.exercise, start.bundle, start.started_at, *start.size)
+                )
             if chunk is not None:
                 connection.execute(
                     "INSERT INTO chunks SELECT ?, COUNT(*), ? FROM chunks WHERE set_id = ?", (set_id, chunk, set_id)
@@ -61,6 +81,13 @@ class Diary:
                 (counts.frames, counts.seconds, counts.reps, counts.partial_reps, counts.best_hold_seconds,
                  json.dumps(dict(counts.fault_counts)), set_id),
             )  # fmt: skip
+
+    def date(self, started_at: Mapping[int, float]) -> None:
+        """These sets began then; those that are not kept any more are left out."""
+        with self.database.use() as connection:
+            connection.executemany(
+                "UPDATE sets SET started_at = ? WHERE id = ?", [(began, set_id) for set_id, began in started_at.items()]
+            )
 
     def finish(self, set_id: int) -> None:
         """The set ended as it should. One that never is, for a power cut, stays with what was kept of it."""
@@ -137,20 +164,21 @@ class Diary:
         self.set(set_id)
         with self.database.use() as connection:
             connection.execute("DELETE FROM sets WHERE id = ?", (set_id,))
+        self.database.empty_log()
 
     def delete_all(self) -> None:
-        """Delete everything."""
+        """Delete everything but the last set's number."""
         self.database.delete()
 
     def forget(self, now: float, keep_days: float, keep_keypoints_days: float, under_way: int | None = None) -> int:
         """Delete what is older than it may be (0 days: nothing is); the number of sets that went.
 
-        The set `under_way` stays whatever its age, which a clock that was far behind makes great.
+        The set `under_way` stays whatever its age, which a clock that was far behind makes great until it is written.
         """
         if not self.database.exists:
             return 0
         with self.database.use() as connection:
-            gone = 0
+            gone, changes = 0, connection.total_changes
             if keep_days > 0:
                 oldest = now - keep_days * DAY_SECONDS
                 query = "DELETE FROM sets WHERE started_at < ? AND id IS NOT ?"
@@ -163,7 +191,10 @@ class Diary:
                         f"DELETE FROM {table} WHERE set_id IN {old}",  # noqa: S608  # names of our own tables
                         (now - keep_keypoints_days * DAY_SECONDS, under_way),
                     )
-            return gone
+            changed = connection.total_changes > changes
+        if changed:
+            self.database.empty_log()
+        return gone
 
 
 def _row_of(set_id: int, attempt: SetAttempt) -> tuple[object, ...]:

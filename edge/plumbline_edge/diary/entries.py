@@ -46,6 +46,16 @@ class SetCounts:
 
 
 @dataclass(frozen=True)
+class SetStart:
+    """What is known of a set when it begins, as SetEntry has it."""
+
+    exercise: str
+    bundle: str
+    started_at: float
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class SetEntry:
     """A set as it is kept. `size` is the picture's height and width, in whose pixels the keypoints are."""
 

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from plumbline_edge.coach.state import CoachState
+from plumbline_edge.diary.clock import booted_at, since_boot
 from plumbline_edge.diary.diary import Diary
-from plumbline_edge.diary.entries import SetAttempt, SetCounts
+from plumbline_edge.diary.entries import SetAttempt, SetCounts, SetStart
 from plumbline_edge.diary.keypoints import pack
 from plumbline_edge.diary.sitting import SittingTally, is_all_day
 from plumbline_edge.errors import DiaryUnusable, NoSetUnderWay, SetUnderWay
@@ -32,6 +33,8 @@ UNSEEN_SECONDS: Final = 600.0
 """A set in which nobody was seen for this long was forgotten."""
 LONGEST_SET_SECONDS: Final = 12 * 3600.0
 """More than a day at a desk."""
+CLOCK_SET_SECONDS: Final = 300.0
+"""By which a clock that was wrong jumps at least; less makes no set so old that it is forgotten."""
 
 
 @dataclass
@@ -40,8 +43,10 @@ class OpenSet:
 
     id: int
     exercise: str
+    bundle: str
+    size: tuple[int, int]
     began_at: float
-    """time.monotonic()."""
+    """since_boot()."""
     seen_at: float
     """The same, of the last frame that shows somebody."""
     first_seconds: float | None = None
@@ -71,13 +76,18 @@ class OpenSet:
             self.attempts.append(SetAttempt.of(state.attempt, state.attempt_faults, seconds))
         if seen or state.attempt is not None:
             self.counts = SetCounts.of(state, self.frames, seconds)
-            self.unseen, self.seen_at = 0, time.monotonic()
+            self.unseen, self.seen_at = 0, since_boot()
         else:
             self.unseen += 1
 
+    @property
+    def start(self) -> SetStart:
+        """How it began; when, by the clock as it is set now."""
+        return SetStart(self.exercise, self.bundle, booted_at() + self.began_at, self.size)
+
     def forgotten(self) -> str | None:
         """Why the set should end by itself, if it should."""
-        now = time.monotonic()
+        now = since_boot()
         if now - self.seen_at >= UNSEEN_SECONDS:
             return f"nobody was seen for {UNSEEN_SECONDS / 60:g} minutes"
         if now - self.began_at >= LONGEST_SET_SECONDS:
@@ -96,6 +106,10 @@ class SetRecorder:
         self._writing = threading.Lock()
         self._sitting = SittingTally()
         self._ended_at: float | None = None
+        self._ended = dict[int, float]()
+        """When each set that ended here began, since_boot()."""
+        self._booted_at = booted_at()
+        """By the clock that dated them."""
         self._refused = False
 
     @property
@@ -117,8 +131,8 @@ class SetRecorder:
             set_id = self._diary.begin(exercise, bundle, time.time(), size)
             count_from_nought()
             with self._lock:
-                now = time.monotonic()
-                self._open = OpenSet(set_id, exercise, began_at=now, seen_at=now)
+                now = since_boot()
+                self._open = OpenSet(set_id, exercise, bundle, size, began_at=now, seen_at=now)
             return set_id
 
     def end(self) -> int:
@@ -142,6 +156,7 @@ class SetRecorder:
             with self._lock:
                 self._open, self._ended_at = None, None
                 self._sitting.take_away()
+            self._ended.clear()
             self._diary.delete_all()
 
     def note(self, result: Result) -> None:
@@ -177,7 +192,7 @@ class SetRecorder:
     def _try_to_write(self, forgets: bool = False) -> bool:
         """A diary that cannot be written is no reason to stop coaching: it is told once, and tried again."""
         refusal: DiaryUnusable | None = None
-        steps = (self._write_set, self._write_sitting, self._end_if_forgotten, self._forget)
+        steps = (self._write_set, self._write_sitting, self._end_if_forgotten, self._date_anew, self._forget)
         for step in steps if forgets else steps[:-1]:
             try:
                 with self._writing:
@@ -189,7 +204,17 @@ class SetRecorder:
         self._refused = refusal is not None
         return refusal is None
 
+    def _date_anew(self) -> None:
+        """Once the clock has been set, sets that ended before are as old as they are."""
+        now_booted_at = booted_at()
+        if abs(now_booted_at - self._booted_at) < CLOCK_SET_SECONDS:
+            return
+        if self._ended:
+            self._diary.date({set_id: now_booted_at + began_at for set_id, began_at in self._ended.items()})
+        self._booted_at = now_booted_at
+
     def _forget(self) -> None:
+        self._date_anew()  # the clock may have been set since, and what is forgotten comes back by no date
         under_way = None if self._open is None else self._open.id
         self._diary.forget(time.time(), *self._keep_days, under_way)
 
@@ -203,6 +228,7 @@ class SetRecorder:
         self._write_set()
         with self._lock:
             self._open, self._ended_at = None, time.monotonic()
+        self._ended[opened.id] = opened.began_at
         self._write(opened)
         self._diary.finish(opened.id)
         return opened.id
@@ -221,7 +247,7 @@ class SetRecorder:
             opened.packed.append(pack(seconds, keypoints))
             _drop_oldest(opened)
         for chunk in tuple(opened.packed) or (None,):
-            self._diary.add(opened.id, chunk, attempts, counts)
+            self._diary.add(opened.id, chunk, attempts, counts, opened.start)
             if chunk is not None:
                 opened.packed.popleft()
             with self._lock:

@@ -77,10 +77,23 @@ def _repetition(attempt: SetAttempt) -> Repetition:
 def report_of(diary: Diary, entry: SetEntry, chosen: Exercise) -> tuple[str, str]:
     """The report as a page and as JSON; made once, then kept.
 
-    Raises KeypointsForgotten, SetTooLong, UnknownExercise, UnknownSet.
+    Raises KeypointsForgotten, ReportUnderWay, SetTooLong, UnknownExercise, UnknownSet.
+    """
+    if (kept := diary.report(entry.id)) is not None:
+        return kept
+    with diary.making_report:
+        # Somebody who asked before may have had it made meanwhile.
+        return diary.report(entry.id) or _make_report(diary, entry, chosen)
+
+
+def frames_of(diary: Diary, entry: SetEntry, chosen: Exercise) -> str:
+    """The set's frames as CSV; made in turn with reports, as it takes as much memory.
+
+    Raises KeypointsForgotten, ReportUnderWay, SetTooLong, UnknownExercise, UnknownSet.
     """
     with diary.making_report:
-        return diary.report(entry.id) or _make_report(diary, entry, chosen)
+        track = diary.track(entry.id)
+        return frames_csv(analysis_of(entry, track, exercise_of(entry, chosen)), track)
 
 
 def _make_report(diary: Diary, entry: SetEntry, chosen: Exercise) -> tuple[str, str]:

@@ -54,15 +54,16 @@ def _add_probes(app: FastAPI, parts: Parts, stale_after_seconds: float) -> None:
         """For Prometheus."""
         return Response(parts.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    # These two read numbers, without a thread of the pool: they answer also where all of them wait.
     @app.get("/healthz", response_class=JSONResponse, responses=UNWELL, tags=["probes"])
-    def healthz() -> Response:
+    async def healthz() -> Response:
         """200 while frames flow, 503 when none came for a while or the pipeline failed."""
         if found := ailment():
             return problem(503, "unhealthy", found)
         return JSONResponse({"status": "ok"})
 
     @app.get("/readyz", response_class=JSONResponse, responses=UNWELL, tags=["probes"])
-    def readyz() -> Response:
+    async def readyz() -> Response:
         """200 once the model is loaded and frames flow."""
         found = ailment() or (None if pipeline.ready else "no frame has gone through the model yet")
         return problem(503, "not_ready", found) if found else JSONResponse({"status": "ready"})

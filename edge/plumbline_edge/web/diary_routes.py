@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import FastAPI, Path, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import Field
 
-from plumbline_edge.diary.entries import SetEntry
-from plumbline_edge.diary.replay import analysis_of, exercise_of, frames_csv, report_of, sets_csv
+from plumbline_edge.diary.replay import frames_of, report_of, sets_csv
 from plumbline_edge.diary.sitting import hours_of, minutes_of
 from plumbline_edge.web.diary_answers import AttemptEntry, SetSummary, SittingDay, SittingMinuteEntry, sitting_day
 from plumbline_edge.web.parts import Parts
@@ -30,9 +29,6 @@ SetId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 def add_diary(app: FastAPI, parts: Parts) -> None:
     """Serve what is kept."""
     diary = parts.diary
-
-    def definition(entry: SetEntry) -> Any:
-        return exercise_of(entry, parts.controls.configured)
 
     @app.get("/api/sets", responses=answers(422, 503), tags=["diary"])
     def sets(exercise: str | None = None, limit: Annotated[int, Query(ge=0, le=ALL)] = 200) -> list[SetSummary]:
@@ -93,10 +89,8 @@ def add_diary(app: FastAPI, parts: Parts) -> None:
     )
     def frames(set_id: SetId) -> Response:
         """Each frame's progress, angles and keypoints."""
-        entry, track = diary.set(set_id), diary.track(set_id)
-        return _download(
-            frames_csv(analysis_of(entry, track, definition(entry)), track), "text/csv", f"plumbline-set-{set_id}.csv"
-        )
+        text = frames_of(diary, diary.set(set_id), parts.controls.configured)
+        return _download(text, "text/csv", f"plumbline-set-{set_id}.csv")
 
     @app.delete("/api/sets/{set_id}", status_code=204, responses=changes(404, 409, 422, 503), tags=["diary"])
     def delete_set(set_id: SetId) -> None:

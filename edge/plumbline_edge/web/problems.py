@@ -16,6 +16,7 @@ from plumbline_edge.errors import (
     KeypointsForgotten,
     NoSetUnderWay,
     PixelsStayHidden,
+    ReportUnderWay,
     SetTooLong,
     SetUnderWay,
     StateUnwritable,
@@ -31,11 +32,14 @@ STATUS: Final[dict[type[PlumblineError], tuple[int, str]]] = {
     PixelsStayHidden: (409, "pixels_stay_hidden"),
     KeypointsForgotten: (410, "keypoints_forgotten"),
     SetTooLong: (413, "set_too_long"),
+    ReportUnderWay: (429, "report_under_way"),
     DiaryUnusable: (503, "diary_unusable"),
     StateUnwritable: (503, "state_unwritable"),
 }
 PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """Numbers alone, for probes and Prometheus, which nobody is kept from: no picture and nothing that could be changed."""
+RETRY_SECONDS: Final = 10
+"""After which a report that was under way may be made."""
 HTTP_CODES: Final = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -73,7 +77,7 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(PlumblineError)
     def known(_request: Request, error: PlumblineError) -> JSONResponse:
         status, code = STATUS.get(type(error), (500, "internal"))
-        return problem(status, code, str(error))
+        return problem(status, code, str(error), {"Retry-After": str(RETRY_SECONDS)} if status == 429 else None)
 
     @app.exception_handler(RequestValidationError)
     def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:

@@ -182,13 +182,50 @@ def test_the_set_under_way_is_not_forgotten_however_old_the_clock_makes_it(tmp_p
     frames = person.frames
     with diary.database.use() as connection:
         connection.execute("UPDATE sets SET started_at = 0")
+    assert diary.forget(time.time(), 365, 30, under_way=set_id) == 0
     run_for(person.recorder, 1)
     assert len(diary.track(set_id).seconds_T) == frames
     person.do(squats(1))
     assert person.recorder.end() == set_id
     assert diary.set(set_id).counts.reps == 2
-    run_for(SetRecorder(diary, 365, 30), 1)
-    assert diary.sets() == []
+    assert diary.set(set_id).started_at == pytest.approx(time.time(), abs=60)
+
+
+@pytest.mark.parametrize("days", [400, 40])
+def test_a_set_that_was_made_before_the_clock_was_set_is_as_old_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    began_at = time.time()
+    with monkeypatch.context() as behind:
+        behind.setattr("plumbline_edge.diary.recorder.time.time", lambda: began_at - days * DAY_SECONDS)
+        person = Exerciser.of(recorder_of(diary))
+        set_id = person.begin()
+        person.do(squats(1))
+        person.recorder.end()
+    other = diary.begin("squat", "dots 1", began_at - days * DAY_SECONDS, (360, 480))
+    run_for(person.recorder, 1)
+    entry = diary.set(set_id)
+    assert entry.started_at == pytest.approx(began_at, abs=60)
+    assert entry.has_keypoints
+    # What another process dated is not this one's to mend.
+    assert [each.id for each in diary.sets() if each.id == other] == ([] if days > 365 else [other])
+
+
+def test_a_set_under_way_goes_on_in_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "diary.sqlite3"
+    diary = Diary(path)
+    person = Exerciser.of(recorder_of(diary))
+    set_id = person.begin()
+    person.do(squats(1))
+    write_once(person.recorder)
+    path.rename(tmp_path / "away.sqlite3")
+    frames = person.frames
+    person.do(squats(1))
+    assert person.recorder.end() == set_id
+    entry = diary.set(set_id)
+    assert (entry.finished, entry.counts.reps, entry.size) == (True, 2, (360, 480))
+    assert len(diary.track(set_id).seconds_T) == person.frames - frames
 
 
 def test_sitting_is_kept_beside_a_set_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,7 +358,6 @@ def test_deleting_leaves_no_trace_in_the_file(tmp_path: Path) -> None:
     with pytest.raises(SetUnderWay):
         person.recorder.require_ended(set_id)
     person.recorder.drop()
-    assert list(tmp_path.iterdir()) == []
     assert (diary.sets(), person.recorder.open_set) == ([], None)
     set_id = person.begin()
     person.do(squats(1))
@@ -335,6 +371,105 @@ def test_deleting_leaves_no_trace_in_the_file(tmp_path: Path) -> None:
         assert connection.execute("SELECT COUNT(*) FROM attempts").fetchone() == (0,)
 
 
+def test_no_number_is_given_twice(tmp_path: Path) -> None:
+    path = tmp_path / "diary.sqlite3"
+    diary = Diary(path)
+    deleted = diary.begin("squat", "dots 1", 0.0, (360, 480))
+    diary.delete_all()
+    after = diary.begin("lunge", "dots 1", 0.0, (360, 480))
+    diary.keep_report(deleted, "the deleted set's", "{}")
+    assert (after, diary.report(after)) == (deleted + 1, None)
+    with pytest.raises(UnknownSet, match=f"there is no set {deleted}"):
+        diary.delete(deleted)
+    diary.database.close()
+    # After a restart too, whichever comes first.
+    restarted = Diary(path)
+    restarted.delete_all()
+    restarted.database.close()
+    assert Diary(path).begin("squat", "dots 1", 0.0, (360, 480)) == after + 1
+
+
+def test_deleting_all_leaves_the_last_number_alone(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    diary.delete_all()
+    assert list(tmp_path.iterdir()) == []
+    mark = b"somebody's keypoints"
+    diary.add(diary.begin("squat", "dots 1", 0.0, (360, 480)), mark, [], SetCounts(1))
+    diary.delete_all()
+    assert traces(tmp_path, mark) == []
+    with diary.database.use() as connection:
+        tables = ("sets", "attempts", "chunks", "reports", "sitting")
+        assert [connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables] == [[]] * 5  # noqa: S608
+
+
+def test_a_file_that_is_no_diary_can_be_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "diary.sqlite3"
+    path.write_bytes(b"this is somebody's letter, not a database" * 40)
+    diary = Diary(path)
+    diary.delete_all()
+    assert list(tmp_path.iterdir()) == []
+    assert diary.begin("squat", "dots 1", 0.0, (360, 480)) == 1
+
+
+def test_what_is_deleted_or_forgotten_is_in_no_file_any_more(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "diary.sqlite3")
+    deleted, forgotten, too_old = b"the deleted set's" * 40, b"the forgotten set's" * 40, b"the old keypoints" * 40
+    now = time.time()
+    set_id = diary.begin("squat", "dots 1", now, (360, 480))
+    diary.add(set_id, deleted, [], SetCounts(1))
+    for mark, days in ((forgotten, 400), (too_old, 40)):
+        diary.add(diary.begin("squat", "dots 1", now - days * DAY_SECONDS, (360, 480)), mark, [], SetCounts(1))
+    diary.delete(set_id)
+    assert diary.forget(now, 365, 0) == 1
+    assert traces(tmp_path, deleted, forgotten) == []
+    assert diary.forget(now, 365, 30) == 0
+    assert traces(tmp_path, too_old) == []
+
+
+def traces(folder: Path, *marks: bytes) -> list[str]:
+    """The files in which one of these is still to be read."""
+    return [path.name for path in folder.iterdir() if any(mark in path.read_bytes() for mark in marks)]
+
+
+def test_a_file_that_is_moved_away_is_whole_and_another_is_made(tmp_path: Path) -> None:
+    path, away = tmp_path / "diary.sqlite3", tmp_path / "away.sqlite3"
+    diary = Diary(path)
+    moved = diary.begin("squat", "dots 1", 0.0, (360, 480))
+    path.rename(away)
+    assert diary.sets() == []
+    after = diary.begin("lunge", "dots 1", 0.0, (360, 480))
+    assert after == moved + 1
+    assert [entry.id for entry in Diary(path).sets()] == [after]
+    assert [entry.id for entry in Diary(away).sets()] == [moved]
+
+
+def test_a_file_that_is_put_in_place_of_another_is_used(tmp_path: Path) -> None:
+    path, kept = tmp_path / "diary.sqlite3", tmp_path / "kept.sqlite3"
+    other = Diary(kept)
+    other.begin("plank", "dots 1", 0.0, (360, 480))
+    other.database.close()
+    diary = Diary(path)
+    for _ in range(3):
+        diary.begin("squat", "dots 1", 0.0, (360, 480))
+    kept.replace(path)
+    assert [entry.exercise for entry in diary.sets()] == ["plank"]
+    assert diary.begin("lunge", "dots 1", 0.0, (360, 480)) == 4
+
+
+def test_a_damaged_file_is_moved_away_while_the_service_runs(tmp_path: Path) -> None:
+    path = tmp_path / "diary.sqlite3"
+    diary = Diary(path)
+    before = diary.begin("squat", "dots 1", 0.0, (360, 480))
+    diary.database.close()
+    assert [entry.id for entry in diary.sets()] == [before]
+    with path.open("r+b") as file:
+        file.write(b"x" * 8192)
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).rename(tmp_path / f"away{suffix}")
+    assert diary.begin("squat", "dots 1", 0.0, (360, 480)) == before + 1
+    assert path.exists()
+
+
 def test_a_file_that_is_no_diary_is_said_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "diary.sqlite3"
     path.write_bytes(b"this is somebody's letter, not a database" * 40)
@@ -345,6 +480,19 @@ def test_a_file_that_is_no_diary_is_said_and_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
     person.do(squats(1))
     assert person.coach.state.reps == 1
+
+
+def test_a_file_that_cannot_be_looked_for_is_said_and_ends_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings = list[str]()
+    monkeypatch.setattr("plumbline_edge.diary.recorder.warn", warnings.append)
+    # Looked for by root, who may enter every folder, a name that is too long is refused as a closed folder's is.
+    diary = Diary(tmp_path / f"{'d' * 300}.sqlite3")
+    with pytest.raises(DiaryUnusable, match=r"diary '.*d\.sqlite3': .*File name too long.*; .*or move the file away"):
+        diary.sets()
+    assert run_for(recorder_of(diary), 2) == [2, 4]
+    assert len(warnings) == 1
 
 
 def test_a_diary_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
