@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Final
 
 import numpy as np
 
-from plumbline_edge.logs import warn
-
 MAX_SAMPLES = 100_000
-LEAST_FPS: Final = 4.0
-"""Of fewer pictures a second repetitions and their faults are missed (docs/coach.md)."""
-SLOW_SECONDS: Final = 10.0
 
 
 class Meter:
@@ -50,24 +44,3 @@ class Meter:
             return
         while self._samples and self._samples[0][0] < now - self._window_seconds:
             self._samples.popleft()
-
-
-class Slowness:
-    """Warns once of each time in which too few pictures are looked at; none at all is another matter."""
-
-    def __init__(self) -> None:
-        self._since: float | None = None
-        self._has_warned = False
-
-    def note(self, now: float, fps: float) -> None:
-        """Take the frames a second of this time.monotonic()."""
-        if not 0 < fps < LEAST_FPS:
-            self._since, self._has_warned = None, False
-            return
-        self._since = now if self._since is None else self._since
-        if not self._has_warned and now - self._since >= SLOW_SECONDS:
-            self._has_warned = True
-            warn(
-                f"{fps:.1f} pictures a second are looked at: below {LEAST_FPS:g} repetitions and faults are missed;"
-                " raise max_fps, choose a smaller bundle or cool the device"
-            )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +24,7 @@ from plumbline_edge.errors import InvalidSettings, PortTaken, SourceUnavailable
 from plumbline_edge.frame import FrameSource
 from plumbline_edge.judging import RunningJudge
 from plumbline_edge.logs import event, warn
-from plumbline_edge.meter import Meter, Slowness
+from plumbline_edge.meter import Meter
 from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.notify import is_supervised, notify
 from plumbline_edge.once import Summary, run_once
@@ -158,7 +157,7 @@ def _watch(
     pipeline: LivePipeline, stop: threading.Event, metrics: EdgeMetrics, pace: Pace, *, await_frames: bool
 ) -> None:
     """Until the end: the status line, READY once frames flow (at once without `await_frames`), the watchdog, heat."""
-    status, ready, fed_at, slowness = StatusLine(sys.stdout), False, 0.0, Slowness()
+    status, ready, fed_at = StatusLine(sys.stdout), False, 0.0
     while not stop.is_set() and not pipeline.finished.wait(TICK_SECONDS):
         if not ready and (pipeline.session.frames > 0 or not await_frames):
             ready = notify("READY=1") or True
@@ -170,7 +169,6 @@ def _watch(
         pace.adapt(climate)
         metrics.device.show(climate, allowed_duty(climate))
         status.show(pipeline.session)
-        slowness.note(time.monotonic(), pipeline.session.meter.fps(time.monotonic()))
     status.end()
 
 

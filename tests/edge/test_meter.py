@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plumbline_edge.meter import Meter, Slowness
+from plumbline_edge.meter import Meter
 
 
 def test_fps_and_p95_over_everything() -> None:
@@ -23,14 +23,3 @@ def test_window_forgets_so_a_standstill_shows() -> None:
     assert meter.p95_latency_seconds() == pytest.approx(0.01)
     assert meter.fps(30.0) == 0.0
     assert meter.p95_latency_seconds() == 0.0
-
-
-def test_too_few_pictures_are_warned_of_once_each_time(caplog: pytest.LogCaptureFixture) -> None:
-    slowness = Slowness()
-    rates = [9.0] * 5 + [3.0] * 30 + [0.0] * 5 + [3.0] * 5 + [9.0] * 5 + [2.0] * 30
-    for second, fps in enumerate(rates):
-        slowness.note(float(second), fps)
-    assert [record.getMessage()[:32] for record in caplog.records] == [
-        "3.0 pictures a second are looked",
-        "2.0 pictures a second are looked",
-    ]
