@@ -44,7 +44,7 @@ def local_url(settings: EdgeSettings) -> str:
     host = settings.host.strip("[]")
     if host in EVERYWHERE:
         return f"http://127.0.0.1:{settings.port}/"
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/{access_of(settings, make=False).query}"
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/{access_of(settings).query}"
 
 
 def run_kiosk(url: str, browser: str | None, profile: Path, stop: threading.Event) -> int:

@@ -9,9 +9,7 @@ import re
 import select
 import shutil
 import subprocess
-import threading
 import time
-from collections import deque
 from typing import Final
 
 import cv2
@@ -26,8 +24,6 @@ PROGRAMS: Final = ("rpicam-vid", "libcamera-vid")
 ROW_ALIGNMENT: Final = 64
 """The camera's memory pads rows to this many bytes; other widths would arrive with a margin."""
 SILENCE_SECONDS: Final = 5.0
-SAID_LINES: Final = 20
-"""Of what the program says, the last so many lines are kept."""
 
 
 class RpicamSource:
@@ -53,10 +49,6 @@ class RpicamSource:
         self._process = subprocess.Popen(
             self._command(program, (match and match[1]) or "0"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        self._said: deque[bytes] = deque(maxlen=SAID_LINES)
-        # A pipe that nobody reads is full after 64 kB, and the program waits for ever.
-        self._listening = threading.Thread(target=self._listen, name="rpicam", daemon=True)
-        self._listening.start()
         self._first = self.read()
         if self._first is None:
             raise SourceUnavailable(f"source {source!r}: {self._complaint()}; see `{PROGRAMS[0]} --list-cameras`")
@@ -81,11 +73,6 @@ class RpicamSource:
         self._index += 1
         return Frame(image_bgr_HW3, captured_at, self._index - 1, captured_at)
 
-    def _listen(self) -> None:
-        assert self._process.stderr is not None
-        with self._process.stderr as said:
-            self._said.extend(said)
-
     def _exactly(self, size: int) -> bytes | None:
         pipe = self._process.stdout
         assert pipe is not None
@@ -103,9 +90,10 @@ class RpicamSource:
 
     def _complaint(self) -> str:
         """What the program said last, after which it is stopped."""
+        self._process.terminate()
+        said = (self._process.stderr.read() if self._process.stderr else b"").decode(errors="replace").split("\n")
         self.close()
-        said = [line.decode(errors="replace").strip() for line in self._said]
-        return next((line for line in reversed(said) if line), f"no picture in {SILENCE_SECONDS:g} s")
+        return next((line.strip() for line in reversed(said) if line.strip()), f"no picture in {SILENCE_SECONDS:g} s")
 
     def close(self) -> None:
         """Stop the program; reading afterwards gives None."""
@@ -115,6 +103,6 @@ class RpicamSource:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._listening.join(1)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()

@@ -20,7 +20,7 @@ from plumbline_edge.coach.exercises import load_exercise
 from plumbline_edge.controls import Controls, Privacy
 from plumbline_edge.diary.diary import Diary
 from plumbline_edge.diary.recorder import SetRecorder
-from plumbline_edge.errors import InvalidSettings, PortTaken, SourceUnavailable
+from plumbline_edge.errors import PortTaken, SourceUnavailable
 from plumbline_edge.frame import FrameSource
 from plumbline_edge.judging import RunningJudge
 from plumbline_edge.logs import event, warn
@@ -52,9 +52,7 @@ TICK_SECONDS: Final = 0.5
 def run_recorded(
     settings: EdgeSettings, output: Path | None, stop: threading.Event, allow_nobody: bool = False
 ) -> Summary:
-    """`run --once`: the whole source, unpaced. Raises InvalidSettings for an output that is the source itself."""
-    if output is not None and output.exists() and Path(settings.source).exists() and output.samefile(settings.source):
-        raise InvalidSettings(f"output {str(output)!r} is the source, which it would replace; name another file")
+    """`run --once`: the whole source, unpaced."""
     metrics = EdgeMetrics()
     recording = open_recording(settings, metrics, "--once")
     source = recording.source
@@ -182,7 +180,6 @@ def _follow(pipeline: LivePipeline, running: RunningBundle, judge: RunningJudge)
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -35,11 +35,6 @@ def _at_home(path: Path) -> Path:
         raise ValueError(str(error)) from error
 
 
-def _text(value: object) -> object:
-    """A camera's index, which YAML gives as a number."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
 OwnPath = Annotated[Path, AfterValidator(_at_home)]
 
 
@@ -53,7 +48,7 @@ class EdgeSettings(BaseSettings):
         description="folder of the downloaded bundles and of the link to the active one",
     )
 
-    source: Annotated[str, BeforeValidator(_text)] = Field(
+    source: str = Field(
         "0", description="video file, picture, folder of pictures, camera index or device, or stream URL"
     )
     bundle: OwnPath | None = Field(None, description="bundle folder; by default the active one of the state folder")

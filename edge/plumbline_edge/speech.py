@@ -7,7 +7,6 @@ import subprocess
 from typing import Final
 
 from plumbline_edge.errors import InvalidSettings
-from plumbline_edge.logs import warn
 
 PROGRAM: Final = "espeak-ng"
 WORDS_A_MINUTE: Final = 165
@@ -22,7 +21,6 @@ class Speaker:
         if path is None:
             raise InvalidSettings(f"{PROGRAM!r} is not installed, so cues cannot be spoken: apt install {PROGRAM}")
         self._path = path
-        self._has_warned = False
         self._speaking: subprocess.Popen[bytes] | None = None
 
     def say(self, text: str) -> None:
@@ -32,15 +30,7 @@ class Speaker:
         # "--": a cue is data, and one that begins with a dash must not become an option.
         command = [self._path, "-s", str(WORDS_A_MINUTE), "--", text]
         quiet = subprocess.DEVNULL
-        try:
-            self._speaking = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
-        except OSError as error:
-            # Being upgraded, or no process is to be had: no reason to stop coaching.
-            if not self._has_warned:
-                warn(f"cues cannot be spoken now: {PROGRAM}: {error.strerror}")
-            self._has_warned = True
-        else:
-            self._has_warned = False
+        self._speaking = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
 
     def wait(self) -> None:
         """Until what is being said has been said."""

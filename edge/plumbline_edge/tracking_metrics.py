@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -31,17 +30,11 @@ class TrackingMetrics:
             buckets=CONFIDENCE_BUCKETS,
             registry=registry,
         )
-        self._seen = self._followed = False
-        self.tell_only_while(lambda: True)
-
-    def tell_only_while(self, flowing: Callable[[], bool]) -> None:
-        """Nobody is seen while no picture comes, whoever was in the last one."""
-        self.person_visible.set_function(lambda: float(self._seen and flowing()))
-        self.tracking.set_function(lambda: float(self._followed and flowing()))
 
     def observe(self, before: bool, after: bool, keypoints_K3: Keypoints, *, seen: bool) -> None:
         """Note one frame: whether a person was followed before and after it, and the keypoints (K, 3) seen in it."""
-        self._seen, self._followed = seen, after
+        self.person_visible.set(seen)
+        self.tracking.set(after)
         if before and not after:
             self.lost.inc()
         if seen:

@@ -211,16 +211,6 @@ def test_output_that_cannot_be(edge: Edge, tmp_path: Path, workout: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_output_does_not_replace_its_source(edge: Edge, tmp_path: Path) -> None:
-    own, link = tmp_path / "own.mp4", tmp_path / "link.mp4"
-    own.write_bytes(SAMPLE.read_bytes())
-    link.symlink_to(own)
-    for output in (own, link):
-        said = one_error_line(edge("run", "--bundle", DOTS_FP32, "--source", own, "--once", "--output", output))
-        assert "is the source, which it would replace" in said
-    assert own.read_bytes() == SAMPLE.read_bytes()
-
-
 def test_once_needs_a_recording(edge: Edge, tmp_path: Path) -> None:
     with mjpeg_camera(pictures_a_connection=40) as url:
         result = edge("run", "--bundle", DOTS_FP32, "--source", url, "--once", "--output", tmp_path / "out.mp4")

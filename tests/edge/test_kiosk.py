@@ -76,12 +76,6 @@ def test_the_page_is_asked_for_where_the_service_listens(tmp_path: Path, host: s
     assert local_url(load_settings(host=host, state=tmp_path)) == page
 
 
-def test_no_token_is_made_for_a_service_that_has_another(tmp_path: Path) -> None:
-    with pytest.raises(InvalidSettings, match=r"no token file .*page-token.*--state.*--url"):
-        local_url(load_settings(host="192.0.2.7", state=tmp_path))
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(BrowserMissing, match=r"none of netscape is here; apt install chromium"):
         find_browser("netscape")

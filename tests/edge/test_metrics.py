@@ -6,7 +6,6 @@ import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
@@ -120,13 +119,3 @@ def test_gauges_are_read_at_the_scrape() -> None:
     age = metrics.registry.get_sample_value("plumbline_edge_last_frame_age_seconds")
     assert age is not None
     assert age > 0
-
-
-def test_nobody_is_seen_while_no_picture_comes() -> None:
-    metrics, flows = EdgeMetrics(), [True]
-    metrics.read_gauges_from(lambda now: 0.0, lambda: 0.0, lambda: flows[0])
-    metrics.tracking.observe(False, True, np.ones((17, 3), np.float32), seen=True)
-    names = ("plumbline_edge_person_visible", "plumbline_edge_tracking", "plumbline_edge_source_up")
-    assert [metrics.registry.get_sample_value(name) for name in names] == [1, 1, 1]
-    flows[0] = False
-    assert [metrics.registry.get_sample_value(name) for name in names] == [0, 0, 0]

@@ -73,21 +73,6 @@ def test_a_camera_that_is_away_for_longer_is_waited_for(tmp_path: Path, monkeypa
     assert opened.read() is None
 
 
-TALKATIVE = """#!/usr/bin/env python3
-import os
-os.write(2, b"a warning about each picture, as libcamera has them" * 4000)
-os.write(1, bytes([{levels}[0]]) * (128 * 96 * 3 // 2))
-"""
-
-
-def test_a_program_that_warns_much_does_not_stand_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path, monkeypatch, TALKATIVE)
-    source = open_source("picamera", CameraOptions(size=(128, 96)))
-    assert source.read() is not None
-    assert source.read() is None
-    source.close()
-
-
 def test_its_complaint_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, "#!/bin/sh\necho 'ERROR: *** no cameras available ***' >&2\nexit 255\n")
     with pytest.raises(SourceUnavailable, match=r"no cameras available.*rpicam-vid --list-cameras"):

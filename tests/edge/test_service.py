@@ -27,7 +27,6 @@ from tests.edge.http_fixtures import fake_registry, mjpeg_camera
 from tests.edge.services import Service, service
 
 from plumbline_edge.cli import main
-from plumbline_edge.service import _listen
 from plumbline_edge.state import StateFolder
 from plumbline_edge.web.static import page_files
 
@@ -356,9 +355,3 @@ def test_logs_are_json_when_asked_for(tmp_path: Path) -> None:
     assert lines[0]["source"] == str(folder)
     assert any(line.get("exercise") == "squat" and line["fps"] >= 0 for line in lines)
     assert re.fullmatch(r"stopped after \d+ frames, 0 reps", lines[-1]["message"])
-
-
-@pytest.mark.parametrize("host", ["::1", "[::1]"])
-def test_an_address_of_the_newer_kind_may_stand_in_brackets(host: str) -> None:
-    with _listen(host, 0) as listener:
-        assert listener.getsockname()[0] == "::1"

@@ -131,9 +131,3 @@ def test_config_shows_what_would_be_used_and_its_own_output_is_a_good_file(
     assert main(["config", "check", str(file)]) == 0
     assert main(["config", "schema"]) == 0
     assert "max_fps" in json.loads(capsys.readouterr().out.partition("\n")[2])["properties"]
-
-
-@pytest.mark.parametrize(("written", "source"), [("0", "0"), ("2", "2"), ("'0'", "0"), ("clip.mp4", "clip.mp4")])
-def test_a_cameras_index_may_be_written_as_a_number(tmp_path: Path, written: str, source: str) -> None:
-    (tmp_path / "edge.yml").write_text(f"source: {written}\n")
-    assert load_settings(tmp_path / "edge.yml").source == source

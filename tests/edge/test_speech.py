@@ -43,23 +43,6 @@ def test_what_comes_while_something_is_said_is_left_out(tmp_path: Path, monkeypa
     assert said.read_text().splitlines() == ["."]
 
 
-def test_a_program_that_goes_away_is_told_of_once_and_comes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    script = f'for last; do :; done; echo "$last" >> {tmp_path}/said'
-    said = install(tmp_path, script)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    speaker = Speaker()
-    (tmp_path / "espeak-ng").unlink()
-    speaker.say("Chest up")
-    speaker.say("Chest up")
-    assert caplog.text.count("cues cannot be spoken now: espeak-ng: No such file") == 1
-    install(tmp_path, script)
-    speaker.say("Go lower")
-    speaker.wait()
-    assert said.read_text().splitlines() == ["Go lower"]
-
-
 def test_without_espeak_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InvalidSettings, match="apt install espeak-ng"):

@@ -21,7 +21,6 @@ EARS: Final = (Keypoint.LEFT_EAR, Keypoint.RIGHT_EAR)
 TORSO_OVER_NECK: Final[float] = 2.2
 """Torso length over the height of the ears above the shoulders: our own reading of upright adults."""
 HYSTERESIS: Final[float] = 0.06
-EVIDENCE_READINGS: Final = 3
 UPRIGHT_DEGREES: Final[float] = 30.0
 """A trunk that leans by more in the picture, as at the bottom of a squat, hides how wide it is: the view stays."""
 BENT_SECONDS: Final[float] = 4.0
@@ -32,7 +31,7 @@ class ViewEstimator:
     """The view over the last second, changing only when the evidence is clear."""
 
     def __init__(self, seconds: float = 1.0) -> None:
-        self._facing = TrimmedWindow(seconds, EVIDENCE_READINGS)
+        self._facing = TrimmedWindow(seconds)
         self._view: View | None = None
         self._upright_seconds = 0.0
 
@@ -43,7 +42,7 @@ class ViewEstimator:
         bent = 0 < time_seconds - self._upright_seconds <= BENT_SECONDS
         told = None if bent else facing_camera(pose, torso_px)
         facing = self._facing.push(time_seconds, told)
-        if facing is not None and len(self._facing) >= EVIDENCE_READINGS:
+        if facing is not None and len(self._facing) >= 3:
             self._view = self._classified(facing)
         return self._view
 

@@ -4,42 +4,28 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from typing import Final
-
-LONGEST_SECONDS: Final[float] = 2.5
-"""A value is older than a window only where frames come seldom, and never older than this."""
 
 
 class TrimmedWindow:
-    """The mean of the middle half of the last `seconds` of values: a few wild frames do not move it.
+    """The mean of the middle half of the last `seconds` of values: a few wild frames do not move it."""
 
-    `least`: the last so many frames are looked at even where they took longer.
-    """
-
-    def __init__(self, seconds: float, least: int = 1) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._least = least
-        self._frames = 0
-        self._items: deque[tuple[float, float, int]] = deque()
+        self._items: deque[tuple[float, float]] = deque()
 
     def push(self, time_seconds: float, value: float | None) -> float | None:
         """Add a value, or only let time pass with None; the smoothed value, None when the window is empty."""
         if value is not None:
-            self._items.append((time_seconds, value, self._frames))
-        self._frames += 1
-        while self._items and self._is_old(time_seconds, *self._items[0]):
+            self._items.append((time_seconds, value))
+        while self._items and time_seconds - self._items[0][0] > self._seconds:
             self._items.popleft()
         return self.value()
-
-    def _is_old(self, now: float, time_seconds: float, _: float, frame: int) -> bool:
-        passed = now - time_seconds
-        return passed > LONGEST_SECONDS or (passed > self._seconds and self._frames - frame > self._least)
 
     def value(self) -> float | None:
         """The mean of the middle half."""
         if not self._items:
             return None
-        values = sorted(value for _, value, _ in self._items)
+        values = sorted(value for _, value in self._items)
         trim = len(values) // 4
         middle = values[trim : len(values) - trim]
         return sum(middle) / len(middle)

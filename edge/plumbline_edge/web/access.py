@@ -45,22 +45,13 @@ class Access:
         return f"plumbline_{hashlib.sha256((self.token or '').encode()).hexdigest()[:8]}"
 
 
-def access_of(settings: EdgeSettings, *, make: bool = True) -> Access:
-    """No token while the page listens on this machine alone or is said to be open. Raises InvalidSettings.
-
-    `make`: make the token where there is none.
-    """
+def access_of(settings: EdgeSettings) -> Access:
+    """No token while the page listens on this machine alone or is said to be open. Raises InvalidSettings."""
     if settings.open_page:
         return Access(None)
     if _is_loopback(settings.host):
         return Access(None, this_machine_only=True)
-    path = settings.token_file or settings.state / "page-token"
-    if not make and not path.exists():
-        raise InvalidSettings(
-            f"the page asks for a token, and there is no token file {str(path)!r}; give the service's own settings with"
-            " --config, its state folder with --state, or the address that it printed with --url"
-        )
-    return Access(_token(path))
+    return Access(_token(settings.token_file or settings.state / "page-token"))
 
 
 def _token(path: Path) -> str:

@@ -8,7 +8,6 @@ from plumbline_contract.exercise import Severity
 from plumbline_contract.skeleton import KEYPOINT_NAMES
 from plumbline_edge.bundle import Bundle
 from plumbline_edge.climate import Climate, Flag
-from plumbline_edge.coach.state import LOOKING
 from plumbline_edge.controls import Controls
 from plumbline_edge.pipeline import LivePipeline
 
@@ -94,7 +93,7 @@ def describe(
     return ServiceState(
         exercise=definition.name,
         title=definition.title,
-        phase=coach.phase if pipeline.source_up else LOOKING,
+        phase=coach.phase,
         reps=coach.reps,
         partial_reps=coach.partial_reps,
         progress=None if coach.progress is None else round(coach.progress, 3),
@@ -114,7 +113,7 @@ def describe(
             for fault in coach.faults
         ],
         fault_counts=dict(coach.fault_counts),
-        person_visible=session.person_seen and pipeline.source_up,
+        person_visible=session.person_seen,
         set=None if opened is None else SetState(id=opened.id, seconds=round(now - opened.began_at, 1)),
         rested_seconds=_tenths(controls.recorder.rested_seconds),
         quiet_seconds=round(controls.quiet_seconds, 1),

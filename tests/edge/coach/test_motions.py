@@ -168,21 +168,6 @@ def test_sitting_is_compared_with_how_it_began(fault: str, view: str, wrong: dic
     assert "calibrating" in {state.phase for state in states}
 
 
-@pytest.mark.parametrize("every", [30, 15, 10])
-@pytest.mark.parametrize(
-    ("fault", "view", "wrong"),
-    [("forward_head", "side", {"head": 42.0}), ("tilted_shoulders", "front", {"roll": 12.0})],
-)
-def test_sitting_is_judged_at_a_picture_a_second_too(
-    fault: str, view: str, wrong: dict[str, float], every: int
-) -> None:
-    sat = held("sitting", 60, view, **wrong)
-    states = follow(Filmed(sat.keypoints_TK3[::every], sat.rate_hz / every), "sitting")
-    assert fault in found(states)
-    cue = next(own.cue for own in load_exercise("sitting").faults if own.name == fault)
-    assert cue in {state.cue for state in states if state.cue_is_new}
-
-
 def test_a_plank_as_long_as_a_good_one_is_praised_once() -> None:
     states = follow(held("plank", 45, "side"), "plank")
     (praised,) = (state for state in states if state.cue_is_new)

@@ -41,19 +41,3 @@ def test_the_percentile_waits_for_enough_and_forgets_the_old() -> None:
     for frame in range(2, 60):
         running.push(frame * 0.1, 7.0)
     assert running.value() == 7.0
-
-
-def test_where_frames_come_seldom_the_last_few_are_looked_at() -> None:
-    often, seldom = TrimmedWindow(0.6, least=3), TrimmedWindow(0.6, least=3)
-    for frame in range(30):
-        often.push(frame / 10, 1.0)
-        assert len(often) <= 7
-        seldom.push(frame / 2, 1.0)
-    assert len(seldom) == 3
-    for frame in range(30, 40):
-        seldom.push(frame / 2, None)
-    assert len(seldom) == 0
-    rare = TrimmedWindow(0.6, least=3)
-    for frame in range(5):
-        rare.push(frame * 2.0, 1.0)
-    assert len(rare) == 2
