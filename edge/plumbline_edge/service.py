@@ -32,7 +32,7 @@ from plumbline_edge.pace import Pace, allowed_duty
 from plumbline_edge.pipeline import LivePipeline
 from plumbline_edge.playback import AbsentSource, as_live
 from plumbline_edge.recorder import VideoRecorder
-from plumbline_edge.recording import open_configured, open_recording
+from plumbline_edge.recording import open_configured, open_recording, require_another_file
 from plumbline_edge.running import RunningBundle
 from plumbline_edge.session import Session
 from plumbline_edge.settings import EdgeSettings
@@ -52,7 +52,9 @@ TICK_SECONDS: Final = 0.5
 def run_recorded(
     settings: EdgeSettings, output: Path | None, stop: threading.Event, allow_nobody: bool = False
 ) -> Summary:
-    """`run --once`: the whole source, unpaced."""
+    """`run --once`: the whole source, unpaced. Raises InvalidSettings for an output that is the source."""
+    if output is not None:
+        require_another_file(settings.source, output)
     metrics = EdgeMetrics()
     recording = open_recording(settings, metrics, "--once")
     source = recording.source
