@@ -12,7 +12,7 @@ from typing import Final
 
 import uvicorn
 
-from plumbline_edge.addresses import without_password
+from plumbline_edge.addresses import without_brackets, without_password
 from plumbline_edge.climate import read_climate
 from plumbline_edge.coach.cues import SENSITIVITIES
 from plumbline_edge.coach.engine import Coach
@@ -186,7 +186,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
+        listener.bind((without_brackets(host), port))
     except (OSError, OverflowError) as error:
         listener.close()
         reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -245,6 +245,13 @@ def test_port_that_is_taken(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     assert f"error: cannot listen on 127.0.0.1:{port}: Address already in use" in capfd.readouterr().err
 
 
+def test_an_ipv6_address_may_stand_in_brackets(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "frames", [standing(240, 30, 300)] * 10)
+    with service("--source", folder, "--loop", "--host", "[::1]") as running:
+        assert running.url.startswith("http://[::1]:")
+        assert running.get("/metrics").status_code == 200
+
+
 def test_service_changes_over_to_the_bundle_that_an_update_activates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from plumbline_edge.addresses import without_brackets
 from plumbline_edge.errors import InvalidSettings
 from plumbline_edge.settings import EdgeSettings
 from plumbline_edge.state import sync_folder
@@ -93,7 +94,7 @@ def _make_token(path: Path) -> None:
 
 
 def _is_loopback(host: str) -> bool:
-    name = host.strip("[]").partition("%")[0]
+    name = without_brackets(host).partition("%")[0]
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
