@@ -168,7 +168,7 @@ def _watch(
         climate = read_climate()
         pace.adapt(climate)
         metrics.device.show(climate, allowed_duty(climate))
-        status.show(pipeline.session)
+        status.show(pipeline.session, pipeline.source_up)
     status.end()
 
 

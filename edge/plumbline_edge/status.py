@@ -23,15 +23,15 @@ class StatusLine:
         self._interval_seconds = JOURNAL_INTERVAL_SECONDS if "NOTIFY_SOCKET" in os.environ else INTERVAL_SECONDS
         self._next_at = time.monotonic() + INTERVAL_SECONDS
 
-    def show(self, session: Session) -> None:
-        """Write the line if it is time."""
+    def show(self, session: Session, source_up: bool = True) -> None:
+        """Write the line if it is time. `source_up`: pictures come; if none does, nobody is seen."""
         now = time.monotonic()
         if now < self._next_at:
             return
         self._next_at = now + self._interval_seconds
-        line = status_text(session, now)
+        line = status_text(session, now, source_up)
         if not self._in_place:
-            event(line, **status_fields(session, now))
+            event(line, **status_fields(session, now, source_up))
             return
         print(f"\r{line}\x1b[K", end="", file=self._out, flush=True)
 
@@ -41,21 +41,22 @@ class StatusLine:
             print(file=self._out, flush=True)
 
 
-def status_fields(session: Session, now: float) -> dict[str, object]:
+def status_fields(session: Session, now: float, source_up: bool) -> dict[str, object]:
     """The same as numbers, for a log store."""
     return {
         "fps": round(session.meter.fps(now), 2),
         "p95_latency_ms": round(1000 * session.meter.p95_latency_seconds(), 2),
         "exercise": session.exercise,
         "reps": session.state.reps,
-        "person_visible": session.person_seen,
+        "person_visible": session.person_seen and source_up,
     }
 
 
-def status_text(session: Session, now: float) -> str:
+def status_text(session: Session, now: float, source_up: bool) -> str:
     """FPS, p95 latency, repetitions and cue, in one line."""
     cue = session.state.cue or ("" if session.person_seen else "no person in the picture")
+    said = cue if source_up else "no picture"
     return (
         f"live    {session.meter.fps(now):5.1f} FPS   p95 {1000 * session.meter.p95_latency_seconds():6.1f} ms"
-        f"   {session.exercise} reps {session.state.reps}   {cue}"
+        f"   {session.exercise} reps {session.state.reps}   {said}"
     ).rstrip()

@@ -88,8 +88,9 @@ def describe(
     pipeline: LivePipeline, controls: Controls, bundle: BundleState, climate: Climate, now: float
 ) -> ServiceState:
     """The state at this time.monotonic()."""
-    session = pipeline.session
-    coach, definition, opened = session.state, session.definition, controls.recorder.open_set
+    session, source_up = pipeline.session, pipeline.source_up
+    coach = session.state if source_up else session.state.without_picture()
+    definition, opened = session.definition, controls.recorder.open_set
     return ServiceState(
         exercise=definition.name,
         title=definition.title,
@@ -113,7 +114,7 @@ def describe(
             for fault in coach.faults
         ],
         fault_counts=dict(coach.fault_counts),
-        person_visible=session.person_seen,
+        person_visible=session.person_seen and source_up,
         set=None if opened is None else SetState(id=opened.id, seconds=round(now - opened.began_at, 1)),
         rested_seconds=_tenths(controls.recorder.rested_seconds),
         quiet_seconds=round(controls.quiet_seconds, 1),
