@@ -76,6 +76,8 @@ class ServiceState(BaseModel):
     temperature_celsius: float | None
     throttled: list[Flag]
     fps: float
+    too_slow: bool
+    """Too few frames a second go through inference for repetitions to be counted and judged."""
     p95_latency_ms: float
     frames: int
     frames_dropped: int
@@ -123,6 +125,7 @@ def describe(
         temperature_celsius=_tenths(climate.temperature_celsius),
         throttled=sorted(climate.flags),
         fps=round(session.meter.fps(now), 2),
+        too_slow=session.is_too_slow(now),
         p95_latency_ms=round(1000 * session.meter.p95_latency_seconds(), 2),
         frames=session.frames,
         frames_dropped=pipeline.frames_dropped,
