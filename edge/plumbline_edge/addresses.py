@@ -32,6 +32,11 @@ def _without_value(part: str) -> str:
     return f"{name}=***" if separator else "***"
 
 
+def without_brackets(host: str) -> str:
+    """The host without those that an IPv6 address has in a URL, as a user may give it either way."""
+    return host.strip("[]")
+
+
 def require_url(name: str, url: str) -> None:
     """Raise InvalidSettings, without the URL and what may be secret in it, if `url` cannot be asked for."""
     try:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from plumbline_edge.addresses import require_url, scheme_of
+from plumbline_edge.addresses import require_url, scheme_of, without_brackets
 from plumbline_edge.errors import BrowserMissing, InvalidSettings
 from plumbline_edge.settings import EdgeSettings
 from plumbline_edge.web.access import access_of
@@ -37,14 +37,15 @@ END_SECONDS: Final = 5.0
 def local_url(settings: EdgeSettings) -> str:
     """The page of the service on this machine, which asks for a token where it listens on one address of the network.
 
-    Raises InvalidSettings.
+    Raises InvalidSettings, also where that token is not found: it is the service that makes it.
     """
     if settings.port == 0:
         raise InvalidSettings("port is 0, any free one: name the page with --url, as the service printed it")
-    host = settings.host.strip("[]")
+    host = without_brackets(settings.host)
     if host in EVERYWHERE:
         return f"http://127.0.0.1:{settings.port}/"
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/{access_of(settings).query}"
+    query = access_of(settings, makes_token=False).query
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/{query}"
 
 
 def run_kiosk(url: str, browser: str | None, profile: Path, stop: threading.Event) -> int:

@@ -33,6 +33,20 @@ class Meter:
             span = self._samples[-1][0] - self._samples[0][0]
             return (len(self._samples) - 1) / span if span > 0 else 0.0
 
+    def is_slower_than(self, fps: float, now: float) -> bool:
+        """Whether most frames of at least half a window came more slowly; False without a window, and at a standstill.
+
+        By the median, as one long gap, such as of a camera that was away, is no low rate.
+        """
+        if self._window_seconds is None:
+            return False
+        with self._lock:
+            self._forget(now)
+            completed_T = np.array([completed_at for completed_at, _ in self._samples])
+        if len(completed_T) < 2 or completed_T[-1] - completed_T[0] < self._window_seconds / 2:
+            return False
+        return float(np.median(np.diff(completed_T))) > 1 / fps
+
     def p95_latency_seconds(self) -> float:
         """The 95th percentile of the latencies; 0 without any."""
         with self._lock:

@@ -101,6 +101,7 @@ class EdgeMetrics:
     ) -> None:
         """Compute these at the moment of a scrape, so that they tell of a standstill too."""
         self.source_up.set_function(lambda: float(source_up()))
+        self.tracking.say_while(source_up)
         self.fps.set_function(lambda: fps(time.monotonic()))
         self.last_frame_age.set_function(lambda: time.monotonic() - last_frame_at())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from plumbline_contract.exercise import Exercise
 from plumbline_edge.coach.exercises import load_exercise
@@ -29,6 +30,18 @@ class Recording:
 def open_configured(settings: EdgeSettings) -> FrameSource:
     """The source of the settings, turned as they say. Raises SourceUnavailable."""
     return open_source(settings.source, settings.camera)
+
+
+def require_another_file(source: str, output: Path) -> None:
+    """Raise InvalidSettings where the annotated video would take the place of the recording that it is made of."""
+    try:
+        is_source = output.samefile(Path(source).expanduser())
+    except (OSError, RuntimeError):  # one of them is not there, which opening them tells of where it matters
+        return
+    if is_source:
+        raise InvalidSettings(
+            f"output {str(output)!r} is the source itself, which would be lost; give --output another name"
+        )
 
 
 def open_recording(settings: EdgeSettings, metrics: EdgeMetrics, needed_by: str) -> Recording:

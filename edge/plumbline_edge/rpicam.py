@@ -9,8 +9,9 @@ import re
 import select
 import shutil
 import subprocess
+import threading
 import time
-from typing import Final
+from typing import IO, Final
 
 import cv2
 import numpy as np
@@ -24,6 +25,30 @@ PROGRAMS: Final = ("rpicam-vid", "libcamera-vid")
 ROW_ALIGNMENT: Final = 64
 """The camera's memory pads rows to this many bytes; other widths would arrive with a margin."""
 SILENCE_SECONDS: Final = 5.0
+END_SECONDS: Final = 2.0
+LINE_BYTES: Final = 4096
+"""A longer line of what the program says is taken as several."""
+
+
+class LastLine:
+    """Reads all that a program says, so that it never waits for a reader, and keeps its last line."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._line = ""
+        self._thread = threading.Thread(target=self._read, name="rpicam", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        # Closed here, as closing would wait for a read that is under way in another thread.
+        with self._pipe:
+            while said := self._pipe.readline(LINE_BYTES):
+                self._line = said.decode(errors="replace").strip() or self._line
+
+    def read(self) -> str:
+        """The last line, empty without any, of a program that has ended: what it said at its end is waited for."""
+        self._thread.join(END_SECONDS)
+        return self._line
 
 
 class RpicamSource:
@@ -49,6 +74,8 @@ class RpicamSource:
         self._process = subprocess.Popen(
             self._command(program, (match and match[1]) or "0"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
+        assert self._process.stderr is not None
+        self._said = LastLine(self._process.stderr)
         self._first = self.read()
         if self._first is None:
             raise SourceUnavailable(f"source {source!r}: {self._complaint()}; see `{PROGRAMS[0]} --list-cameras`")
@@ -90,19 +117,16 @@ class RpicamSource:
 
     def _complaint(self) -> str:
         """What the program said last, after which it is stopped."""
-        self._process.terminate()
-        said = (self._process.stderr.read() if self._process.stderr else b"").decode(errors="replace").split("\n")
         self.close()
-        return next((line.strip() for line in reversed(said) if line.strip()), f"no picture in {SILENCE_SECONDS:g} s")
+        return self._said.read() or f"no picture in {SILENCE_SECONDS:g} s"
 
     def close(self) -> None:
         """Stop the program; reading afterwards gives None."""
         self._process.terminate()
         try:
-            self._process.wait(2)
+            self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()

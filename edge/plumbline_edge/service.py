@@ -12,7 +12,7 @@ from typing import Final
 
 import uvicorn
 
-from plumbline_edge.addresses import without_password
+from plumbline_edge.addresses import without_brackets, without_password
 from plumbline_edge.climate import read_climate
 from plumbline_edge.coach.cues import SENSITIVITIES
 from plumbline_edge.coach.engine import Coach
@@ -32,7 +32,7 @@ from plumbline_edge.pace import Pace, allowed_duty
 from plumbline_edge.pipeline import LivePipeline
 from plumbline_edge.playback import AbsentSource, as_live
 from plumbline_edge.recorder import VideoRecorder
-from plumbline_edge.recording import open_configured, open_recording
+from plumbline_edge.recording import open_configured, open_recording, require_another_file
 from plumbline_edge.running import RunningBundle
 from plumbline_edge.session import Session
 from plumbline_edge.settings import EdgeSettings
@@ -52,7 +52,9 @@ TICK_SECONDS: Final = 0.5
 def run_recorded(
     settings: EdgeSettings, output: Path | None, stop: threading.Event, allow_nobody: bool = False
 ) -> Summary:
-    """`run --once`: the whole source, unpaced."""
+    """`run --once`: the whole source, unpaced. Raises InvalidSettings for an output that is the source."""
+    if output is not None:
+        require_another_file(settings.source, output)
     metrics = EdgeMetrics()
     recording = open_recording(settings, metrics, "--once")
     source = recording.source
@@ -166,7 +168,7 @@ def _watch(
         climate = read_climate()
         pace.adapt(climate)
         metrics.device.show(climate, allowed_duty(climate))
-        status.show(pipeline.session)
+        status.show(pipeline.session, pipeline.source_up)
     status.end()
 
 
@@ -184,7 +186,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
+        listener.bind((without_brackets(host), port))
     except (OSError, OverflowError) as error:
         listener.close()
         reason = error.strerror if isinstance(error, OSError) else str(error)

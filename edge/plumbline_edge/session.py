@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from plumbline_edge.frame import Frame
 from plumbline_edge.judging import Judging
 from plumbline_edge.meter import Meter
 from plumbline_edge.metrics import EdgeMetrics
+
+LEAST_FPS: Final = 4.0
+"""At fewer frames a second the coach misses faults of repetitions, and soon repetitions: docs/coach.md has figures."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,10 @@ class Session:
     def quiet_seconds(self) -> float:
         """How long no cue will be given."""
         return self._coach.quiet_seconds
+
+    def is_too_slow(self, now: float) -> bool:
+        """Whether frames come too seldom for repetitions to be counted and judged; what is held takes fewer."""
+        return self.definition.repetition is not None and self.meter.is_slower_than(LEAST_FPS, now)
 
     def process(self, frame: Frame) -> Result:
         """Take in the next frame."""

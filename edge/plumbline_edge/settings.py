@@ -27,6 +27,11 @@ def _number(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
+def _text(value: object) -> object:
+    """A camera's index, which YAML gives as a number; pydantic takes none for text."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _at_home(path: Path) -> Path:
     """The path with a ~ that no shell has replaced."""
     try:
@@ -48,7 +53,7 @@ class EdgeSettings(BaseSettings):
         description="folder of the downloaded bundles and of the link to the active one",
     )
 
-    source: str = Field(
+    source: Annotated[str, BeforeValidator(_text)] = Field(
         "0", description="video file, picture, folder of pictures, camera index or device, or stream URL"
     )
     bundle: OwnPath | None = Field(None, description="bundle folder; by default the active one of the state folder")

@@ -1,4 +1,4 @@
-"""The line that tells, about once a second, how it goes."""
+"""The line that tells, about once a second, how it goes; and once, if frames come too seldom for the coach."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import time
 from typing import Final, TextIO
 
-from plumbline_edge.logs import event
-from plumbline_edge.session import Session
+from plumbline_edge.logs import event, warn
+from plumbline_edge.session import LEAST_FPS, Session
 
 INTERVAL_SECONDS: Final = 1.0
 JOURNAL_INTERVAL_SECONDS: Final = 60.0
@@ -22,16 +22,18 @@ class StatusLine:
         self._in_place = out.isatty()
         self._interval_seconds = JOURNAL_INTERVAL_SECONDS if "NOTIFY_SOCKET" in os.environ else INTERVAL_SECONDS
         self._next_at = time.monotonic() + INTERVAL_SECONDS
+        self._told_of_slowness = False
 
-    def show(self, session: Session) -> None:
-        """Write the line if it is time."""
+    def show(self, session: Session, source_up: bool = True) -> None:
+        """Write the line if it is time. `source_up`: pictures come; if none does, nobody is seen."""
         now = time.monotonic()
         if now < self._next_at:
             return
+        self._warn_of_slowness(session, now)
         self._next_at = now + self._interval_seconds
-        line = status_text(session, now)
+        line = status_text(session, now, source_up)
         if not self._in_place:
-            event(line, **status_fields(session, now))
+            event(line, **status_fields(session, now, source_up))
             return
         print(f"\r{line}\x1b[K", end="", file=self._out, flush=True)
 
@@ -40,22 +42,34 @@ class StatusLine:
         if self._in_place:
             print(file=self._out, flush=True)
 
+    def _warn_of_slowness(self, session: Session, now: float) -> None:
+        if self._told_of_slowness or not session.is_too_slow(now):
+            return
+        self._told_of_slowness = True
+        self.end()
+        warn(
+            f"{session.meter.fps(now):.1f} frames a second are too few to count and judge repetitions by: it takes"
+            f" {LEAST_FPS:g}, better 8; use a smaller bundle, more light, a faster camera or a higher --max-fps"
+        )
 
-def status_fields(session: Session, now: float) -> dict[str, object]:
+
+def status_fields(session: Session, now: float, source_up: bool) -> dict[str, object]:
     """The same as numbers, for a log store."""
     return {
         "fps": round(session.meter.fps(now), 2),
         "p95_latency_ms": round(1000 * session.meter.p95_latency_seconds(), 2),
         "exercise": session.exercise,
         "reps": session.state.reps,
-        "person_visible": session.person_seen,
+        "person_visible": session.person_seen and source_up,
     }
 
 
-def status_text(session: Session, now: float) -> str:
+def status_text(session: Session, now: float, source_up: bool) -> str:
     """FPS, p95 latency, repetitions and cue, in one line."""
     cue = session.state.cue or ("" if session.person_seen else "no person in the picture")
+    said = cue if source_up else "no picture"
+    slow = f" (too few: {LEAST_FPS:g} needed)" if session.is_too_slow(now) else ""
     return (
-        f"live    {session.meter.fps(now):5.1f} FPS   p95 {1000 * session.meter.p95_latency_seconds():6.1f} ms"
-        f"   {session.exercise} reps {session.state.reps}   {cue}"
+        f"live    {session.meter.fps(now):5.1f} FPS{slow}   p95 {1000 * session.meter.p95_latency_seconds():6.1f} ms"
+        f"   {session.exercise} reps {session.state.reps}   {said}"
     ).rstrip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -21,6 +22,8 @@ class TrackingMetrics:
         self.tracking = Gauge(
             "plumbline_edge_tracking", "1 while a person is followed, 0 while one is searched for", registry=registry
         )
+        self._seen = self._followed = False
+        self.say_while(lambda: True)
         self.lost = Counter(
             "plumbline_edge_tracking_lost_total", "Times that a followed person was lost", registry=registry
         )
@@ -31,10 +34,14 @@ class TrackingMetrics:
             registry=registry,
         )
 
+    def say_while(self, pictures_come: Callable[[], bool]) -> None:
+        """At a scrape, nobody is seen or followed once no picture comes any more, whatever the last one showed."""
+        self.person_visible.set_function(lambda: float(self._seen and pictures_come()))
+        self.tracking.set_function(lambda: float(self._followed and pictures_come()))
+
     def observe(self, before: bool, after: bool, keypoints_K3: Keypoints, *, seen: bool) -> None:
         """Note one frame: whether a person was followed before and after it, and the keypoints (K, 3) seen in it."""
-        self.person_visible.set(seen)
-        self.tracking.set(after)
+        self._seen, self._followed = seen, after
         if before and not after:
             self.lost.inc()
         if seen:

@@ -18,6 +18,7 @@ import numpy as np
 from tests.edge.repository import Repository
 
 from plumbline_contract.manifest import BUNDLE_FILES, MANIFEST_FILE, parse_any_manifest
+from plumbline_contract.preprocess import Image
 
 
 @contextmanager
@@ -35,8 +36,8 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 @contextmanager
-def mjpeg_camera(pictures_a_connection: int) -> Iterator[str]:
-    """A camera that hangs up after this many pictures, and may be called again."""
+def mjpeg_camera(pictures_a_connection: int, shows: Image | None = None) -> Iterator[str]:
+    """A camera that hangs up after this many pictures, of `shows` or of nobody, and may be called again."""
 
     class Camera(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -44,7 +45,8 @@ def mjpeg_camera(pictures_a_connection: int) -> Iterator[str]:
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=picture")
             self.end_headers()
             for index in range(pictures_a_connection):
-                picture = cv2.imencode(".jpg", np.full((120, 160, 3), 8 * index, np.uint8))[1].tobytes()
+                image = np.full((120, 160, 3), 8 * index, np.uint8) if shows is None else shows
+                picture = cv2.imencode(".jpg", image)[1].tobytes()
                 head = f"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n".encode()
                 try:
                     self.wfile.write(head + picture + b"\r\n")

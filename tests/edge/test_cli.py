@@ -211,6 +211,17 @@ def test_output_that_cannot_be(edge: Edge, tmp_path: Path, workout: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def test_output_that_is_the_source_itself_is_refused(edge: Edge, tmp_path: Path) -> None:
+    recording, link = tmp_path / "mine.mp4", tmp_path / "link.mp4"
+    recording.write_bytes(SAMPLE.read_bytes())
+    link.symlink_to(recording)
+    for source, output in ((recording, recording), (recording, link), (link, recording)):
+        result = edge("run", "--bundle", DOTS_FP32, "--source", source, "--once", "--output", output, "--allow-nobody")
+        assert f"output {str(output)!r} is the source itself" in one_error_line(result)
+    assert recording.read_bytes() == SAMPLE.read_bytes()
+    assert link.is_symlink()
+
+
 def test_once_needs_a_recording(edge: Edge, tmp_path: Path) -> None:
     with mjpeg_camera(pictures_a_connection=40) as url:
         result = edge("run", "--bundle", DOTS_FP32, "--source", url, "--once", "--output", tmp_path / "out.mp4")

@@ -76,6 +76,20 @@ def test_the_page_is_asked_for_where_the_service_listens(tmp_path: Path, host: s
     assert local_url(load_settings(host=host, state=tmp_path)) == page
 
 
+def test_a_token_that_the_service_keeps_elsewhere_is_asked_for_and_none_is_made(tmp_path: Path) -> None:
+    settings = load_settings(host="192.0.2.7", state=tmp_path / "state")
+    file = tmp_path / "state" / "page-token"
+    asked = r"page-token': no token is there; name the service's own token_file or its --state, or give --url"
+    with pytest.raises(InvalidSettings, match=asked):
+        local_url(settings)
+    assert not file.parent.exists()
+    file.parent.mkdir()
+    file.touch()
+    with pytest.raises(InvalidSettings, match=asked):
+        local_url(settings)
+    assert [path.stat().st_size for path in file.parent.iterdir()] == [0]
+
+
 def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(BrowserMissing, match=r"none of netscape is here; apt install chromium"):
         find_browser("netscape")

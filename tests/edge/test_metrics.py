@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
@@ -109,6 +110,18 @@ def test_buckets_reach_from_2_ms_to_4_s() -> None:
     assert LATENCY_BUCKETS_SECONDS[0] == 0.002
     assert LATENCY_BUCKETS_SECONDS[-1] == 4.0
     assert list(LATENCY_BUCKETS_SECONDS) == sorted(set(LATENCY_BUCKETS_SECONDS))
+
+
+def test_nobody_is_seen_or_followed_once_no_picture_comes() -> None:
+    metrics, pictures_come = EdgeMetrics(), [True]
+    metrics.read_gauges_from(lambda now: 12.5, lambda: 0.0, lambda: pictures_come[0])
+    metrics.tracking.observe(False, True, np.ones((17, 3), np.float32), seen=True)
+    told = list[tuple[float | None, float | None]]()
+    for comes in (True, False, True):
+        pictures_come[0] = comes
+        names = ("plumbline_edge_person_visible", "plumbline_edge_tracking")
+        told.append((metrics.registry.get_sample_value(names[0]), metrics.registry.get_sample_value(names[1])))
+    assert told == [(1, 1), (0, 0), (1, 1)]
 
 
 def test_gauges_are_read_at_the_scrape() -> None:

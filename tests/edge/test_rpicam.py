@@ -79,6 +79,32 @@ def test_its_complaint_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         open_source("picamera")
 
 
+WARNING = """#!/usr/bin/env python3
+import sys
+for _ in range(100):
+    sys.stderr.write("WARN V4L2 v4l2_videodevice.cpp:2095 Dequeue timer has expired! " * 40 + "\\n")
+sys.stderr.flush()
+sys.stdout.buffer.write(bytes(128 * 96 * 3 // 2))
+sys.stderr.write("ERROR: *** the cable is loose ***\\n\\n")
+"""
+"""More than the 64 kB that a pipe holds, before its picture."""
+
+
+def test_a_camera_that_warns_much_gives_its_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plumbline_edge.rpicam.SILENCE_SECONDS", 3.0)
+    install(tmp_path, monkeypatch, WARNING)
+    source = open_source("picamera", CameraOptions(size=(128, 96)))
+    assert source.read() is not None
+    assert source.read() is None
+    source.close()
+
+
+def test_the_last_of_many_lines_is_its_complaint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, WARNING.replace("sys.stdout.buffer.write", "len"))
+    with pytest.raises(SourceUnavailable, match=r"'picamera': ERROR: \*\*\* the cable is loose \*\*\*; see"):
+        open_source("picamera", CameraOptions(size=(128, 96)))
+
+
 def test_without_the_program_or_with_an_odd_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SourceUnavailable, match="install rpicam-apps"):

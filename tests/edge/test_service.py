@@ -172,14 +172,17 @@ def test_systemd_hears_ready_watchdog_and_stopping(tmp_path: Path) -> None:
 
 
 def test_standstill_shows_in_health_while_the_watchdog_is_fed_on(tmp_path: Path) -> None:
-    """A camera that goes away: unhealthy with the reason, alive all the same, and the numbers say so."""
+    """A camera that goes away: unhealthy with the reason, alive all the same; the numbers say so, and see nobody."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
         settings = {"PLUMBLINE_EDGE_STALE_AFTER_SECONDS": "1", "NOTIFY_SOCKET": str(tmp_path / "notify")}
-        with mjpeg_camera(pictures_a_connection=60) as camera:
+        shown = picture(standing(240, 30, 300))
+        with mjpeg_camera(pictures_a_connection=200, shows=shown) as camera:
             with_camera = service("--source", camera, environment={**os.environ, **settings})
             running = with_camera.__enter__()
             running.wait_until(lambda: running.get("/readyz").status_code == 200)
+            running.wait_until(lambda: running.state()["person_visible"] and running.state()["phase"] == "standing")
+            assert {"plumbline_edge_person_visible 1.0", "plumbline_edge_tracking 1.0"} <= set(metric_lines(running))
         try:
             running.wait_until(lambda: running.get("/healthz").status_code == 503)
             error = running.get("/healthz").json()["error"]
@@ -188,6 +191,9 @@ def test_standstill_shows_in_health_while_the_watchdog_is_fed_on(tmp_path: Path)
             assert running.get("/readyz").json()["error"]["code"] == "not_ready"
             assert "plumbline_edge_source_up 1.0" in running.get("/metrics").text
             running.wait_until(lambda: "plumbline_edge_source_up 0.0" in running.get("/metrics").text)
+            assert {"plumbline_edge_person_visible 0.0", "plumbline_edge_tracking 0.0"} <= set(metric_lines(running))
+            state = running.state()
+            assert (state["person_visible"], state["phase"], state["progress"]) == (False, "looking", None)
             while select.select([listener], [], [], 0)[0]:
                 listener.recv(100)
             # A restart brings no camera back: systemd must not try one.
@@ -196,6 +202,10 @@ def test_standstill_shows_in_health_while_the_watchdog_is_fed_on(tmp_path: Path)
             assert running.terminate()[0] == 0
         finally:
             with_camera.__exit__(None, None, None)
+
+
+def metric_lines(running: Service) -> list[str]:
+    return running.get("/metrics").text.splitlines()
 
 
 CAMERA = """#!/usr/bin/env python3
@@ -243,6 +253,13 @@ def test_port_that_is_taken(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
         port = str(taken.getsockname()[1])
         assert main(["run", "--bundle", str(DOTS_FP32), "--source", str(tmp_path), "--port", port]) == 2
     assert f"error: cannot listen on 127.0.0.1:{port}: Address already in use" in capfd.readouterr().err
+
+
+def test_an_ipv6_address_may_stand_in_brackets(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "frames", [standing(240, 30, 300)] * 10)
+    with service("--source", folder, "--loop", "--host", "[::1]") as running:
+        assert running.url.startswith("http://[::1]:")
+        assert running.get("/metrics").status_code == 200
 
 
 def test_service_changes_over_to_the_bundle_that_an_update_activates(

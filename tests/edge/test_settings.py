@@ -47,6 +47,16 @@ def test_a_turn_set_through_the_environment_is_a_number(monkeypatch: pytest.Monk
         load_settings()
 
 
+def test_a_cameras_index_in_a_file_is_a_number_or_text(tmp_path: Path) -> None:
+    file = tmp_path / "edge.yaml"
+    for index in ("0", "'0'"):
+        file.write_text(f"source: {index}\n")
+        assert load_settings(file).source == "0"
+    file.write_text("source: true\n")
+    with pytest.raises(InvalidSettings, match=r"source is True: .*correct 'source' in"):
+        load_settings(file)
+
+
 def test_flag_beats_environment_beats_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().port == 8080
     monkeypatch.setenv("PLUMBLINE_EDGE_PORT", "9000")

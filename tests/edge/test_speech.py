@@ -47,3 +47,21 @@ def test_without_espeak_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InvalidSettings, match="apt install espeak-ng"):
         Speaker()
+
+
+def test_a_program_that_goes_away_is_told_of_once_and_may_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings = list[str]()
+    monkeypatch.setattr("plumbline_edge.speech.warn", warnings.append)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    said = install(tmp_path, f"echo . >> {tmp_path}/said")
+    speaker = Speaker()
+    (tmp_path / "espeak-ng").unlink()
+    speaker.say("Go lower")
+    speaker.say("Chest up")
+    assert warnings == [f"cues are not spoken: {tmp_path}/espeak-ng: No such file or directory; apt install espeak-ng"]
+    install(tmp_path, f"echo . >> {tmp_path}/said")
+    speaker.say("Go lower")
+    speaker.wait()
+    assert said.read_text().splitlines() == ["."]

@@ -30,6 +30,8 @@ from plumbline_edge.coach.view import ViewEstimator, unit_px
 from plumbline_edge.coach.windows import RunningPercentile
 
 TORSO_SECONDS: Final[float] = 3.0
+SLOW_FRAME_SECONDS: Final[float] = 0.3
+"""Where frames come further apart than this, few fall into TORSO_SECONDS, and whatever has come is enough."""
 CUT_SECONDS: Final[float] = 5.0
 """After a jump of time by more than this, or backwards, it may be another person or picture: calibrate again."""
 WRONG_VIEW_SECONDS: Final[float] = 3.0
@@ -68,6 +70,7 @@ class Coach:
         self._corrector = Corrector(exercise, self._judge.watches, self._progress)
         self._ghost = Ghost()
         self._seconds: float | None = None
+        self._is_slow = False
         self.quiet_seconds = 0.0
         """How long nothing will be said, by the frames' own time; a jump of it forwards is time that has passed."""
         self._well_seen_seconds: float | None = None
@@ -108,6 +111,7 @@ class Coach:
             self._start_again()
         self.quiet_seconds = max(0.0, self.quiet_seconds - max(0.0, passed))
         self._cues.quiet = self.quiet_seconds > 0
+        self._is_slow = passed > SLOW_FRAME_SECONDS
         self._seconds = timestamp_seconds
         if self.agreement is not None:
             if verdict is None:
@@ -181,7 +185,7 @@ class Coach:
         length = unit_px(pose)
         if length is not None:
             self._torso.push(now, length)
-        return self._torso.value()
+        return self._torso.value(min_samples=1 if self._is_slow else None)
 
     def _ask(self, now: float, view: View | None) -> str | None:
         """What to ask of a person whose view hides the exercise, or everything that could be wrong with it."""

@@ -55,7 +55,7 @@ class FaultWatch:
         """It could be judged now, and does not hold: what is out of sight is neither."""
         self.times_found = 0
         """Attempts (or for faults judged throughout, occasions) in which it was found."""
-        self._window = TrimmedWindow(WINDOW_SECONDS)
+        self._window = TrimmedWindow(WINDOW_SECONDS, frames=EVIDENCE_READINGS)
         self._neutral = RunningPercentile(50.0, NEUTRAL_SECONDS, min_samples=3)
         self._broken_since: float | None = None
         self._found_in_attempt = False

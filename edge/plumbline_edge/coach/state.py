@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -58,3 +58,9 @@ class CoachState:
     """The exercise is a position to be held: it has seconds instead of repetitions."""
     hold_seconds: float = 0.0
     best_hold_seconds: float = 0.0
+
+    def without_picture(self) -> CoachState:
+        """What stays true once no picture comes any more: the counts."""
+        return replace(
+            self, phase=LOOKING, faults=(), cue=None, cue_is_new=False, ghost_K3=None, view=None, progress=None
+        )

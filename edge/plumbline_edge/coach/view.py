@@ -23,15 +23,16 @@ TORSO_OVER_NECK: Final[float] = 2.2
 HYSTERESIS: Final[float] = 0.06
 UPRIGHT_DEGREES: Final[float] = 30.0
 """A trunk that leans by more in the picture, as at the bottom of a squat, hides how wide it is: the view stays."""
+EVIDENCE_READINGS: Final[int] = 3
 BENT_SECONDS: Final[float] = 4.0
 """Whoever leans for longer lies or holds a plank."""
 
 
 class ViewEstimator:
-    """The view over the last second, changing only when the evidence is clear."""
+    """The view over the last second, or three frames, changing only when the evidence is clear."""
 
     def __init__(self, seconds: float = 1.0) -> None:
-        self._facing = TrimmedWindow(seconds)
+        self._facing = TrimmedWindow(seconds, frames=EVIDENCE_READINGS)
         self._view: View | None = None
         self._upright_seconds = 0.0
 
@@ -42,7 +43,7 @@ class ViewEstimator:
         bent = 0 < time_seconds - self._upright_seconds <= BENT_SECONDS
         told = None if bent else facing_camera(pose, torso_px)
         facing = self._facing.push(time_seconds, told)
-        if facing is not None and len(self._facing) >= 3:
+        if facing is not None and len(self._facing) >= EVIDENCE_READINGS:
             self._view = self._classified(facing)
         return self._view
 

@@ -18,6 +18,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from plumbline_edge.addresses import without_brackets
 from plumbline_edge.errors import InvalidSettings
 from plumbline_edge.settings import EdgeSettings
 from plumbline_edge.state import sync_folder
@@ -45,18 +46,26 @@ class Access:
         return f"plumbline_{hashlib.sha256((self.token or '').encode()).hexdigest()[:8]}"
 
 
-def access_of(settings: EdgeSettings) -> Access:
-    """No token while the page listens on this machine alone or is said to be open. Raises InvalidSettings."""
+def access_of(settings: EdgeSettings, *, makes_token: bool = True) -> Access:
+    """No token while the page listens on this machine alone or is said to be open. Raises InvalidSettings.
+
+    `makes_token`: where there is none, as the service does; a visitor's own would fit no service.
+    """
     if settings.open_page:
         return Access(None)
     if _is_loopback(settings.host):
         return Access(None, this_machine_only=True)
-    return Access(_token(settings.token_file or settings.state / "page-token"))
+    return Access(_token(settings.token_file or settings.state / "page-token", makes_token=makes_token))
 
 
-def _token(path: Path) -> str:
+def _token(path: Path, *, makes_token: bool) -> str:
     try:
         if not path.exists() or _is_empty(path):
+            if not makes_token:
+                raise InvalidSettings(
+                    f"token file {str(path)!r}: no token is there; name the service's own token_file or its"
+                    " --state, or give --url as the service printed it"
+                )
             _make_token(path)
         token = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -93,7 +102,7 @@ def _make_token(path: Path) -> None:
 
 
 def _is_loopback(host: str) -> bool:
-    name = host.strip("[]").partition("%")[0]
+    name = without_brackets(host).partition("%")[0]
     try:
         address = ipaddress.ip_address(name)
     except ValueError:

@@ -76,6 +76,8 @@ class ServiceState(BaseModel):
     temperature_celsius: float | None
     throttled: list[Flag]
     fps: float
+    too_slow: bool
+    """Too few frames a second go through inference for repetitions to be counted and judged."""
     p95_latency_ms: float
     frames: int
     frames_dropped: int
@@ -88,8 +90,9 @@ def describe(
     pipeline: LivePipeline, controls: Controls, bundle: BundleState, climate: Climate, now: float
 ) -> ServiceState:
     """The state at this time.monotonic()."""
-    session = pipeline.session
-    coach, definition, opened = session.state, session.definition, controls.recorder.open_set
+    session, source_up = pipeline.session, pipeline.source_up
+    coach = session.state if source_up else session.state.without_picture()
+    definition, opened = session.definition, controls.recorder.open_set
     return ServiceState(
         exercise=definition.name,
         title=definition.title,
@@ -113,7 +116,7 @@ def describe(
             for fault in coach.faults
         ],
         fault_counts=dict(coach.fault_counts),
-        person_visible=session.person_seen,
+        person_visible=session.person_seen and source_up,
         set=None if opened is None else SetState(id=opened.id, seconds=round(now - opened.began_at, 1)),
         rested_seconds=_tenths(controls.recorder.rested_seconds),
         quiet_seconds=round(controls.quiet_seconds, 1),
@@ -122,6 +125,7 @@ def describe(
         temperature_celsius=_tenths(climate.temperature_celsius),
         throttled=sorted(climate.flags),
         fps=round(session.meter.fps(now), 2),
+        too_slow=session.is_too_slow(now),
         p95_latency_ms=round(1000 * session.meter.p95_latency_seconds(), 2),
         frames=session.frames,
         frames_dropped=pipeline.frames_dropped,

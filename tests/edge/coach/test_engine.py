@@ -55,6 +55,12 @@ def test_a_shallow_squat_is_partial_and_a_fault(view: str, thigh_degrees: float)
     assert at_fault.severity == "minor"
 
 
+@pytest.mark.parametrize("rate_hz", [2.5, 3.0, 4.0, 8.0])
+def test_slow_repetitions_are_counted_and_judged_at_a_low_rate(rate_hz: float) -> None:
+    states = follow(film([Squat(seconds=4.0, knees_over_ankles=0.45)] * 2, "front", rate_hz))
+    assert (states[-1].reps, states[-1].fault_counts["knees_caving_in"]) == (2, 2)
+
+
 def test_leaning_is_seen_from_the_side() -> None:
     states = follow(film([Squat(trunk_degrees=72)] * 2, "side").noisy(1, jitter=0.03))
     assert states[-1].fault_counts["leaning_too_far"] == 2

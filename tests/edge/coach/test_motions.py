@@ -168,6 +168,18 @@ def test_sitting_is_compared_with_how_it_began(fault: str, view: str, wrong: dic
     assert "calibrating" in {state.phase for state in states}
 
 
+@pytest.mark.parametrize("rate_hz", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("name", "fault", "wrong"), [("sitting", "forward_head", 42.0), ("plank", "head_hanging", 145.0)]
+)
+def test_what_is_held_is_judged_at_a_low_rate(name: str, fault: str, wrong: float, rate_hz: int) -> None:
+    filmed = held(name, 60, "side", head=wrong)
+    states = follow(Filmed(filmed.keypoints_TK3[:: 30 // rate_hz], rate_hz), name)
+    assert found(states) == {fault}
+    assert next(own.cue for own in load_exercise(name).faults if own.name == fault) in {state.cue for state in states}
+    assert states[-1].view == "side"
+
+
 def test_a_plank_as_long_as_a_good_one_is_praised_once() -> None:
     states = follow(held("plank", 45, "side"), "plank")
     (praised,) = (state for state in states if state.cue_is_new)
