@@ -153,15 +153,17 @@ on() {
 }
 
 down() {
-  local name=$1 pi=$LAB/pis/$1 loop guest
+  local name=$1 pi=$LAB/pis/$1 loop guest init
   [ -e "$pi" ] || return 0
   loop=$(cat "$pi/pid" 2>/dev/null || true)
   if [ -n "$loop" ] && kill -0 "$loop" 2>/dev/null; then
     guest=$(pgrep -P "$loop" || true)
+    init=$([ -z "$guest" ] || pgrep -P "$guest" || true)
     [ -z "$guest" ] || kill -TERM "$guest" 2>/dev/null || true
     for _ in $(seq 100); do kill -0 "$loop" 2>/dev/null || break; sleep 0.1; done
-    # shellcheck disable=SC2086 # the guest's number, or nothing
-    kill -KILL $guest "$loop" 2>/dev/null || true
+    # An emulated Pi does not stop when it is told to, and its init outlives the nspawn that began it.
+    # shellcheck disable=SC2086 # the guest's number and its init's, or nothing
+    kill -KILL $guest $init "$loop" 2>/dev/null || true
   fi
   umount "$pi/root" 2>/dev/null || umount -l "$pi/root" 2>/dev/null || true
   ip link del "v$name" 2>/dev/null || true
