@@ -101,7 +101,7 @@ def _add_gc(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--blob-dir", help="folder of the blobs (var/registry/blobs)")
     parser.add_argument(
         "--min-age-seconds",
-        type=within(float, 0.0, MOST_SECONDS),
+        type=within(float, -MOST_SECONDS, MOST_SECONDS),
         default=MIN_AGE.total_seconds(),
         help="spare younger ones (%(default)s); those of a publish under way are spared always",
     )
