@@ -15,7 +15,7 @@ from plumbline_contract.manifest import Precision, Stage
 from plumbline_contract.preprocess import Image
 from plumbline_contract.skeleton import FACE, MIRROR, Keypoint
 from plumbline_training.errors import InvalidDataset
-from plumbline_training.teacher import Tally, agrees, both_looks, fill, mean_of_looks, relabel
+from plumbline_training.teacher import Tally, agrees, fill, look_twice, relabel
 
 
 def labelled_body() -> npt.NDArray[np.float32]:
@@ -68,7 +68,7 @@ def test_a_second_look_at_the_mirrored_picture_takes_a_habit_out() -> None:
     picture = np.zeros((40, 100, 3), np.uint8)
     picture[12, 70] = 255
     teacher = _BrightSpot()
-    seen_K3 = mean_of_looks(*both_looks(teacher, picture, Box(65, 20, 41, 40)))
+    seen_K3 = look_twice(teacher, picture, Box(65, 20, 41, 40))
     assert np.allclose(seen_K3[:, :2], (70, 12))
     assert np.allclose(seen_K3[:, 2], np.minimum(teacher.scores, teacher.scores[list(MIRROR)]))
 

@@ -29,6 +29,8 @@ from plumbline_training.predictors import Predictor
 
 BODY_MARGIN = 1.15
 """COCO's boxes hold the whole body; this much wider than the joints' own box matches them."""
+LOOK_MARGIN = 1.3
+"""A teacher looks at a box this much wider than the joints' own."""
 
 
 @dataclass
@@ -78,6 +80,18 @@ def mean_of_looks(as_is_K3: npt.NDArray[np.float32], mirrored_K3: npt.NDArray[np
     return np.asarray(both_K3, np.float32)
 
 
+def look_twice(teacher: Predictor, picture: Image, box: Box) -> npt.NDArray[np.float32]:
+    """A teacher's keypoints (K, 3), averaged with those of the mirrored picture; the lower score of both."""
+    return mean_of_looks(*both_looks(teacher, picture, box))
+
+
+def body_bbox(joints: Box) -> list[float]:
+    """COCO's (left, top, width, height) of a body with this box around its joints."""
+    box = joints.padded(BODY_MARGIN)
+    left, top = box.centre_x - (box.width - 1) / 2, box.centre_y - (box.height - 1) / 2
+    return [round(value, 2) for value in (left, top, box.width, box.height)]
+
+
 def agrees(labelled_K3: npt.NDArray[np.float32], taught_K3: npt.NDArray[np.float32], tolerance: float = 0.25) -> bool:
     """Whether the teacher looks at the same person: half of the labelled joints lie within `tolerance` of the size.
 
@@ -103,7 +117,7 @@ def relabel(
     box = box_from_keypoints(keypoints_K3)
     if box is None:
         return item
-    seen = [mean_of_looks(*both_looks(teacher, picture, box.padded(1.3))) for teacher in teachers]
+    seen = [look_twice(teacher, picture, box.padded(LOOK_MARGIN)) for teacher in teachers]
     opinions = [taught_K3 for taught_K3 in seen if agrees(keypoints_K3, taught_K3)]
     tally.unseen += not opinions
     if opinions and mend:
@@ -112,13 +126,11 @@ def relabel(
         tally.settled += settle(keypoints_K3, opinions[0], min_score)
     if opinions:
         tally.filled += fill(keypoints_K3, opinions[0], min_score)
-    box = (box_from_keypoints(keypoints_K3) or box).padded(BODY_MARGIN)
-    left, top = box.centre_x - (box.width - 1) / 2, box.centre_y - (box.height - 1) / 2
     return {
         **item,
         "keypoints": [round(float(value), 2) for value in keypoints_K3.reshape(-1)],
         "num_keypoints": int((keypoints_K3[:, 2] > 0).sum()),
-        "bbox": [round(value, 2) for value in (left, top, box.width, box.height)],
+        "bbox": body_bbox(box_from_keypoints(keypoints_K3) or box),
     }
 
 

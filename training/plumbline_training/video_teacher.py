@@ -25,10 +25,8 @@ from plumbline_training.errors import InvalidDataset, InvalidSettings
 from plumbline_training.label_noise import person_size
 from plumbline_training.models import load_predictor
 from plumbline_training.predictors import Predictor
-from plumbline_training.teacher import BODY_MARGIN, both_looks, mean_of_looks
+from plumbline_training.teacher import BODY_MARGIN, LOOK_MARGIN, body_bbox, both_looks, look_twice, mean_of_looks
 
-LOOK_MARGIN: Final = 1.3
-"""A teacher looks at a box this much wider than the joints' own."""
 APART: Final = 0.1
 """Looks at a joint that lie further apart than this part of the person's size are no label."""
 MIN_JOINTS: Final = 8
@@ -72,7 +70,7 @@ def follow(
     for number, picture in frames:
         if box is None:
             whole = Box.whole_image(*picture.shape[:2])
-            box = box_from_keypoints(mean_of_looks(*both_looks(teacher, picture, whole)), min_score / 2)
+            box = box_from_keypoints(look_twice(teacher, picture, whole), min_score / 2)
         if box is None:
             continue
         label_K3 = taught(teacher, picture, box.padded(LOOK_MARGIN), min_score)
@@ -87,8 +85,6 @@ def annotation(label_K3: npt.NDArray[np.float32], number: int) -> dict[str, Any]
     """One person as COCO's keypoint json has it; the box is drawn around the joints."""
     box = box_from_keypoints(label_K3)
     assert box is not None
-    box = box.padded(BODY_MARGIN)
-    left, top = box.centre_x - (box.width - 1) / 2, box.centre_y - (box.height - 1) / 2
     return {
         "id": number,
         "image_id": number,
@@ -96,8 +92,8 @@ def annotation(label_K3: npt.NDArray[np.float32], number: int) -> dict[str, Any]
         "iscrowd": 0,
         "keypoints": [round(float(value), 2) for value in label_K3.reshape(-1)],
         "num_keypoints": int((label_K3[:, 2] > 0).sum()),
-        "bbox": [round(value, 2) for value in (left, top, box.width, box.height)],
-        "area": round(box.width * box.height, 2),
+        "bbox": body_bbox(box),
+        "area": round(box.width * box.height * BODY_MARGIN**2, 2),
     }
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from plumbline_contract.exercise import SEVERITIES, Exercise, Fault
-from plumbline_contract.form import LAG_FRAMES, RATE_HZ, TOLD_AS, Verdict
+from plumbline_contract.form import TOLD_AS, Verdict
 from plumbline_edge.coach.faults import SHOWN_SECONDS
+from plumbline_edge.coach.judge import LAG_SECONDS, has_say
 from plumbline_edge.coach.judged_repetitions import JudgedRepetitions
 
 Disagreement = Literal["judge_silences", "judge_adds"]
@@ -29,13 +30,8 @@ SPEAKS_ABOVE: Final[float] = 0.45
 """Of the way from the fault's threshold to certainty."""
 SAME_SECONDS: Final[float] = 1.0
 """A rule that tells, at the end of an attempt, of what the judge added so shortly before tells of the same."""
-KNOWS_EXERCISE: Final[float] = 0.5
-"""Below this mean probability of the exercise that is coached, the judge has no say: something else is done."""
-LEAST_VERDICTS: Final = 5
 STALE_SECONDS: Final[float] = 0.5
 """A judge that has given no answer for longer says nothing of now."""
-LAG_SECONDS: Final[float] = LAG_FRAMES / RATE_HZ
-"""An answer is about the moment so long before it."""
 _TOLERANCE: Final = 1e-6
 
 
@@ -109,7 +105,8 @@ class Agreement:
         self._verdicts.append((seconds, verdict))
         while seconds - self._verdicts[0][0] > REMEMBERED_SECONDS:
             self._verdicts.popleft()
-        known = self._limits if self._has_say() else {}
+        exercise = [each.exercise.get(self._exercise.name, 0.0) for _, each in self._verdicts]
+        known = self._limits if has_say(exercise) else {}
         self._unlikely = frozenset(name for name in known if self._is_unlikely(name))
         self._sure = frozenset(name for name in known if self._is_sure_of(name))
         for name in self._sure:
@@ -208,12 +205,6 @@ class Agreement:
     def _most_severe_first(self, names: AbstractSet[str]) -> tuple[Fault, ...]:
         heard = [fault for fault in self._exercise.faults if fault.name in names]
         return tuple(sorted(heard, key=lambda fault: -SEVERITIES.index(fault.severity)))
-
-    def _has_say(self) -> bool:
-        if len(self._verdicts) < LEAST_VERDICTS:
-            return False
-        known = [verdict.exercise.get(self._exercise.name, 0.0) for _, verdict in self._verdicts]
-        return sum(known) / len(known) >= KNOWS_EXERCISE
 
     def _probabilities(self, name: str, seconds: float) -> list[float]:
         newest = self._verdicts[-1][0]

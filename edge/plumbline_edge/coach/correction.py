@@ -16,6 +16,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from plumbline_contract.sequence import SHOULDERS
 from plumbline_contract.skeleton import FACE, LIMBS, NUM_KEYPOINTS, Keypoint
 from plumbline_edge.coach.pose import Pose, Spot, Spots
 
@@ -30,7 +31,6 @@ BODY: Final = (
     (Keypoint.RIGHT_EAR, Keypoint.RIGHT_SHOULDER),
 )
 """What keeps its length: the limbs, and the head on its neck."""
-SHOULDERS: Final = (Keypoint.LEFT_SHOULDER, Keypoint.RIGHT_SHOULDER)
 ITERATIONS: Final = 12
 ITERATIONS_FROM_GUESS: Final = 3
 STAY, PLANT, LENGTH, RULE, FREE, KEEP, SHRINK = 0.02, 40.0, 30.0, 40.0, 0.3, 1.5, 0.7
@@ -185,7 +185,7 @@ class _Problem:
     ) -> None:
         self._pose, self._rules, self._start_K2 = pose, rules, start_K2
         self._active: set[Rule] = set()
-        limbs = [limb for limb in BODY if pose.seen_K[limb[0]] and pose.seen_K[limb[1]]]
+        limbs = [limb for limb in BODY if pose.seen_K[list(limb)].all() and not set(limb) <= set(FACE)]
         self._one, self._other = (np.array([limb[end] for limb in limbs], dtype=np.intp) for end in (0, 1))
         self._vectors_L2 = start_K2[self._one] - start_K2[self._other]
         self._lengths_L = np.hypot(self._vectors_L2[:, 0], self._vectors_L2[:, 1])
@@ -198,9 +198,6 @@ class _Problem:
         self._shrink_L[short_L] = 0.0
         self._turn_L = np.array([FREE if faulty & set(limb) else KEEP for limb in limbs])
         self._turn_L[short_L] = LENGTH
-        within_face_L = np.array([limb[0] in FACE and limb[1] in FACE for limb in limbs])
-        for weights_L in (self._turn_L, self._stretch_L, self._shrink_L):
-            weights_L[within_face_L] = 0.0
         stay_K = np.full(NUM_KEYPOINTS, STAY)
         stay_K[[keypoint for keypoint in planted if pose.seen_K[keypoint]]] = PLANT
         self._incidence_L = np.arange(len(limbs))

@@ -6,13 +6,22 @@ Axes: K keypoints, W frames and C channels of a window, L logits.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from plumbline_contract.form import HISTORY_FRAMES, RATE_HZ, WINDOW_FRAMES, Verdict, form_windows, read_answer
+from plumbline_contract.form import (
+    HISTORY_FRAMES,
+    LAG_FRAMES,
+    RATE_HZ,
+    WINDOW_FRAMES,
+    Verdict,
+    form_windows,
+    read_answer,
+)
 from plumbline_contract.sequence import MAX_GAP_SECONDS, is_seen
 from plumbline_contract.skeleton import NUM_KEYPOINTS
 
@@ -20,10 +29,20 @@ CUT_SECONDS: Final = 5.0
 """After a jump of time by more than this, or backwards, it may be another person: begin anew."""
 LEAST_FRAMES: Final = 15
 """A judge that has seen fewer says nothing."""
+LAG_SECONDS: Final[float] = LAG_FRAMES / RATE_HZ
+"""An answer is about the moment so long before it."""
+KNOWS_EXERCISE: Final[float] = 0.5
+"""Below this mean probability of the exercise that is coached, the judge has no say: something else is done."""
+LEAST_VERDICTS: Final = 5
 _STEP: Final = 1 / RATE_HZ
 _TOLERANCE: Final = 1e-6
 
 Array = npt.NDArray[np.floating]
+
+
+def has_say(known: Sequence[float]) -> bool:
+    """Whether the judge knows what is done, by the probabilities that it lately gave the exercise that is coached."""
+    return len(known) >= LEAST_VERDICTS and sum(known) / len(known) >= KNOWS_EXERCISE
 
 
 class FormModel(Protocol):

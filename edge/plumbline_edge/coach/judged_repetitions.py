@@ -13,17 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from plumbline_contract.exercise import Exercise
-from plumbline_contract.form import LAG_FRAMES, RATE_HZ, TOLD_AS, Verdict
+from plumbline_contract.form import TOLD_AS, Verdict
 from plumbline_contract.measure import MovementProgress
+from plumbline_edge.coach.judge import LAG_SECONDS, has_say
 from plumbline_edge.coach.movement import Step
 from plumbline_edge.coach.repetitions import Attempt
 
-LAG_SECONDS: Final[float] = LAG_FRAMES / RATE_HZ
-"""An answer is about the moment so long before it."""
 KNOWS_SECONDS: Final[float] = 3.0
-KNOWS_EXERCISE: Final[float] = 0.5
-"""Below this mean probability of the exercise that is coached, something else is done."""
-LEAST_VERDICTS: Final = 5
 STALE_SECONDS: Final[float] = 0.5
 """After a longer silence of the judge a movement under way is none that it saw whole."""
 LIKELY: Final[float] = 0.5
@@ -117,7 +113,7 @@ class JudgedRepetitions:
         self._known.append((seconds, verdict.exercise.get(self._name, 0.0)))
         while seconds - self._known[0][0] > KNOWS_SECONDS:
             self._known.popleft()
-        if not self._limits or not self._has_say():
+        if not self._limits or not has_say([probability for _, probability in self._known]):
             self._whole = None
             return
         at, phase = seconds - LAG_SECONDS, verdict.phase
@@ -148,10 +144,6 @@ class JudgedRepetitions:
         if step.attempt is not None:
             return self._attempt_of_rules(now, step.attempt, recount)
         return self._attempt_of_judge(now, recount)
-
-    def _has_say(self) -> bool:
-        known = [probability for _, probability in self._known]
-        return len(known) >= LEAST_VERDICTS and sum(known) / len(known) >= KNOWS_EXERCISE
 
     def _attempt_of_rules(self, now: float, attempt: Attempt, recount: Recount) -> Attempt:
         """An attempt that ended; it counts too where the judge has seen it whole."""
