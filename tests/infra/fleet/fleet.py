@@ -96,7 +96,7 @@ def write_inventory(folder: Path, pis: tuple[Pi, ...] = PIS, **edge: object) -> 
     everything = {
         "ansible_user": "pi",
         "ansible_ssh_private_key_file": str(LAB / "id_ed25519"),
-        "ansible_ssh_common_args": "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
+        "ansible_ssh_common_args": f"-o UserKnownHostsFile={folder / 'known_hosts'} -o LogLevel=ERROR",
     }
     children = {
         "canary": {"hosts": {CANARY.name: hosts[CANARY.name]}},
