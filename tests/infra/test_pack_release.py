@@ -33,8 +33,8 @@ def folders(tmp_path: Path) -> tuple[Path, Path, Path]:
     return wheels, locks, wheelhouse
 
 
-def pack(out: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(PACK), str(out), *map(str, arguments)]
+def pack(wheels: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(PACK), *map(str, (wheels, *arguments))]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -47,53 +47,66 @@ def digest(content: bytes) -> str:
     return f"--hash=sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def test_lock_names_the_digest_of_every_wheel(tmp_path: Path, folders: tuple[Path, Path, Path]) -> None:
+def test_lock_names_the_digest_of_every_wheel(folders: tuple[Path, Path, Path]) -> None:
     wheels, locks, wheelhouse = folders
-    done = pack(tmp_path / "release.tar", wheels, locks, "edge", "--wheelhouse", wheelhouse)
+    done = pack(wheels, locks, "edge", "--wheelhouse", wheelhouse)
     assert done.returncode == 0, done.stderr
-    content = members(tmp_path / "release.tar")
-    assert "registry-py311.txt" not in content
+    content = members(wheels / "dependencies.tar")
+    assert set(content) == {path.name for path in wheelhouse.iterdir()} | {"edge-py311.txt"}
     numpy = " ".join(digest(f"numpy-2.4.6-cp{tag}-cp{tag}-x86_64.whl".encode()) for tag in (311, 312))
     assert content["edge-py311.txt"].decode().splitlines() == [
         f"numpy==2.4.6 {numpy}",
         f'ai-edge-litert==2.3.0 ; sys_platform != "win32" {digest(b"ai_edge_litert-2.3.0-a.whl")}',
         "absent==1.0",
-        f"plumbline-edge==0.1.0 {digest(b'ours')}",
     ]
 
 
-def test_same_content_gives_the_same_bytes(tmp_path: Path, folders: tuple[Path, Path, Path]) -> None:
+def test_what_every_release_takes_is_ours_alone(folders: tuple[Path, Path, Path]) -> None:
     wheels, locks, wheelhouse = folders
-    for name in ("a.tar", "b.tar"):
-        pack(tmp_path / name, wheels, locks, "edge", "--wheelhouse", wheelhouse)
-    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+    assert pack(wheels, locks, "edge", "--wheelhouse", wheelhouse).returncode == 0
+    assert members(wheels / "release.tar") == {
+        "plumbline_edge-0.1.0-py3-none-any.whl": b"ours",
+        "SHA256SUMS": "…".encode(),
+    }
 
 
-def test_without_a_wheelhouse_the_lock_stays_as_it_is(tmp_path: Path, folders: tuple[Path, Path, Path]) -> None:
+def test_same_content_gives_the_same_bytes(folders: tuple[Path, Path, Path]) -> None:
+    wheels, locks, wheelhouse = folders
+    made = []
+    for _ in range(2):
+        pack(wheels, locks, "edge", "--wheelhouse", wheelhouse)
+        tars = [wheels / "release.tar", wheels / "dependencies.tar"]
+        made.append([tar.read_bytes() for tar in tars])
+        for tar in tars:
+            tar.unlink()
+    assert made[0] == made[1]
+
+
+def test_without_a_wheelhouse_the_lock_stays_as_it_is(folders: tuple[Path, Path, Path]) -> None:
     wheels, locks, _ = folders
-    assert pack(tmp_path / "release.tar", wheels, locks, "edge").returncode == 0
-    assert members(tmp_path / "release.tar")["edge-py311.txt"].decode() == LOCK
+    assert pack(wheels, locks, "edge").returncode == 0
+    assert members(wheels / "dependencies.tar") == {"edge-py311.txt": LOCK.encode()}
 
 
 def test_empty_wheelhouse_is_named(tmp_path: Path, folders: tuple[Path, Path, Path]) -> None:
     wheels, locks, _ = folders
     (tmp_path / "empty").mkdir()
-    done = pack(tmp_path / "release.tar", wheels, locks, "edge", "--wheelhouse", tmp_path / "empty")
+    done = pack(wheels, locks, "edge", "--wheelhouse", tmp_path / "empty")
     assert done.returncode == 2
     assert "empty' holds no *.whl" in done.stderr
-    assert not (tmp_path / "release.tar").exists()
+    assert not list(wheels.glob("*.tar"))
 
 
-def test_what_was_packed_of_the_same_files_is_not_packed_again(
-    tmp_path: Path, folders: tuple[Path, Path, Path]
-) -> None:
+def test_what_was_packed_of_the_same_files_is_not_packed_again(folders: tuple[Path, Path, Path]) -> None:
     wheels, locks, wheelhouse = folders
-    arguments = (tmp_path / "release.tar", wheels, locks, "edge", "--wheelhouse", wheelhouse)
-    made = [pack(*arguments).returncode, (tmp_path / "release.tar").stat().st_ino]
-    assert [pack(*arguments).returncode, (tmp_path / "release.tar").stat().st_ino] == made
+    arguments, tar = (wheels, locks, "edge", "--wheelhouse", wheelhouse), wheels / "dependencies.tar"
+    made = [pack(*arguments).returncode, tar.stat().st_ino]
+    assert [pack(*arguments).returncode, tar.stat().st_ino] == made
     (wheelhouse / "numpy-2.4.6-cp311-cp311-x86_64.whl").write_bytes(b"another of the same name")
+    release = (wheels / "release.tar").stat().st_ino
     assert pack(*arguments).returncode == 0
-    assert members(tmp_path / "release.tar")["numpy-2.4.6-cp311-cp311-x86_64.whl"] == b"another of the same name"
-    (tmp_path / "release.tar").unlink()
+    assert members(tar)["numpy-2.4.6-cp311-cp311-x86_64.whl"] == b"another of the same name"
+    assert (wheels / "release.tar").stat().st_ino == release, "nothing of ours changed"
+    tar.unlink()
     assert pack(*arguments).returncode == 0
-    assert (tmp_path / "release.tar").exists()
+    assert tar.exists()

@@ -54,7 +54,8 @@ def _roll_back(tmp_path: Path, pis: dict[str, dict[str, Any]], **settings: objec
     """Dry, since the swap would go on to systemd."""
     links = {"bundle": "{{ state }}/active", "app": "{{ state }}/current"}
     settings |= {"rollback_links": links, "edge_app_user": "root", "rollback_batch": 1}
-    shutil.copy(ANSIBLE / "rollback.yml", tmp_path)
+    for name in ("meet.yml", "rollback.yml"):
+        shutil.copy(ANSIBLE / name, tmp_path)
     return run_playbook(tmp_path / "rollback.yml", {"edge": {"hosts": pis}}, "--check", "--diff", **settings)
 
 
@@ -112,7 +113,7 @@ def test_the_pis_own_update_is_stopped_before_links_are_read_and_the_service_is_
     assert (
         held.index("Stop an update that is under way") < held.index("edge_bundle/plan") < held.index("edge_bundle/hold")
     )
-    look, *_ = yaml.safe_load((ANSIBLE / "rollback.yml").read_text())
+    _, look, *_ = yaml.safe_load((ANSIBLE / "rollback.yml").read_text())
     way_back = _included(look["tasks"])
     assert way_back.index("edge_bundle/stop") < way_back.index("edge_gate/way_back")
     back = _included(yaml.safe_load((ANSIBLE / "roles/edge_gate/tasks/back_to_previous.yml").read_text()))

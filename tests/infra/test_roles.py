@@ -327,19 +327,26 @@ def test_pruning_keeps_what_the_links_lead_to(tmp_path: Path) -> None:
         (tmp_path / "releases" / name).mkdir(parents=True)
         os.utime(tmp_path / "releases" / name, (10_000 - age, 10_000 - age))
     (tmp_path / "current").symlink_to(tmp_path / "releases/current")
+    # Two releases see the same packages, the oldest ones others, and some were left by an installation that failed.
+    seen = {"current": "shared", "previous": "shared", "tried": "of-tried", "old": "of-old"}
+    for packages in ("shared", "of-tried", "of-old", "of-none"):
+        (tmp_path / "dependencies" / packages).mkdir(parents=True)
+    for name, packages in seen.items():
+        (tmp_path / "releases" / name / "dependencies").symlink_to(tmp_path / "dependencies" / packages)
     now = str(tmp_path / "releases/current")
     settings = {"python_release_root": str(tmp_path), "python_release_path": now, "python_release_before": now}
     prune = {"ansible.builtin.include_role": {"name": "python_release", "tasks_from": "prune"}}
 
-    def left(keep: int) -> set[str]:
+    def left(keep: int) -> tuple[set[str], set[str]]:
         code, said = play(tmp_path, [prune], python_release_keep=keep, **settings)
         assert code == 0, said
-        return {path.name for path in (tmp_path / "releases").iterdir()}
+        releases, packages = ({path.name for path in (tmp_path / name).iterdir()} for name in ("releases", "dependencies"))
+        return releases, packages
 
-    assert left(3) == {"current", "tried", "previous"}
+    assert left(3) == ({"current", "tried", "previous"}, {"shared", "of-tried"})
     (tmp_path / "previous").symlink_to(tmp_path / "releases/previous")
-    assert left(2) == {"current", "previous"}
-    assert left(1) == {"current", "previous"}
+    assert left(2) == ({"current", "previous"}, {"shared"})
+    assert left(1) == ({"current", "previous"}, {"shared"})
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd orders units")

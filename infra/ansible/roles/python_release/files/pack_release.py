@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Packs what a machine installs a release from into one file, since one file travels faster than thirty.
+"""Packs what a machine installs a release from into two files, since one file travels faster than thirty.
 
-The wheels of ours with their SHA256SUMS, the locks, and a wheelhouse's wheels, which may be for several Pythons and
-machines. With a wheelhouse each line of a lock is given the digests of its wheels, so that pip takes no other bytes.
+`release.tar` holds the wheels of ours with their SHA256SUMS; `dependencies.tar`, which a machine with these packages is
+not sent, the locks and a wheelhouse's wheels, which may be for several Pythons and machines. With a wheelhouse each
+line of a lock is given the digests of its wheels, so that pip takes no other bytes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import io
 import re
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)")
@@ -29,7 +31,7 @@ def distribution_of(wheel: Path) -> tuple[str, str]:
 
 
 def with_digests(lock: str, wheels: list[Path]) -> str:
-    """The lock with `--hash=sha256:…` of every wheel that fits a line, and a line more for each wheel of ours."""
+    """The lock with `--hash=sha256:…` of every wheel that fits a line."""
     digests: dict[tuple[str, str], list[str]] = {}
     for wheel in wheels:
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
@@ -39,17 +41,25 @@ def with_digests(lock: str, wheels: list[Path]) -> str:
         found = _PINNED.match(line)
         hashes = digests.get((_normalised(found[1]), found[2]), []) if found else []
         lines.append(" ".join([line, *hashes]))
-    ours = {key: hashes for key, hashes in digests.items() if key[0].startswith("plumbline-")}
-    lines += [" ".join([f"{name}=={version}", *hashes]) for (name, version), hashes in sorted(ours.items())]
     return "\n".join(lines) + "\n"
 
 
-def pack(out: Path, wheels: Path, locks: Path, part: str, wheelhouse: Path | None) -> None:
-    """Write `out`, a tar, unless it was made of these very files. Raises NothingToPack, OSError."""
+def pack(wheels: Path, locks: Path, part: str, wheelhouse: Path | None) -> None:
+    """Write both into the folder of our wheels, but what was made of these very files. Raises NothingToPack, OSError."""
     ours = _files(wheels, "plumbline_*.whl", "build them with infra/build-wheels.sh")
     lock_files = _files(locks, f"{part}-py*.txt", "make the locks with `make lock`, or point locks_dir to them")
     others = [] if wheelhouse is None else _files(wheelhouse, "*.whl", "infra/README.md says how to fill a wheelhouse")
-    sources = [*ours, wheels / "SHA256SUMS", *others, *lock_files]
+
+    def packed_lock(path: Path) -> bytes:
+        lock = path.read_text(encoding="utf-8")
+        return (with_digests(lock, others) if others else lock).encode()
+
+    _write(wheels / "release.tar", [*ours, wheels / "SHA256SUMS"])
+    _write(wheels / "dependencies.tar", [*others, *lock_files], dict.fromkeys(lock_files, packed_lock))
+
+
+def _write(out: Path, sources: list[Path], content_of: dict[Path, Callable[[Path], bytes]] | None = None) -> None:
+    """A tar of these files, whose content is as it is where `content_of` has no other."""
     made_of = "".join(
         f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}\n" for path in [Path(__file__), *sources]
     )
@@ -59,11 +69,8 @@ def pack(out: Path, wheels: Path, locks: Path, part: str, wheelhouse: Path | Non
     note.unlink(missing_ok=True)
     part_file = out.with_name(out.name + ".part")
     with tarfile.open(part_file, "w") as archive:
-        for path in [*ours, wheels / "SHA256SUMS", *others]:
-            _add(archive, path.name, path.read_bytes())
-        for path in lock_files:
-            lock = path.read_text(encoding="utf-8")
-            _add(archive, path.name, (with_digests(lock, ours + others) if others else lock).encode())
+        for path in sources:
+            _add(archive, path.name, (content_of or {}).get(path, Path.read_bytes)(path))
     part_file.replace(out)
     note.write_text(made_of)
 
@@ -88,14 +95,13 @@ def _normalised(name: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
     parser.add_argument("wheels", type=Path)
     parser.add_argument("locks", type=Path)
     parser.add_argument("part", help="edge or registry: whose locks")
     parser.add_argument("--wheelhouse", type=Path)
     arguments = parser.parse_args()
     try:
-        pack(arguments.out, arguments.wheels, arguments.locks, arguments.part, arguments.wheelhouse)
+        pack(arguments.wheels, arguments.locks, arguments.part, arguments.wheelhouse)
     except (NothingToPack, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
