@@ -168,7 +168,7 @@ test-fleet-one: setup ## what one Pi of a fleet is asked: dry runs, hardening, t
 test-fleet-short: setup ## of these what CI has time for, on two stand-in Pis
 	PLUMBLINE_FLEET_PIS=2 $(BIN)/pytest -m "fleet and not fleet_long" -s tests/infra/fleet $(PYTEST_ARGS)
 
-bench-fleet: setup ## seconds of a rollout at 2, 4 and 6 stand-in Pis, forks and pipelining; needs root, a quarter of an hour
+bench-fleet: setup ## seconds of a rollout at 2, 4 and 6 stand-in Pis, forks, with and without Mitogen; needs root, a quarter of an hour
 	$(BIN)/python -m tests.infra.fleet.bench
 
 test-fleet-arm64: setup ## one emulated Pi takes site.yml and deploy.yml; needs root and qemu-user-static

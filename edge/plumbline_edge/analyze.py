@@ -13,6 +13,7 @@ from plumbline_edge.errors import Interrupted, NobodySeen, OutputUnwritable, Sou
 from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.recording import Recording, open_recording
 from plumbline_edge.settings import EdgeSettings
+from plumbline_edge.status import warn_of_recording
 
 BAR_WIDTH: Final = 30
 
@@ -88,6 +89,7 @@ def _watch(recording: Recording, analysis: Analysis, stop: threading.Event, term
             f"source {source.name!r}: nobody is seen in its {len(analysis.times)} pictures; show one person from"
             " head to foot in good light"
         )
+    warn_of_recording(analysis.times, analysis.exercise)
 
 
 def _beside(video: str) -> Path:

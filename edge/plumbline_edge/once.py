@@ -14,6 +14,7 @@ from plumbline_edge.frame import Frame, FrameSource
 from plumbline_edge.metrics import EdgeMetrics
 from plumbline_edge.recorder import VideoRecorder
 from plumbline_edge.session import Session
+from plumbline_edge.status import warn_of_recording
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,12 @@ def run_once(
 
     Raises Interrupted, SourceUnavailable if it is empty, and NobodySeen if no frame shows a person, unless allowed.
     """
+    times_seconds: list[float] = []
     try:
         while (frame := _timed_read(source, metrics)) is not None:
             if stop.is_set():
                 raise Interrupted(f"stopped by a signal after {session.frames} frames; no output was written")
+            times_seconds.append(frame.timestamp_seconds)
             result = session.process(frame)
             if recorder is not None:
                 started_at = time.perf_counter()
@@ -70,6 +73,7 @@ def run_once(
                 f"source {source.name!r}: nobody is seen in its {session.frames} pictures; show one person from head to"
                 " foot in good light, or say --allow-nobody"
             )
+        warn_of_recording(times_seconds, session.definition)
         if recorder is not None:
             recorder.finish()
     finally:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Final, TextIO
 
+import numpy as np
+
+from plumbline_contract.exercise import Exercise
 from plumbline_edge.logs import event, warn
 from plumbline_edge.session import LEAST_FPS, Session
 
@@ -47,10 +51,24 @@ class StatusLine:
             return
         self._told_of_slowness = True
         self.end()
-        warn(
-            f"{session.meter.fps(now):.1f} frames a second are too few to count and judge repetitions by: it takes"
-            f" {LEAST_FPS:g}, better 8; use a smaller bundle, more light, a faster camera or a higher --max-fps"
-        )
+        remedy = "use a smaller bundle, more light, a faster camera or a higher --max-fps"
+        _warn_of_rate(session.meter.fps(now), remedy)
+
+
+def warn_of_recording(times_seconds: Sequence[float], exercise: Exercise) -> None:
+    """Warn of a recording whose pictures, at these times, come too seldom for repetitions; what is held takes fewer."""
+    if exercise.repetition is None or len(times_seconds) < 2:
+        return
+    interval_seconds = float(np.median(np.diff(times_seconds)))
+    if interval_seconds > 1 / LEAST_FPS:
+        _warn_of_rate(1 / interval_seconds, "record with a faster camera or more light")
+
+
+def _warn_of_rate(fps: float, remedy: str) -> None:
+    warn(
+        f"{fps:.1f} frames a second are too few to count and judge repetitions by: it takes {LEAST_FPS:g}, better 8;"
+        f" {remedy}"
+    )
 
 
 def status_fields(session: Session, now: float, source_up: bool) -> dict[str, object]:

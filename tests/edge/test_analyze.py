@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from tests.edge.dots import DOTS_FP32, squats, write_pictures
+from tests.edge.dots import DOTS_FP32, picture, squats, write_pictures
 
 from plumbline_contract.form import Verdict
 from plumbline_edge.analysis import Analysis
@@ -50,6 +50,24 @@ def test_a_recording_becomes_a_page_and_json(tmp_path: Path, capsys: pytest.Capt
     assert outline.tags.count("tr") == 3
     assert "polyline" in outline.tags
     assert all(source.startswith("data:") for source in outline.sources), "the page must ask nobody for anything"
+
+
+@pytest.mark.parametrize("how", ["analyze", "run"])
+@pytest.mark.parametrize(
+    ("rate", "exercise", "is_told"), [(3.0, "squat", True), (3.0, "sitting", False), (10.0, "squat", False)]
+)
+def test_a_recording_with_too_few_pictures_is_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str, rate: float, exercise: str, is_told: bool
+) -> None:
+    video = tmp_path / "squats.mp4"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"mp4v"), rate, (480, 360))
+    for keypoints_K3 in squats(1, rate=rate):
+        writer.write(picture(keypoints_K3))
+    writer.release()
+    once = ["--once", "--source", str(video)] if how == "run" else [str(video)]
+    assert main([how, *once, "--exercise", exercise, "--bundle", str(DOTS_FP32)]) == 0
+    said = "".join(capsys.readouterr())
+    assert ("3.0 frames a second are too few to count and judge repetitions by" in said) is is_told
 
 
 def test_a_folder_named_by_a_dot_has_its_report_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -340,7 +340,9 @@ def test_pruning_keeps_what_the_links_lead_to(tmp_path: Path) -> None:
     def left(keep: int) -> tuple[set[str], set[str]]:
         code, said = play(tmp_path, [prune], python_release_keep=keep, **settings)
         assert code == 0, said
-        releases, packages = ({path.name for path in (tmp_path / name).iterdir()} for name in ("releases", "dependencies"))
+        releases, packages = (
+            {path.name for path in (tmp_path / name).iterdir()} for name in ("releases", "dependencies")
+        )
         return releases, packages
 
     assert left(3) == ({"current", "tried", "previous"}, {"shared", "of-tried"})

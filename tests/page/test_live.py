@@ -384,3 +384,9 @@ def test_a_kiosk_speaks_from_the_start_and_stays_silent_once_told_to(running: Se
     page.reload()
     wait_for(page, "document.querySelector('#picture').dataset.frame !== undefined")
     expect(voice).to_have_attribute("aria-pressed", "false")
+
+
+def test_too_few_pictures_a_second_are_told_of(workout: Path, tmp_path: Path, visit: Open) -> None:
+    with service("--source", workout, "--loop", "--max-fps", "3", "--state", tmp_path / "state") as slow:
+        page = visit(TELEVISION).open(slow.url)
+        expect(page.locator("#cue")).to_have_text("Too few pictures a second to count and judge well")

@@ -10,7 +10,7 @@ let restSaid = true;
 
 function showCue(state) {
   const cue = element("cue");
-  const hint = !state.person_visible ? "live.stepIn" : state.quiet_seconds > 0 ? "snooze.on" : null;
+  const hint = !state.person_visible ? "live.stepIn" : state.too_slow ? "live.tooSlow" : state.quiet_seconds > 0 ? "snooze.on" : null;
   const words = state.person_visible && state.cue ? spoken(state.cue) : hint ? text(hint, { minutes: Math.ceil(state.quiet_seconds / 60) }) : "";
   write("cue", words);
   cue.className = !(state.person_visible && state.cue) ? "hint" : state.cue_is_praise ? "praise" : "";

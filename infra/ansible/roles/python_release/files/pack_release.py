@@ -45,7 +45,7 @@ def with_digests(lock: str, wheels: list[Path]) -> str:
 
 
 def pack(wheels: Path, locks: Path, part: str, wheelhouse: Path | None) -> None:
-    """Write both into the folder of our wheels, but what was made of these very files. Raises NothingToPack, OSError."""
+    """Write both into the wheels' folder; what was made of these very files stays. Raises NothingToPack, OSError."""
     ours = _files(wheels, "plumbline_*.whl", "build them with infra/build-wheels.sh")
     lock_files = _files(locks, f"{part}-py*.txt", "make the locks with `make lock`, or point locks_dir to them")
     others = [] if wheelhouse is None else _files(wheelhouse, "*.whl", "infra/README.md says how to fill a wheelhouse")
