@@ -152,7 +152,7 @@ def _monitoring() -> dict[str, object]:
         "monitoring_address": "0.0.0.0:9090",
         "monitoring_alertmanager_address": "0.0.0.0:9093",
         "monitoring_registry": f"{HUB.ip}:8100",
-        "monitoring_scrape_seconds": 2,
+        "monitoring_scrape_seconds": 3,
     }
 
 
