@@ -63,6 +63,7 @@ def analyze_command(arguments: argparse.Namespace) -> int:
     """`plumbline-edge analyze`."""
     names = ("exercise", "bundle", "state", "threads")
     settings = load_settings(source=arguments.video, **{name: getattr(arguments, name) for name in names})
+    configure(settings.log_format)
     from plumbline_edge.analyze import analyze
 
     with _stopped_by_signals() as stop:

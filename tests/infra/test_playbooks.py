@@ -148,7 +148,8 @@ def test_no_rollout_without_the_canary(
     goes_on: bool,
 ) -> None:
     """pi-01 is the one that does not answer."""
-    shutil.copy(ANSIBLE / "deploy.yml", tmp_path)
+    for name in ("meet.yml", "deploy.yml"):
+        shutil.copy(ANSIBLE / name, tmp_path)
     (tmp_path / "tasks").mkdir()
     shutil.copy(ANSIBLE / "tasks/stop_update.yml", tmp_path / "tasks")
     _stub(tmp_path, "edge_app", wheels=[])
